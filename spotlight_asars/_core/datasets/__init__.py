@@ -1,0 +1,1 @@
+"""Data: generated, and fetched once."""

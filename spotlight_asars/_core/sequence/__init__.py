@@ -1,0 +1,1 @@
+"""Models that represent a user by the sequence of their items."""

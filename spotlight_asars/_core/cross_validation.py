@@ -28,9 +28,7 @@ def _select(interactions: Interactions, rows: NDArray[Any] | slice) -> Interacti
     )
 
 
-def shuffle_interactions(
-    interactions: Interactions, random_state: np.random.RandomState | None = None
-) -> Interactions:
+def shuffle_interactions(interactions: Interactions, random_state: np.random.RandomState | None = None) -> Interactions:
     """The same interactions in a random order."""
     order = np.arange(len(interactions.user_ids))
     (random_state or np.random.RandomState()).shuffle(order)

@@ -22,9 +22,7 @@ def _costs(model: Any, query: Any, excluded: NDArray[Any] | None) -> NDArray[Any
     return costs
 
 
-def _users(
-    model: Any, test: Interactions, train: Interactions | None
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def _users(model: Any, test: Interactions, train: Interactions | None) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """(costs, targets) of every user of the test set."""
     known = None if train is None else train.tocsr()
     for user_id, row in enumerate(test.tocsr()):
@@ -68,9 +66,7 @@ def mrr_score(model: Any, test: Interactions, train: Interactions | None = None)
     return _mean_reciprocal_ranks(_users(model, test, train))
 
 
-def sequence_mrr_score(
-    model: Any, test: SequenceInteractions, exclude_preceding: bool = False
-) -> NDArray[Any]:
+def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding: bool = False) -> NDArray[Any]:
     """Reciprocal rank of the last item of each sequence, predicted from the items before it.
 
     Parameters

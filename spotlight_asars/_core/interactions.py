@@ -47,10 +47,7 @@ class Interactions:
         self._check()
 
     def __repr__(self) -> str:
-        return (
-            f"<Interactions dataset ({self.num_users} users x {self.num_items} items"
-            f" x {len(self)} interactions)>"
-        )
+        return f"<Interactions dataset ({self.num_users} users x {self.num_items} items x {len(self)} interactions)>"
 
     def __len__(self) -> int:
         return len(self.user_ids)

@@ -20,24 +20,18 @@ def _masked_mean(loss: Tensor, mask: Tensor | None) -> Tensor:
     return (loss * weight).sum() / weight.sum()
 
 
-def pointwise_loss(
-    positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None
-) -> Tensor:
+def pointwise_loss(positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of the chance of missing the positive plus that of taking the negative, each on its own."""
     missed = 1.0 - torch.sigmoid(positive_predictions)
     return _masked_mean(missed + torch.sigmoid(negative_predictions), mask)
 
 
-def bpr_loss(
-    positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None
-) -> Tensor:
+def bpr_loss(positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of ``1 - sigmoid(positive - negative)``: upstream's BPR has no logarithm."""
     return _masked_mean(1.0 - torch.sigmoid(positive_predictions - negative_predictions), mask)
 
 
-def hinge_loss(
-    positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None
-) -> Tensor:
+def hinge_loss(positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of ``max(0, 1 - positive + negative)``."""
     return _masked_mean(torch.clamp(negative_predictions - positive_predictions + 1.0, min=0.0), mask)
 

@@ -1,0 +1,34 @@
+"""Session-aware recommendation on Spotlight: who is browsing, and how long they looked.
+
+The way of the data, and where to find each stage:
+
+=====================  =================================================================================
+``events``             raw ids, timestamps and dwell -> ``EventLog`` (``frames`` reads, ``timeline`` knows order)
+``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
+``channels``           ``SessionInteractions``: items, users and dwell side by side
+``batching``           sessions -> trimmed mini-batches
+``representations``    a session's items, user and dwell -> its state: the networks
+``losses, sampling``   the target's score against those of sampled items
+``training``           the loop over epochs
+``model``              ``ASARSSequenceModel``: fit, predict, recommend
+``evaluation``         ranks, and metrics of ranks
+``datasets``           logs with planted effects
+=====================  =================================================================================
+
+``_spotlight`` chooses the Spotlight underneath: the one that is installed, or the built-in ``_core``.
+"""
+
+from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight
+from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.events import EventLog
+from spotlight_asars.model import ASARSSequenceModel
+from spotlight_asars.sessions import to_sessions
+
+__all__ = [
+    "SPOTLIGHT",
+    "ASARSSequenceModel",
+    "EventLog",
+    "SessionInteractions",
+    "install_as_spotlight",
+    "to_sessions",
+]

@@ -1,0 +1,1 @@
+"""Logs to try things on."""

@@ -1,0 +1,101 @@
+"""A click log with planted effects, and a knob for each: what a channel is for is known, so it can be seen to work.
+
+Each item has one *successor*: the items stand on a ring in random order. A click is, with the probability of its knob,
+
+- the successor of the item before it (``predictability``),
+- the successor of the item that was looked at longest, the last one left aside (``dwell_effect``),
+- one of a few items that this user likes (``user_effect``),
+
+and else any item at random.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import RandomState
+from sklearn.utils import check_random_state
+
+from spotlight_asars._checks import require
+from spotlight_asars.events import EventLog
+
+FAVOURITES = 3  # items that a user likes
+GLANCE, READ = 10.0, 120.0  # mean dwell [s] of a look at an item, and of the one in each session that is read
+DAY = 86400.0  # [s] between two sessions of a user
+
+
+def generate_sessions(
+    num_users: int = 300,
+    num_items: int = 200,
+    num_sessions: int = 6000,
+    session_length: int = 8,
+    predictability: float = 0.3,
+    dwell_effect: float = 0.3,
+    user_effect: float = 0.3,
+    random_state: RandomState | int | None = None,
+) -> EventLog:
+    """A log whose next clicks depend on the last item, on dwell times and on the user, as much as the knobs say.
+
+    Parameters
+    ----------
+    num_users, num_items, num_sessions : int
+        Sizes of the log; `num_items` without padding.
+    session_length : int
+        Mean number of events of a session; each has from half to one and a half of it, and at least 2.
+    predictability, dwell_effect, user_effect : float
+        Probabilities of the three effects; they must not add up to more than 1. At 0 all clicks are at random.
+    random_state : RandomState or int, optional
+
+    Returns
+    -------
+    EventLog
+        Users from 0, items from 1; sessions of a user are a day apart or more, dwell times gamma distributed.
+
+    Examples
+    --------
+    >>> generate_sessions(num_users=5, num_items=20, num_sessions=50, session_length=4, random_state=0)
+    <EventLog (5 users x 20 items x 200 events)>
+    """
+    knobs = {"predictability": predictability, "dwell_effect": dwell_effect, "user_effect": user_effect}
+    for name, knob in knobs.items():
+        require(0 <= knob <= 1, f"{name} must be a probability", knob)
+    require(sum(knobs.values()) <= 1 + 1e-9, f"{', '.join(knobs)} must not add up to more than 1", knobs)
+    require(num_users >= 1, "num_users must be 1 or more", num_users)
+    require(num_items >= FAVOURITES, f"num_items must be {FAVOURITES} or more", num_items)
+    require(num_sessions >= num_users, "num_sessions must be at least num_users", num_sessions)
+    require(session_length >= 2, "session_length must be 2 or more", session_length)
+    random = check_random_state(random_state)
+
+    ring = random.permutation(num_items)
+    successor = np.empty(num_items, dtype=np.int64)
+    successor[ring] = np.roll(ring, -1)
+    likes = random.rand(num_users, num_items).argpartition(FAVOURITES - 1, axis=1)[:, :FAVOURITES]
+
+    users = np.r_[np.arange(num_users), random.randint(num_users, size=num_sessions - num_users)]
+    lengths = random.randint(max(2, session_length // 2), session_length * 3 // 2 + 1, num_sessions)
+    time = int(lengths.max())
+    dwell = random.gamma(2.0, GLANCE / 2, (num_sessions, time))
+    read = random.randint(0, np.maximum(lengths // 2, 1))  # early, so that later clicks can tell
+    dwell[np.arange(num_sessions), read] = READ + random.gamma(2.0, READ / 4, num_sessions)
+
+    items = random.randint(num_items, size=(num_sessions, time))
+    longest = items[:, 0].copy()  # the item looked at longest, of those before the last
+    longest_dwell = dwell[:, 0].copy()
+    bounds = np.cumsum(list(knobs.values()))
+    for step in range(1, time):
+        effect = np.searchsorted(bounds, random.rand(num_sessions), side="right")
+        liked = likes[users, random.randint(FAVOURITES, size=num_sessions)]
+        choices = (successor[items[:, step - 1]], successor[longest], liked, items[:, step])
+        items[:, step] = np.choose(effect, choices)
+        longer = dwell[:, step - 1] > longest_dwell
+        longest = np.where(longer, items[:, step - 1], longest)
+        longest_dwell = np.maximum(longest_dwell, dwell[:, step - 1])
+
+    nth = np.empty(num_sessions, dtype=np.int64)  # number of each session among those of its user
+    order = np.argsort(users, kind="stable")
+    first = np.searchsorted(users[order], users[order])
+    nth[order] = np.arange(num_sessions) - first
+    start = nth * DAY + random.rand(num_sessions) * DAY / 4
+    clock = start[:, None] + np.cumsum(dwell, axis=1) - dwell
+    real = np.arange(time) < lengths[:, None]
+    rows = np.repeat(users, lengths)
+    return EventLog(rows, items[real] + 1, clock[real], num_users=num_users, num_items=num_items + 1)

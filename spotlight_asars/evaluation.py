@@ -1,0 +1,181 @@
+"""How good the ranking is: rank once, and every metric is a function of ranks.
+
+Full ranking against the training catalogue, never sampled; padding is no candidate in ``evaluate``; ties get the mean
+of their ranks, so a constant scorer scores at chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from spotlight_asars._checks import one_of, reject, require
+from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
+from spotlight_asars.batching import scoring_batches
+from spotlight_asars.channels import SessionInteractions, as_sessions
+from spotlight_asars.model import SCORES_AT_ONCE, ASARSSequenceModel
+
+Ranks = NDArray[np.float64]
+
+
+def reciprocal_rank(ranks: Ranks, k: int) -> Ranks:
+    """1 / rank down to place k, 0 beyond; its mean is MRR@k.
+
+    >>> reciprocal_rank(np.array([1.0, 4.0, 21.0]), k=20).tolist()
+    [1.0, 0.25, 0.0]
+    """
+    return np.where(ranks <= k, 1.0 / ranks, 0.0)
+
+
+def hit(ranks: Ranks, k: int) -> Ranks:
+    """1 down to place k, 0 beyond; its mean is Recall@k, for there is one target each.
+
+    >>> hit(np.array([1.0, 4.0, 21.0]), k=20).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    return (ranks <= k).astype(np.float64)
+
+
+METRICS: dict[str, Callable[[Ranks, int], Ranks]] = {"mrr": reciprocal_rank, "recall": hit}
+
+
+class Report(dict[str, float]):
+    """Metrics by name, as ``report["mrr@20"]``.
+
+    Attributes
+    ----------
+    ranks : float64 (targets,)
+        Rank of each target, 1 is best; in the order of the sessions and of the events in each.
+    sessions : int64 (targets,)
+        The session of each target.
+    """
+
+    def __init__(self, ranks: Ranks, sessions: NDArray[np.int64], k: Sequence[int]) -> None:
+        names = ((f"{name}@{place}", metric, place) for name, metric in METRICS.items() for place in k)
+        super().__init__({name: float(metric(ranks, place).mean()) for name, metric, place in names})
+        self.ranks, self.sessions = ranks, sessions
+
+
+def evaluate(
+    model: Any, test: SequenceInteractions, k: int | Sequence[int] = (10, 20), positions: str = "every"
+) -> Report:
+    """Rank the next item at every position of the test sessions, or at the last.
+
+    Parameters
+    ----------
+    model : ASARSSequenceModel, or any Spotlight sequence model
+        Another model is asked for the scores of one prefix after the other through its ``predict``.
+    test : SessionInteractions or SequenceInteractions
+        Sessions of items that the model knows.
+    k : int or ints
+        Cut-offs of the metrics.
+    positions : {"every", "last"}
+        Every position after the first, or only each session's last.
+
+    Returns
+    -------
+    Report
+        ``report["mrr@20"]``, ``report["recall@20"]``, ..., and the ranks themselves.
+
+    Raises
+    ------
+    ValueError
+        If no session has two events, or `test` has items the model doesn't know.
+    RuntimeError
+        Before ``fit``.
+    """
+    one_of(positions, ("every", "last"), "positions")
+    cutoffs = [k] if isinstance(k, (int, np.integer)) else list(k)
+    reject(np.array(cutoffs) < 1, np.array(cutoffs), "k must be 1 or more")
+    sessions = as_sessions(test)
+    longest = int(sessions.lengths.max())
+    require(longest >= 2, "test must have a session of two events or more; the longest has", longest)
+    if getattr(model, "_net", model) is None:
+        raise RuntimeError("evaluate needs a fitted model; call fit first")
+    num_items = getattr(model, "_num_items", sessions.num_items)
+    reject(
+        sessions.items >= num_items,
+        sessions.items,
+        f"test must have item ids below {num_items}, as in training",
+    )
+
+    ranks = np.full(len(sessions.items), np.nan)  # one place for each event; those that are no target stay NaN
+    fill = _rank_states if isinstance(model, ASARSSequenceModel) else _rank_predictions
+    fill(model, sessions, positions == "last", ranks)
+    targets = ~np.isnan(ranks)
+    return Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cutoffs)
+
+
+def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding: bool = False) -> NDArray[np.float64]:
+    """Spotlight's ``sequence_mrr_score``, number for number, in batches where the model allows it.
+
+    Parameters
+    ----------
+    model : ASARSSequenceModel, or any Spotlight sequence model
+    test : SessionInteractions or SequenceInteractions
+        The last item of each row is predicted from the others. As in Spotlight, padding is ranked as a candidate.
+    exclude_preceding : bool
+        Rank the items of the row itself last.
+
+    Returns
+    -------
+    float64 (session,)
+        Reciprocal rank of each row's last item.
+    """
+    rows, targets = test.sequences[:, :-1], test.sequences[:, -1]
+    at_once = max(1, SCORES_AT_ONCE // model.num_items) if isinstance(model, ASARSSequenceModel) else 1
+    scores_of = (rows[start : start + at_once] for start in range(0, len(rows), at_once))
+    reciprocal = []
+    for start, chunk in zip(range(0, len(rows), at_once), scores_of, strict=True):
+        asked = chunk if isinstance(model, ASARSSequenceModel) else chunk[0]
+        scores = np.atleast_2d(model.predict(asked))
+        if exclude_preceding:
+            np.put_along_axis(scores, np.asarray(chunk, dtype=np.int64), -FLOAT_MAX, axis=1)
+        reciprocal.append(1.0 / _rank(torch.from_numpy(scores), targets[start : start + at_once]))
+    return np.concatenate(reciprocal)
+
+
+def _rank(scores: torch.Tensor, targets: NDArray[Any]) -> Ranks:
+    """Rank of one target in each row of scores, 1 is highest; ties get the mean, as scipy's ``rankdata`` gives it."""
+    place = torch.from_numpy(np.asarray(targets, dtype=np.int64)).to(scores.device).unsqueeze(1)
+    own = scores.gather(1, place)  # (rows, 1)
+    above = (scores > own).sum(dim=1)
+    equal = (scores == own).sum(dim=1)
+    return (above + (equal + 1) / 2).cpu().numpy().astype(np.float64)
+
+
+def _rank_states(model: ASARSSequenceModel, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
+    """Rank from the states after every step, which one pass over a session gives."""
+    rows_at_once = max(1, SCORES_AT_ONCE // model.num_items)
+    for batch in scoring_batches(sessions, 256, model.device):
+        ends, time = sessions.offsets[batch.rows + 1], batch.items.shape[1]
+        places = ends[:, None] - np.arange(time, 0, -1)  # (batch, time), of each event in the flat arrays
+        wanted = (batch.items[:, :-1] != PADDING_IDX).cpu().numpy()
+        if last:
+            wanted[:, :-1] = False
+        states = model.encode(batch.items[:, :-1], batch.channels.steps(slice(-1)))[torch.from_numpy(wanted)]
+        target_places = places[:, 1:][wanted]
+        for start in range(0, len(target_places), rows_at_once):
+            at = target_places[start : start + rows_at_once]
+            scores = model.score_catalogue(states[start : start + rows_at_once])
+            ranks[at] = _rank(scores, sessions.items[at])
+
+
+def _rank_predictions(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
+    """Rank through ``predict``, one prefix at a time: for models that offer nothing else."""
+    for row, position, place in _targets(sessions, last):
+        scores = np.array(model.predict(sessions.sequences[row, :position]), dtype=np.float64)
+        scores[PADDING_IDX] = -np.inf
+        ranks[place] = rankdata(-scores)[sessions.items[place]]
+
+
+def _targets(sessions: SessionInteractions, last: bool) -> Iterator[tuple[int, int, int]]:
+    """Row and column in the padded matrix, and place in the flat arrays, of each target."""
+    for row, (start, end) in enumerate(zip(sessions.offsets[:-1], sessions.offsets[1:], strict=True)):
+        for place in range(max(start + 1, end - 1 if last else 0), end):
+            yield row, int(sessions.max_sequence_length - (end - place)), int(place)

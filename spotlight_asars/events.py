@@ -1,0 +1,340 @@
+"""The log: who did what when.
+
+An ``EventLog`` is Spotlight's ``Interactions`` that also knows the raw ids behind its contiguous ones, and how long
+each event lasted. It must satisfy:
+
+- dwell and session ends are those of the log as it was recorded: filters never change them;
+- every step returns a new log with compact ids, and the one it came from stays as it was;
+- what a test log knows (vocabulary, items) comes from its training log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spotlight_asars import frames, timeline
+from spotlight_asars._checks import integers, one_of, reject, require, seconds
+from spotlight_asars._spotlight import Interactions
+from spotlight_asars.vocabulary import Vocabulary
+
+HOUR = 3600.0  # [s]; sessions end where a user is idle this long
+RETURNING_SHARE = 0.01  # below this share of users with a second session, a "user" is taken to be a session
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a test log lost because its training log does not know it."""
+
+    events: int
+    items: int
+    users: int
+
+
+class EventLog(Interactions):
+    """A click log: one event a row, sorted by user, time and the order given.
+
+    Parameters
+    ----------
+    user_ids : int (events,)
+        Contiguous ids from 0.
+    item_ids : int (events,)
+        Contiguous ids from 1; 0 is padding.
+    timestamps : int64 or float64 (events,)
+        Seconds.
+    dwell_times : float (events,), optional
+        Measured time spent on each event [s], NaN where unknown. Without it the gaps to a user's next event serve.
+    categories : array (events,), optional
+        Category of each event's item.
+    users, items : Vocabulary, optional
+        Raw ids; without them an id is its own raw id.
+    num_users, num_items : int, optional
+        Sizes, padding included; by default the largest id + 1.
+
+    Attributes
+    ----------
+    dropped : Dropped
+        What ``split_by_time`` took out of a test log; zeros elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For an empty log, ids out of range, item id 0, lengths that differ, timestamps that are NaN or infinite, and
+        negative dwell times.
+
+    Examples
+    --------
+    >>> log = EventLog([0, 0, 1], [2, 1, 2], [0, 30, 7])
+    >>> log
+    <EventLog (2 users x 2 items x 3 events)>
+    >>> log.dwell_times()
+    array([30., nan, nan])
+    """
+
+    def __init__(
+        self,
+        user_ids: ArrayLike,
+        item_ids: ArrayLike,
+        timestamps: ArrayLike,
+        *,
+        dwell_times: ArrayLike | None = None,
+        categories: ArrayLike | None = None,
+        users: Vocabulary | None = None,
+        items: Vocabulary | None = None,
+        num_users: int | None = None,
+        num_items: int | None = None,
+    ) -> None:
+        columns = _Columns(
+            user_ids=integers(user_ids, "user_ids"),
+            item_ids=integers(item_ids, "item_ids"),
+            timestamps=frames.check_timestamps(np.asarray(timestamps), "timestamps"),
+            dwell_times=None if dwell_times is None else seconds(dwell_times, "dwell_times"),
+            categories=None if categories is None else np.asarray(categories),
+        )
+        columns.check()
+        ordered = columns.take(timeline.order_events(columns.user_ids, columns.timestamps))
+        gaps = timeline.gaps_to_next(ordered.user_ids, ordered.timestamps)
+        self._fill(ordered, gaps, gaps, users, items, num_users, num_items)
+
+    def _fill(
+        self,
+        columns: _Columns,
+        gaps: NDArray[np.float64],
+        pauses: NDArray[np.float64],
+        users: Vocabulary | None,
+        items: Vocabulary | None,
+        num_users: int | None = None,
+        num_items: int | None = None,
+    ) -> None:
+        super().__init__(
+            columns.user_ids.astype(np.int32),  # Spotlight hashes int32 ids where it splits by user
+            columns.item_ids.astype(np.int32),
+            timestamps=columns.timestamps,
+            num_users=len(users) if users else num_users,
+            num_items=len(items) + 1 if items else num_items,
+        )
+        self._columns, self._gaps, self._pauses = columns, gaps, pauses
+        self.categories = columns.categories
+        self.users = users or Vocabulary(np.arange(self.num_users), first=0)
+        self.items = items or Vocabulary(np.arange(1, self.num_items), first=1)
+        self.dropped = Dropped(0, 0, 0)
+
+    def __repr__(self) -> str:
+        return f"<EventLog ({self.num_users} users x {self.num_items - 1} items x {len(self)} events)>"
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        user: str = "user_id",
+        item: str = "item_id",
+        timestamp: str = "timestamp",
+        dwell: str | None = None,
+        category: str | None = None,
+    ) -> EventLog:
+        """A log from a pandas, polars or pyarrow table.
+
+        Parameters
+        ----------
+        frame : table
+            One event a row, in any order; equal timestamps keep the order given.
+        user, item : str
+            Columns of raw ids: integers of any sign, or strings. A log without users has its session id here.
+        timestamp : str
+            Column of seconds, or of dates and times.
+        dwell : str, optional
+            Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
+        category : str, optional
+            Column of item categories.
+
+        Raises
+        ------
+        ValueError
+            For a missing column, an empty table, missing ids, timestamps that are not numbers, and negative dwell.
+        TypeError
+            For a frame of another kind.
+        """
+        table = frames.to_frame(frame)
+        users, user_ids = Vocabulary.learn(frames.ids(table, user, "user"), first=0)
+        items, item_ids = Vocabulary.learn(frames.ids(table, item, "item"), first=1)
+        return cls(
+            user_ids,
+            item_ids,
+            frames.timestamps(table, timestamp),
+            dwell_times=None if dwell is None else frames.numbers(table, dwell, "dwell"),
+            categories=None if category is None else frames.ids(table, category, "category"),
+            users=users,
+            items=items,
+        )
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        user: str = "user_id",
+        item: str = "item_id",
+        timestamp: str = "timestamp",
+        dwell: str | None = None,
+        category: str | None = None,
+    ) -> EventLog:
+        """A log from a csv, csv.gz or parquet file; the columns as in ``from_frame``."""
+        return cls.from_frame(frames.read_frame(path), user, item, timestamp, dwell, category)
+
+    def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
+        """Time spent on each event [s], float64 (events,); NaN where unknown, as at a session's last event.
+
+        The measured dwell where the log has it; else the gap to the user's next event, if shorter than `inactivity`.
+        """
+        measured = self._columns.dwell_times
+        return timeline.dwell_from_gaps(self._gaps, inactivity) if measured is None else measured
+
+    def session_ids(self, inactivity: float = HOUR) -> NDArray[np.int64]:
+        """Number of each event's session, int64 (events,), from 0; sessions are cut as the log was recorded."""
+        require(inactivity > 0, "inactivity must be positive", inactivity)
+        return timeline.session_ids(self._pauses, inactivity)
+
+    def collapse_repeats(self, inactivity: float = HOUR) -> EventLog:
+        """Each run of one item inside a session becomes one event: the first, with the dwell of all.
+
+        The dwell of a run is the sum of what is known of it, and known no more than `inactivity` cuts it here.
+        """
+        starts = np.diff(self.session_ids(inactivity), prepend=-1) > 0
+        first = np.flatnonzero(timeline.run_starts(self.item_ids, starts))
+        columns = self._columns.take(first)
+        columns.dwell_times = timeline.sum_runs(self.dwell_times(inactivity), first)
+        log = EventLog.__new__(EventLog)
+        pauses = timeline.carry_pauses(self._pauses, first)
+        log._fill(columns, self._gaps[first], pauses, self.users, self.items, self.num_users, self.num_items)
+        return log
+
+    def filter_support(self, item: int = 5, session: int = 2, user: int = 1, inactivity: float = HOUR) -> EventLog:
+        """The largest part of the log where every item, session and user has its support.
+
+        Parameters
+        ----------
+        item, session, user : int
+            Least number of events per item, events per session and sessions per user; applied until none is broken.
+        inactivity : float
+            A session ends where its user is idle this long [s].
+
+        Raises
+        ------
+        ValueError
+            If nothing is left.
+        """
+        for name, value in (("item", item), ("session", session), ("user", user)):
+            require(value >= 0, f"{name} must be a number of events or sessions, 0 or more", value)
+        cuts = self.session_ids(inactivity)
+        kept = timeline.supported(self.user_ids, self.item_ids, cuts, item=item, session=session, user=user)
+        support = {"item": item, "session": session, "user": user}
+        require(len(kept) > 0, f"filter_support must leave events of the {len(self)} given", support)
+        return self._keep(kept, *self._compact(kept))
+
+    def split_by_time(
+        self, test_fraction: float = 0.15, inactivity: float = HOUR, unknown_users: str = "auto"
+    ) -> tuple[EventLog, EventLog]:
+        """The earlier sessions to train on and the latest to test on.
+
+        Sessions are whole and stand in the order of their last events; those that end after the
+        (1 - `test_fraction`) quantile are the test. Both logs have the items of the training log and no other; test
+        events of other items are dropped, and ``test.dropped`` says how many.
+
+        Parameters
+        ----------
+        test_fraction : float
+            Share of the sessions that go to the test, between 0 and 1.
+        inactivity : float
+            A session ends where its user is idle this long [s].
+        unknown_users : {"auto", "drop", "keep"}
+            Test users without a training session: drop them, or keep them as ids beyond the training log's
+            ``num_users``, which a model takes for unknown. "auto" drops them, except where fewer than 1 % of the
+            users ever return: there a "user" is but a session.
+
+        Raises
+        ------
+        ValueError
+            If either side is left without events.
+        """
+        require(0 < test_fraction < 1, "test_fraction must lie between 0 and 1", test_fraction)
+        one_of(unknown_users, ("auto", "drop", "keep"), "unknown_users")
+        cuts = self.session_ids(inactivity)
+        last = np.flatnonzero(np.diff(cuts, append=cuts[-1] + 1))  # index of each session's last event
+        ended = self._columns.timestamps[last]
+        boundary = np.quantile(ended, 1 - test_fraction, method="inverted_cdf")
+        late = (ended > boundary)[cuts]
+        require(late.any(), "split_by_time must leave sessions to test on; latest session ends at", boundary)
+        if unknown_users == "auto":
+            sessions_of = np.bincount(self.user_ids[last])
+            returning = (sessions_of > 1).sum() / (sessions_of > 0).sum()
+            unknown_users = "keep" if returning < RETURNING_SHARE else "drop"
+
+        early = np.flatnonzero(~late)
+        user_map, item_map = self._compact(early)
+        train = self._keep(early, user_map, item_map)
+        known = item_map[self.item_ids] >= 0
+        if unknown_users == "keep":
+            newcomers = np.flatnonzero(np.bincount(self.user_ids[late & known], minlength=self.num_users))
+            newcomers = newcomers[user_map[newcomers] < 0]
+            user_map[newcomers] = train.num_users + np.arange(len(newcomers))
+        known &= user_map[self.user_ids] >= 0
+        kept, lost = np.flatnonzero(late & known), late & ~known
+        require(
+            len(kept) > 0,
+            "split_by_time must leave test events of known items and users",
+            f"{lost.sum()} of unknown ones",
+            "unknown_users='keep' keeps users without a training session",
+        )
+        test = self._keep(kept, user_map, item_map)
+        test.dropped = Dropped(
+            events=int(lost.sum()),
+            items=len(np.unique(self.item_ids[lost & (item_map[self.item_ids] < 0)])),
+            users=len(np.unique(self.user_ids[lost & (user_map[self.user_ids] < 0)])),
+        )
+        return train, test
+
+    def _compact(self, kept: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Maps from user and item ids to the compact ids of those with an event in `kept`."""
+        return self.users.compact(self.user_ids[kept]), self.items.compact(self.item_ids[kept])
+
+    def _keep(self, kept: NDArray[np.intp], user_map: NDArray[np.int64], item_map: NDArray[np.int64]) -> EventLog:
+        """The log of the events `kept`, with ids renamed by the maps (old id -> new id)."""
+        columns = self._columns.take(kept)
+        columns.user_ids, columns.item_ids = user_map[columns.user_ids], item_map[columns.item_ids]
+        log = EventLog.__new__(EventLog)
+        log._fill(
+            columns,
+            self._gaps[kept],
+            timeline.carry_pauses(self._pauses, kept),
+            self.users.renamed(user_map),
+            self.items.renamed(item_map),
+        )
+        return log
+
+
+@dataclass
+class _Columns:
+    """What is stored per event."""
+
+    user_ids: NDArray[np.int64]
+    item_ids: NDArray[np.int64]
+    timestamps: NDArray[Any]
+    dwell_times: NDArray[np.float64] | None
+    categories: NDArray[Any] | None
+
+    def check(self) -> None:
+        require(self.user_ids.ndim == 1, "user_ids must have one axis", self.user_ids.shape)
+        require(len(self.user_ids) > 0, "a log must have at least one event", len(self.user_ids))
+        for name, column in vars(self).items():
+            if column is not None:
+                rule = f"{name} must have the shape of user_ids, {self.user_ids.shape}"
+                require(column.shape == self.user_ids.shape, rule, column.shape)
+        reject(self.user_ids < 0, self.user_ids, "user_ids must not be negative")
+        reject(self.item_ids < 1, self.item_ids, "item_ids must be 1 or more, for 0 is padding")
+
+    def take(self, kept: NDArray[np.intp]) -> _Columns:
+        columns: dict[str, Any] = {name: column[kept] for name, column in vars(self).items() if column is not None}
+        return replace(self, **columns)

@@ -1,0 +1,103 @@
+"""Columns of a data frame or file as numpy arrays, checked: pandas, polars and pyarrow alike, through narwhals."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from spotlight_asars._checks import reject, require
+
+# In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
+READERS: dict[Literal["pandas", "pyarrow", "polars"], dict[str, Any]] = {
+    "pandas": {"low_memory": False},
+    "pyarrow": {},
+    "polars": {"infer_schema_length": None},
+}
+
+
+def read_frame(path: str | Path) -> Any:
+    """The csv, csv.gz or parquet file at `path` as a frame of the first library of ``READERS`` that is installed."""
+    path = Path(path)
+    is_csv, is_parquet = path.name.endswith((".csv", ".csv.gz")), path.suffix == ".parquet"
+    require(is_csv or is_parquet, "path must end in .csv, .csv.gz or .parquet", str(path))
+    if not path.is_file():
+        raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
+    for backend, options in READERS.items():
+        if find_spec(backend) and (is_csv or backend != "pandas" or find_spec("pyarrow")):
+            if is_csv:
+                return nw.read_csv(str(path), backend=backend, **options)
+            return nw.read_parquet(str(path), backend=backend)
+    raise ImportError(
+        f"reading {path.name} needs one of {', '.join(READERS)}; pip install 'spotlight-asars[frames]' brings one"
+    )
+
+
+def to_frame(frame: Any) -> nw.DataFrame[Any]:
+    """Any frame that narwhals knows, collected if it is lazy."""
+    try:
+        known = nw.from_native(frame)
+    except TypeError:
+        kind = type(frame)
+        raise TypeError(
+            f"frame must be a pandas, polars or pyarrow table; got {kind.__module__}.{kind.__qualname__}"
+        ) from None
+    return known.collect() if isinstance(known, nw.LazyFrame) else known
+
+
+def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
+    require(name in frame.columns, f"{argument} must name one of the columns {list(frame.columns)}", name)
+    return frame[name]
+
+
+def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
+    """Raw ids of one column: integers, whole floats, strings or categories; none may be missing."""
+    column = _column(frame, name, argument)
+    missing = column.is_null().to_numpy()
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        missing = missing | np.isnan(values)
+    reject(missing, values, f"{argument} column {name!r} must have no missing ids")
+    if values.dtype.kind == "O":  # strings come as objects; as fixed-width text they sort fast
+        kinds = {type(value) for value in values.tolist()}
+        require(len(kinds) <= 1, f"{argument} column {name!r} must hold ids of one type", sorted(kinds, key=str))
+        values = values.astype(str) if kinds == {str} else np.array(values.tolist())
+    return values
+
+
+def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+    """Seconds as int64 or float64; dates and times count from 1970-01-01 (UTC where they have no zone)."""
+    column = _column(frame, name, "timestamp")
+    if column.dtype in (nw.Datetime, nw.Date):
+        reject(column.is_null().to_numpy(), column.to_numpy(), f"timestamp column {name!r} must not be missing")
+        microseconds = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
+        return microseconds.dt.timestamp("us").to_numpy().astype(np.int64) / 1e6
+    return check_timestamps(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
+
+
+def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
+    """One numeric column; a missing value is NaN."""
+    column = _column(frame, name, argument)
+    require(
+        column.dtype.is_numeric(),
+        f"{argument} column {name!r} must be numbers, in seconds",
+        str(column.dtype),
+    )
+    if column.is_null().any():
+        return column.cast(nw.Float64).to_numpy().astype(np.float64)
+    return column.to_numpy()
+
+
+def check_timestamps(values: NDArray[Any], argument: str) -> NDArray[Any]:
+    """`values` as int64 or float64 (never float32, which has steps of 128 s by now), finite and within reach."""
+    if values.dtype.kind not in "iuf":
+        raise TypeError(f"{argument} must be numbers [s]; got dtype {values.dtype}")
+    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+    if values.dtype.kind == "f":
+        reject(~np.isfinite(values), values, f"{argument} must be finite")
+    reject((values > 2**53) | (values < -(2**53)), values, f"{argument} must lie within 2**53 s of 1970")
+    return values

@@ -1,0 +1,79 @@
+"""How a session is represented: a net by its name.
+
+A representation is an ``nn.Module`` with three methods: ``states(items, channels)`` gives the state after each step,
+(batch, time, ...); of these states, lined up as rows, ``score(rows, targets)`` scores one item each and
+``score_items(rows, item_ids)`` the same items for all. To add one, write its file and its line in ``REPRESENTATIONS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spotlight_asars._checks import resolve
+from spotlight_asars._spotlight import CNNNet, LSTMNet, MixtureLSTMNet, PoolNet
+from spotlight_asars.channels import Channels
+from spotlight_asars.representations.asars import ASARSNet
+from spotlight_asars.representations.spotlight import SpotlightNet
+
+__all__ = ["REPRESENTATIONS", "ASARSNet", "Blueprint", "Representation", "SpotlightNet", "build"]
+
+
+class Representation(Protocol):
+    """What our model, objective and evaluation ask of a net."""
+
+    def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
+        """State after each step, (batch, time, ...)."""
+
+    def score(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Scores of one item for each state, (rows, ...), (rows,) -> (rows,)."""
+
+    def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
+        """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
+
+
+class Blueprint(NamedTuple):
+    """All that a net may be built from: the sizes of the training log, and the options of the model."""
+
+    num_items: int
+    num_users: int
+    dwell_edges: NDArray[np.float64]
+    embedding_dim: int
+    hidden_dim: int
+    user_dim: int
+    time_dim: int
+    dropout: float
+    last_dwell: str
+    sparse: bool
+
+
+def _asars(blueprint: Blueprint, user: str | None = None, time: str | None = None) -> nn.Module:
+    return ASARSNet(user=user, time=time, **blueprint._asdict())
+
+
+def _spotlight(blueprint: Blueprint, net: Callable[..., nn.Module]) -> nn.Module:
+    return SpotlightNet(net(blueprint.num_items, blueprint.embedding_dim, sparse=blueprint.sparse), blueprint.num_items)
+
+
+REPRESENTATIONS: dict[str, Callable[[Blueprint], nn.Module]] = {
+    "gru4rec": _asars,
+    "user_cat": partial(_asars, user="cat"),
+    "time_att": partial(_asars, time="att"),
+    "time_user": partial(_asars, time="att", user="cat"),
+    "pooling": partial(_spotlight, net=PoolNet),
+    "cnn": partial(_spotlight, net=CNNNet),
+    "lstm": partial(_spotlight, net=LSTMNet),
+    "mixture": partial(_spotlight, net=MixtureLSTMNet),
+}
+
+
+def build(representation: str | nn.Module | Callable[[Blueprint], nn.Module], blueprint: Blueprint) -> nn.Module:
+    """The net that `representation` names, builds or is; Spotlight's kind is wrapped to have our methods."""
+    if not isinstance(representation, nn.Module):
+        representation = resolve(representation, REPRESENTATIONS, "representation")(blueprint)
+    return representation if hasattr(representation, "states") else SpotlightNet(representation, blueprint.num_items)

@@ -1,0 +1,129 @@
+r"""Triangle attention: a softmax over every prefix of a session at once (eqs. 16-18).
+
+The score of event j is the same in every row of the paper's triangle, so row i is a *prefix softmax*,
+
+.. math:: q_i = \frac{\sum_{j \le i} \exp(s_j) \, h_j}{\sum_{j \le i} \exp(s_j)}
+
+and needs no n x n matrix. A prefix is summed up by two numbers per dimension, which ``Prefix`` holds: its *average*
+:math:`q_i` and its *mass* :math:`\log \sum_{j \le i} \exp(s_j)`. Two neighbouring stretches join by weighing their
+averages with their masses, which is exact at any score: no exponential ever sees a positive number. Short stretches
+are computed by a small triangle each, and their sums by the same function again, so time and memory are linear in
+the length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STRETCH = 32  # events; shorter needs more levels, longer a larger triangle in each
+
+
+class Prefix(NamedTuple):
+    """Softmax-weighted averages over prefixes.
+
+    average : (batch, time, dim), zeros where a prefix has no real event
+    mass : (batch, time), log of the sum of exp(score); the lowest number where a prefix has no real event
+    """
+
+    average: Tensor
+    mass: Tensor
+
+
+def triangle_attention(score: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    r"""Row i is the average of ``value[:i + 1]``, weighted by a softmax over ``score[:i + 1]`` (eqs. 16-18).
+
+    Parameters
+    ----------
+    score : float (batch, time)
+        :math:`s_j` of each event; any size is safe.
+    value : float (batch, time, dim)
+        What is averaged.
+    mask : bool (batch, time)
+        True where an event is real; the rest has no weight.
+
+    Returns
+    -------
+    float (batch, time, dim)
+        Zeros in rows that have no real event yet.
+
+    Examples
+    --------
+    >>> score, value = torch.tensor([[0.0, 0.0, 9999.0]]), torch.tensor([[[2.0], [4.0], [7.0]]])
+    >>> triangle_attention(score, value, torch.tensor([[True, True, True]])).flatten().tolist()
+    [2.0, 3.0, 7.0]
+    """
+    return attend_prefixes(score, value, mask).average
+
+
+def attend_prefixes(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
+    """``triangle_attention`` with the mass of each prefix."""
+    batch, time, dim = value.shape
+    if time <= STRETCH:
+        return _attend_stretch(score, value, mask)
+
+    missing = -time % STRETCH
+    stretches = (batch * ((time + missing) // STRETCH), STRETCH)
+    inside = _attend_stretch(
+        F.pad(score, (0, missing)).view(stretches),
+        F.pad(value, (0, 0, 0, missing)).view(*stretches, dim),
+        F.pad(mask, (0, missing)).view(stretches),
+    )
+    sums = inside.average[:, -1].view(batch, -1, dim), inside.mass[:, -1].view(batch, -1)
+    before = shift(attend_prefixes(sums[1], sums[0], sums[1] > _lowest(score)))
+    joined = join(
+        Prefix(before.average.reshape(-1, 1, dim), before.mass.reshape(-1, 1)),
+        inside,
+    )
+    return Prefix(joined.average.view(batch, -1, dim)[:, :time], joined.mass.view(batch, -1)[:, :time])
+
+
+def attend_with_own_term(score: Tensor, own_score: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    r"""Triangle attention where the latest event of each prefix has a score of its own.
+
+    .. math:: q_i = \frac{\sum_{j < i} \exp(s_j) \, h_j + \exp(s'_i) \, h_i}{\sum_{j < i} \exp(s_j) + \exp(s'_i)}
+
+    The dwell time of event i is not known before the click that is to be predicted; :math:`s'_i` does without it.
+    Shapes as in ``triangle_attention``; `own_score` is (batch, time).
+    """
+    own = Prefix(value * mask.unsqueeze(-1), own_score.masked_fill(~mask, _lowest(own_score)))
+    return join(shift(attend_prefixes(score, value, mask)), own).average
+
+
+def shift(prefix: Prefix) -> Prefix:
+    """Prefixes that end one event earlier: the first is empty."""
+    return Prefix(
+        F.pad(prefix.average, (0, 0, 1, 0))[:, :-1],
+        F.pad(prefix.mass, (1, 0), value=_lowest(prefix.mass))[:, :-1],
+    )
+
+
+def join(left: Prefix, right: Prefix) -> Prefix:
+    """The average and mass of two stretches together."""
+    share = torch.sigmoid(right.mass - left.mass).unsqueeze(-1)  # (batch, time, 1)
+    return Prefix(left.average + share * (right.average - left.average), torch.logaddexp(left.mass, right.mass))
+
+
+def _attend_stretch(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
+    """The triangle itself, for a length that is bounded."""
+    lowest = _lowest(score)
+    score = score.masked_fill(~mask, lowest)
+    highest = score.detach().cummax(dim=1).values  # (batch, time); a constant here, for it cancels
+    time = score.shape[1]
+    seen = torch.ones(time, time, dtype=torch.bool, device=score.device).tril()  # (time, time)
+    seen = seen & mask.unsqueeze(1)  # (batch, time, time)
+    exponent = (score.unsqueeze(1) - highest.unsqueeze(2)).masked_fill(~seen, lowest)
+    weight = exponent.exp() * seen  # (batch, time, time)
+    total = weight.sum(dim=2)  # (batch, time)
+    empty = total == 0
+    total = total.masked_fill(empty, 1.0)
+    average = torch.bmm(weight, value) / total.unsqueeze(-1)
+    return Prefix(average, (highest + total.log()).masked_fill(empty, lowest))
+
+
+def _lowest(like: Tensor) -> float:
+    """Stands for minus infinity, whose differences would be NaN; half the range, so that they stay finite."""
+    return torch.finfo(like.dtype).min / 2

@@ -1,0 +1,102 @@
+"""Events become sessions: any Spotlight ``Interactions`` -> ``SessionInteractions``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotlight_asars import timeline
+from spotlight_asars._checks import integers, reject, require
+from spotlight_asars._spotlight import Interactions
+from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.events import HOUR, EventLog
+from spotlight_asars.frames import check_timestamps
+
+
+def to_sessions(
+    log: Interactions, inactivity: float = HOUR, max_sequence_length: int = 50, min_sequence_length: int = 2
+) -> SessionInteractions:
+    """Sessions of a log: maximal runs of one user's events without a gap of `inactivity`.
+
+    A session longer than `max_sequence_length` becomes several rows, cut from its end as ``Interactions.to_sequence``
+    cuts, so only the earliest of them can be short. At a length of 3 the session [1, 2, 3, 4, 5] becomes
+
+    .. code-block:: python
+
+       [[0, 1, 2],
+        [3, 4, 5]]
+
+    Rows stand in the order of users, and of time within a user.
+
+    Parameters
+    ----------
+    log : Interactions
+        With timestamps [s]. An ``EventLog`` brings the dwell and session ends of the log as it was recorded; for any
+        other, dwell is the gap to the user's next event.
+    inactivity : float
+        A session ends where its user is idle this long [s].
+    max_sequence_length, min_sequence_length : int
+        Events of a row; shorter rows are left out.
+
+    Returns
+    -------
+    SessionInteractions
+        With user ids, and dwell NaN at each session's last event unless it was measured.
+
+    Raises
+    ------
+    ValueError
+        If timestamps are missing, an item id is 0, or no session is long enough.
+    """
+    if not isinstance(log, Interactions):
+        raise TypeError(f"log must be a Spotlight Interactions; got {type(log).__name__}")
+    require(inactivity > 0, "inactivity must be positive", inactivity)
+    require(min_sequence_length >= 1, "min_sequence_length must be 1 or more", min_sequence_length)
+    rule = f"max_sequence_length must be at least min_sequence_length, {min_sequence_length}"
+    require(max_sequence_length >= min_sequence_length, rule, max_sequence_length)
+
+    users, items, dwell, cuts = _recorded(log, inactivity)
+    first = np.flatnonzero(np.diff(cuts, prepend=-1))
+    lengths = np.diff(np.r_[first, len(cuts)])
+    from_end = (first + lengths)[cuts] - 1 - np.arange(len(cuts))  # events that follow in the session
+    starts = np.zeros(len(cuts), dtype=bool)
+    starts[first] = True
+    starts |= from_end % max_sequence_length == max_sequence_length - 1
+
+    row_first = np.flatnonzero(starts)
+    row_lengths = np.diff(np.r_[row_first, len(cuts)])
+    long_enough = row_lengths >= min_sequence_length
+    require(
+        long_enough.any(),
+        f"min_sequence_length must leave at least one session, and the longest has {row_lengths.max()} events",
+        min_sequence_length,
+    )
+    kept = np.repeat(long_enough, row_lengths)
+    return SessionInteractions.from_ragged(
+        items[kept],
+        np.r_[0, np.cumsum(row_lengths[long_enough])],
+        user_ids=users[row_first[long_enough]],
+        num_items=log.num_items,
+        dwell=dwell[kept],
+        num_users=log.num_users,
+        max_sequence_length=max_sequence_length,
+    )
+
+
+Recorded = tuple[NDArray[Any], NDArray[Any], NDArray[np.float64], NDArray[np.int64]]
+
+
+def _recorded(log: Interactions, inactivity: float) -> Recorded:
+    """User, item, dwell and session number of each event, sorted by user and time."""
+    if isinstance(log, EventLog):
+        return log.user_ids, log.item_ids, log.dwell_times(inactivity), log.session_ids(inactivity)
+    require(log.timestamps is not None, "log must have timestamps", log.timestamps)
+    timestamps = check_timestamps(np.asarray(log.timestamps), "timestamps")
+    users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")
+    reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")
+    order = timeline.order_events(users, timestamps)
+    users, items = users[order], items[order]
+    gaps = timeline.gaps_to_next(users, timestamps[order])
+    return users, items, timeline.dwell_from_gaps(gaps, inactivity), timeline.session_ids(gaps, inactivity)

@@ -1,0 +1,103 @@
+"""What the order of events says: gaps, session cuts, runs of one item, support.
+
+Pure functions of arrays that are sorted by user, then time, then file order. Two durations belong to each event:
+
+- its *gap*: the time to the user's next event in the log as it was recorded, which is the dwell time;
+- its *pause*: the longest gap between it and the user's next event *that is still kept*. A session ends where a pause
+  reaches the inactivity, so that dropping events neither joins two sessions nor cuts one in two.
+
+Both are infinite at a user's last event.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def order_events(user_ids: Ids, timestamps: NDArray[Any]) -> NDArray[np.intp]:
+    """Indices that sort events by user, then time; equal timestamps keep file order."""
+    return np.lexsort((timestamps, user_ids))
+
+
+def gaps_to_next(user_ids: Ids, timestamps: NDArray[Any]) -> Floats:
+    """Time [s] from each event to the same user's next one; infinite at the user's last.
+
+    >>> gaps_to_next(np.array([0, 0, 0, 1]), np.array([10, 25, 26, 5]))
+    array([15.,  1., inf, inf])
+    """
+    gaps = np.full(len(user_ids), np.inf)
+    gaps[:-1] = np.where(user_ids[1:] == user_ids[:-1], timestamps[1:] - timestamps[:-1], np.inf)
+    return gaps
+
+
+def session_starts(pauses: Floats, inactivity: float) -> Mask:
+    """True where a session begins: at the first event, and after each pause that reaches `inactivity`.
+
+    >>> session_starts(np.array([15.0, 3600.0, np.inf, 2.0]), inactivity=3600)
+    array([ True, False,  True,  True])
+    """
+    starts = np.ones(len(pauses), dtype=bool)
+    starts[1:] = pauses[:-1] >= inactivity
+    return starts
+
+
+def session_ids(pauses: Floats, inactivity: float) -> NDArray[np.int64]:
+    """Number of the session that each event belongs to, from 0, in the order of the events."""
+    return np.cumsum(session_starts(pauses, inactivity)) - 1
+
+
+def dwell_from_gaps(gaps: Floats, inactivity: float) -> Floats:
+    r"""Dwell time [s] :math:`\delta_k = t_{k+1} - t_k` inside the session; NaN at its last event."""
+    return np.where(gaps < inactivity, gaps, np.nan)
+
+
+def carry_pauses(pauses: Floats, kept: NDArray[np.intp]) -> Floats:
+    """Pauses of the events that stay: each takes over the pauses of the dropped ones that follow it.
+
+    >>> carry_pauses(np.array([5.0, 9000.0, 7.0, np.inf]), np.array([0, 2]))
+    array([9000.,   inf])
+    """
+    return np.maximum.reduceat(pauses, kept) if len(kept) else pauses[:0]
+
+
+def run_starts(item_ids: Ids, starts: Mask) -> Mask:
+    """True at the first event of each run of one item inside one session."""
+    first = starts.copy()
+    first[1:] |= item_ids[1:] != item_ids[:-1]
+    return first
+
+
+def sum_runs(dwell_times: Floats, first: NDArray[np.intp]) -> Floats:
+    """Dwell time of each run: the sum of what is known of it; NaN where nothing is."""
+    known = ~np.isnan(dwell_times)
+    total = np.add.reduceat(np.where(known, dwell_times, 0.0), first)
+    return np.where(np.logical_or.reduceat(known, first), total, np.nan)
+
+
+def supported(
+    user_ids: Ids, item_ids: Ids, sessions: NDArray[np.int64], *, item: int, session: int, user: int
+) -> NDArray[np.intp]:
+    """Indices of the largest subset in which every item, session and user has its support.
+
+    Each item has at least `item` events, each session at least `session` events and each user at least `user`
+    sessions. Dropping one may break another, so the rules are applied until nothing changes; the result does not
+    depend on their order. Each round is linear in the events that are left.
+    """
+    kept = np.arange(len(user_ids))
+    while len(kept):
+        users, items, cuts = user_ids[kept], item_ids[kept], sessions[kept]
+        first_of_session = np.r_[True, cuts[1:] != cuts[:-1]]
+        enough = np.bincount(items)[items] >= item
+        enough &= np.bincount(cuts)[cuts] >= session
+        enough &= np.bincount(users[first_of_session], minlength=users.max() + 1)[users] >= user
+        if enough.all():
+            break
+        kept = kept[enough]
+    return kept

@@ -1,0 +1,78 @@
+"""What all tests share: the slow mark, the header, real logs where they are, and a log to read at a glance."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.load_profile("default")
+
+
+def pytest_report_header(config):
+    return f"spotlight: {SPOTLIGHT}"
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the slow tests out unless a mark expression asks for something else."""
+    if not config.getoption("-m"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture
+def data_folder():
+    """The folder of real logs; a test that needs it is skipped where it is not."""
+    folder = os.environ.get("SPOTLIGHT_ASARS_DATA")
+    if not folder:
+        pytest.skip("SPOTLIGHT_ASARS_DATA names no folder of real logs")
+    return Path(folder)
+
+
+@pytest.fixture
+def six_events():
+    """Ann reads two stories, sleeps, and returns to the first; Bob reads one and goes on to another.
+
+    ======  =====  ===========
+    user    item   timestamp
+    ======  =====  ===========
+    ann     story  0, 40
+    ann     poem   100
+    ann     story  10000
+    bob     poem   50
+    bob     story  80
+    ======  =====  ===========
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "user_id": ["bob", "ann", "ann", "ann", "ann", "bob"],
+            "item_id": ["poem", "story", "story", "poem", "story", "story"],
+            "timestamp": [50, 0, 40, 100, 10000, 80],
+        }
+    )
+
+
+@pytest.fixture
+def log(six_events):
+    return EventLog.from_frame(six_events)
+
+
+@pytest.fixture
+def sessions():
+    """Four sessions of three users, one of them unknown, with dwell times."""
+    return SessionInteractions(
+        np.array([[0, 0, 1, 2], [3, 1, 2, 4], [0, 2, 3, 1], [0, 0, 0, 4]]),
+        user_ids=[0, 1, -1, 0],
+        dwell_times=[[0, 0, 5, np.nan], [9, 1, 70, np.nan], [0, 33, 2, np.nan], [0, 0, 0, np.nan]],
+        num_items=6,
+        num_users=3,
+    )

@@ -1,0 +1,114 @@
+"""What every representation must satisfy, as functions of one."""
+
+from __future__ import annotations
+
+import torch
+
+from spotlight_asars.channels import Channels
+from spotlight_asars.representations import Blueprint
+
+BATCH, DIM, TIME, ITEMS, USERS = 2, 3, 5, 11, 7  # distinct primes: no axis can pass for another
+
+BLUEPRINT = Blueprint(
+    num_items=ITEMS,
+    num_users=USERS,
+    dwell_edges=torch.tensor([10.0, 60.0, 300.0]).numpy(),
+    embedding_dim=DIM,
+    hidden_dim=13,
+    user_dim=17,
+    time_dim=19,
+    dropout=0.0,
+    last_dwell="unknown",
+    sparse=False,
+)
+
+
+def random_batch(batch=BATCH, time=TIME, seed=0):
+    """Full rows of items with known users and dwell times."""
+    draw = torch.Generator().manual_seed(seed)
+    items = torch.randint(1, ITEMS, (batch, time), generator=draw)
+    users = torch.randint(0, USERS, (batch,), generator=draw)
+    dwell = torch.rand(batch, time, generator=draw, dtype=torch.float64) * 400
+    return items, Channels(users, dwell)
+
+
+def check_shapes(net):
+    for batch, time in ((BATCH, TIME), (1, TIME), (BATCH, 1), (1, 1)):
+        items, channels = random_batch(batch, time)
+        states = net.states(items, channels)
+        assert states.shape[:2] == (batch, time)
+        rows = states.flatten(0, 1)
+        assert net.score(rows, items.flatten()).shape == (batch * time,)
+        assert net.score_items(rows, torch.arange(4)).shape == (batch * time, 4)
+        assert net.score_items(rows, torch.arange(1)).shape == (batch * time, 1)
+        assert net.score_items(rows).shape == (batch * time, ITEMS)
+
+
+def check_scores_agree(net):
+    """One item for each state, some items for all states, and the catalogue give the same scores."""
+    items, channels = random_batch()
+    rows = net.states(items, channels).flatten(0, 1)
+    catalogue = net.score_items(rows)
+    targets = items.flatten()
+    torch.testing.assert_close(net.score(rows, targets), catalogue.gather(1, targets[:, None])[:, 0])
+    torch.testing.assert_close(net.score_items(rows, torch.tensor([4, 2])), catalogue[:, [4, 2]])
+
+
+def check_causal(net):
+    """A state does not change with later items or later dwell."""
+    items, (users, dwell) = random_batch()
+    before = net.states(items, Channels(users, dwell))
+    for step in range(1, TIME):
+        changed, longer = items.clone(), dwell.clone()
+        changed[:, step:] = changed[:, step:] % (ITEMS - 1) + 1
+        longer[:, step:] += 500
+        after = net.states(changed, Channels(users, longer))
+        torch.testing.assert_close(after[:, :step], before[:, :step])
+        assert not torch.equal(after[:, step], before[:, step])
+
+
+def check_rows_are_independent(net):
+    """Shuffled rows give shuffled states, and a batch gives what its rows give one by one."""
+    items, channels = random_batch(batch=5)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    together = net.states(items, channels)
+    users, dwell = channels
+    torch.testing.assert_close(net.states(items[order], Channels(users[order], dwell[order])), together[order])
+    for row in range(5):
+        alone = net.states(items[row : row + 1], channels.rows(slice(row, row + 1)))
+        torch.testing.assert_close(alone[0], together[row])
+
+
+def check_padding_is_nothing(net):
+    """Padding on the left, on the right or in between changes no state, and takes no gradient."""
+    items, (users, dwell) = random_batch()
+    plain = net.states(items, Channels(users, dwell))
+    places = torch.tensor([2, 3, 5, 6, 9])  # of the events in a longer row
+    wide, wide_dwell = torch.zeros(BATCH, 12, dtype=torch.int64), torch.full((BATCH, 12), 77.0, dtype=dwell.dtype)
+    wide[:, places], wide_dwell[:, places] = items, dwell
+    padded = net.states(wide, Channels(users, wide_dwell))
+    torch.testing.assert_close(padded[:, places], plain)
+    torch.testing.assert_close(padded[:, -1], plain[:, -1])  # padding after the end keeps the last state
+
+    net.zero_grad()
+    padded[:, places].sum().backward()
+    assert not net.item_embeddings.weight.grad[0].any()
+
+
+def check_empty_sessions(net):
+    """Rows of nothing but padding have finite states, and scores by bias and user alone."""
+    users = torch.tensor([1, 4])
+    states = net.states(torch.zeros(BATCH, TIME, dtype=torch.int64), Channels(users, None))
+    assert states.isfinite().all()
+    torch.testing.assert_close(states, states[:, :1].expand_as(states))
+
+
+def check_channels_are_optional(net):
+    """No channels, and channels of nothing but unknown, are the same."""
+    items, _ = random_batch()
+    unknown = Channels(torch.full((BATCH,), -1), torch.full((BATCH, TIME), torch.nan))
+    torch.testing.assert_close(net.states(items), net.states(items, unknown))
+
+
+EVERY_NET = (check_shapes, check_scores_agree, check_causal, check_rows_are_independent, check_channels_are_optional)
+OUR_NETS = (check_padding_is_nothing, check_empty_sessions)

@@ -84,7 +84,7 @@ class SessionInteractions(SequenceInteractions):
 
     Parameters
     ----------
-    sequences : int (session, time)
+    sequences : int (session, time), or (time,) for one
         Item ids, padded with 0 from the left. A ``SessionArray`` brings its channels along.
     user_ids : int (session,), optional
         Whose session each is; -1 where unknown.
@@ -130,14 +130,14 @@ class SessionInteractions(SequenceInteractions):
         if isinstance(sequences, SessionArray):
             user_ids = sequences.user_ids if user_ids is None else user_ids
             dwell_times = sequences.dwell_times if dwell_times is None else dwell_times
-        matrix = integers(sequences, "sequences")
+        matrix = np.atleast_2d(integers(sequences, "sequences"))
         require(matrix.ndim == 2, "sequences must have two axes, (session, time)", matrix.shape)
         real = matrix != PADDING_IDX
         inside = ~real & (np.cumsum(real, axis=1) > 0)
         reject(inside, matrix, "sequences must be padded with 0 from the left only, for item id 0 is padding")
         dwell = None
         if dwell_times is not None:
-            matrix_of_dwell = np.asarray(dwell_times)
+            matrix_of_dwell = np.atleast_2d(np.asarray(dwell_times))
             rule = f"dwell_times must have the shape of sequences, {matrix.shape}"
             require(matrix_of_dwell.shape == matrix.shape, rule, matrix_of_dwell.shape)
             dwell = matrix_of_dwell[real]
@@ -193,7 +193,7 @@ class SessionInteractions(SequenceInteractions):
         self.user_ids: NDArray[np.int64] | None = None
         self.num_users = 0 if num_users is None else int(num_users)
         if user_ids is not None:
-            users = integers(user_ids, "user_ids")
+            users = np.atleast_1d(integers(user_ids, "user_ids"))
             require(users.shape == (len(self),), f"user_ids must have shape ({len(self)},)", users.shape)
             reject(users < UNKNOWN_USER, users, "user_ids must be 0 or more, or -1 where unknown")
             if num_users is None:

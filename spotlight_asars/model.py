@@ -62,6 +62,7 @@ class ASARSSequenceModel(ImplicitSequenceModel):
     l2 : float
         Weight decay.
     learning_rate : float
+        Of Adagrad.
     optimizer_func : callable, optional
         Function of the parameters that returns an optimizer; overrides `l2` and `learning_rate`.
     use_cuda : bool
@@ -102,7 +103,7 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         n_iter: int = 10,
         batch_size: int = 64,
         l2: float = 0.0,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 0.05,
         optimizer_func: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None = None,
         use_cuda: bool = False,
         sparse: bool = False,
@@ -257,9 +258,10 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         items, channels = self._read(sequence, user_ids, dwell_times)
         candidates = None
         if item_ids is not None:
-            ids = self._check_ids(np.atleast_1d(integers(item_ids, "item_ids")).ravel(), "item_ids")
+            ids = self._check_ids(integers(item_ids, "item_ids").ravel(), "item_ids")
+            require(len(ids) > 0, "item_ids must name at least one item", len(ids))
             candidates = torch.from_numpy(ids).to(self.device)
-        rows = max(1, SCORES_AT_ONCE // (self._num_items if candidates is None else max(len(candidates), 1)))
+        rows = max(1, SCORES_AT_ONCE // (self._num_items if candidates is None else len(candidates)))
         parts = []
         for start in range(0, len(items), rows):
             chunk = slice(start, start + rows)
@@ -275,7 +277,7 @@ class ASARSSequenceModel(ImplicitSequenceModel):
 
         Parameters
         ----------
-        sessions : SessionInteractions, SequenceInteractions, or int (session, time)
+        sessions : SessionInteractions, SequenceInteractions, or int (time,) or (session, time)
             What has been viewed so far.
         k : int
             Items per session; at most the size of the catalogue.
@@ -287,11 +289,10 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         Recommendations
             Item ids and their scores, (session, k), in the order of the sessions.
         """
-        self._fitted_net()
+        self._fitted_net("recommend")
         require(k >= 1, "k must be 1 or more", k)
         if not isinstance(sessions, SequenceInteractions):
-            matrix = sessions if isinstance(sessions, SessionArray) else np.atleast_2d(np.asarray(sessions))
-            sessions = SessionInteractions(matrix, num_items=self._num_items)
+            sessions = SessionInteractions(sessions, num_items=self._num_items)
         given = as_sessions(sessions)
         self._check_ids(given.items, "sessions")
         k = min(k, self._num_items - 1)
@@ -325,9 +326,9 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         """Where the net and its batches are."""
         return torch.device("cuda" if self._use_cuda else "cpu")
 
-    def _fitted_net(self) -> nn.Module:
+    def _fitted_net(self, asked: str = "predict") -> nn.Module:
         if self._net is None:
-            raise RuntimeError("predict needs a fitted model; call fit first")
+            raise RuntimeError(f"{asked} needs a fitted model; call fit first")
         net: nn.Module = self._net
         return net
 
@@ -362,7 +363,7 @@ class ASARSSequenceModel(ImplicitSequenceModel):
     def _make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         if self._optimizer_func is not None:
             return self._optimizer_func(net.parameters())
-        return torch.optim.Adam(net.parameters(), lr=self._learning_rate, weight_decay=self._l2)
+        return torch.optim.Adagrad(net.parameters(), lr=self._learning_rate, weight_decay=self._l2)
 
     def _read(
         self, sequence: ArrayLike, user_ids: ArrayLike | None, dwell_times: ArrayLike | None
@@ -372,7 +373,8 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             user_ids = sequence.user_ids if user_ids is None else user_ids
             dwell_times = sequence.dwell_times if dwell_times is None else dwell_times
         items = np.atleast_2d(self._check_ids(integers(sequence, "sequence"), "sequence"))
-        require(items.ndim == 2 and items.size > 0, "sequence must be (time,) or (session, time)", items.shape)
+        rule = "sequence must be (time,) or (session, time), not empty"
+        require(items.ndim == 2 and items.size > 0, rule, items.shape)
         users: Tensor | None = None
         if user_ids is not None:
             given = np.atleast_1d(integers(user_ids, "user_ids"))

@@ -100,7 +100,7 @@ class ASARSNet(nn.Module):
 
     def know_users(self, user_ids: Tensor) -> None:
         """From now on these users are known; any other is represented as the unknown user."""
-        self.known_users[user_ids[user_ids >= 0]] = True
+        self.known_users[user_ids[(user_ids >= 0) & (user_ids < len(self.known_users))]] = True
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step.

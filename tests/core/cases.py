@@ -36,9 +36,7 @@ HISTORIES = [np.array([3, 1, 4, 1, 5]), np.array([0, 0, 0, 2, 7]), np.array([22]
 
 def load(root):
     """The modules below ``root``: ``spotlight`` or ``spotlight_asars._core``."""
-    return SimpleNamespace(
-        **{name: importlib.import_module(f"{root}.{path}") for name, path in MODULES.items()}
-    )
+    return SimpleNamespace(**{name: importlib.import_module(f"{root}.{path}") for name, path in MODULES.items()})
 
 
 def log(lib, seed=7):
@@ -103,9 +101,7 @@ def split(lib):
     splits = lib.cross_validation
     arrays = columns(splits.shuffle_interactions(interactions, np.random.RandomState(1)), "shuffle.")
     for name in ("random_train_test_split", "user_based_train_test_split"):
-        halves = getattr(splits, name)(
-            interactions, test_percentage=0.3, random_state=np.random.RandomState(2)
-        )
+        halves = getattr(splits, name)(interactions, test_percentage=0.3, random_state=np.random.RandomState(2))
         for half, part in zip(("train", "test"), halves, strict=True):
             arrays |= columns(part, f"{name}.{half}.")
     return arrays
@@ -198,9 +194,7 @@ MADE_NETS = {
     "lstm": lambda nets: nets.LSTMNet(ITEMS, 6),
     "cnn": lambda nets: nets.CNNNet(ITEMS, 6),
     "cnn wide": lambda nets: nets.CNNNet(ITEMS, 6, kernel_width=5, num_layers=2, nonlinearity="relu"),
-    "cnn dilated": lambda nets: nets.CNNNet(
-        ITEMS, 6, kernel_width=(3, 2, 3), dilation=(1, 2, 4), num_layers=3
-    ),
+    "cnn dilated": lambda nets: nets.CNNNet(ITEMS, 6, kernel_width=(3, 2, 3), dilation=(1, 2, 4), num_layers=3),
     "cnn plain": lambda nets: nets.CNNNet(ITEMS, 6, dilation=2, num_layers=2, residual_connections=False),
     "mixture": lambda nets: nets.MixtureLSTMNet(ITEMS, 6),
     "mixture of 2": lambda nets: nets.MixtureLSTMNet(ITEMS, 6, num_mixtures=2),
@@ -263,9 +257,7 @@ class Fixed:
 
 def evaluate(lib):
     measure = lib.evaluation
-    train, test = lib.cross_validation.random_train_test_split(
-        log(lib), random_state=np.random.RandomState(2)
-    )
+    train, test = lib.cross_validation.random_train_test_split(log(lib), random_state=np.random.RandomState(2))
     sequences = log(lib).to_sequence(max_sequence_length=6)
     arrays = {"float_max": np.array(measure.FLOAT_MAX)}
     for exclude in (False, True):
@@ -287,9 +279,7 @@ def evaluate(lib):
 
 
 def evaluate_fitted(lib):
-    train, test = lib.cross_validation.user_based_train_test_split(
-        log(lib), random_state=np.random.RandomState(2)
-    )
+    train, test = lib.cross_validation.user_based_train_test_split(log(lib), random_state=np.random.RandomState(2))
     model = sequence_model(lib, representation="lstm", loss="adaptive_hinge")
     model.fit(train.to_sequence(max_sequence_length=6))
     sequences = test.to_sequence(max_sequence_length=6)
@@ -316,11 +306,7 @@ CASES = {
     "evaluation": evaluate,
     "evaluation of a fitted model": evaluate_fitted,
     **{f"net {name}": partial(net, make=make) for name, make in MADE_NETS.items()},
-    **{
-        f"fit {name} {loss}": partial(fit_sequence, representation=name, loss=loss)
-        for name in NETS
-        for loss in LOSSES
-    },
+    **{f"fit {name} {loss}": partial(fit_sequence, representation=name, loss=loss) for name in NETS for loss in LOSSES},
     "fit twice": partial(fit_sequence, fits=2, representation="lstm"),
     "fit with l2": partial(fit_sequence, l2=1e-2, learning_rate=5e-2, num_negative_samples=2, loss="bpr"),
     "fit with adagrad": partial(fit_sequence, optimizer_func=adagrad, representation="cnn"),

@@ -63,9 +63,7 @@ def test_bloom_has_a_seed_for_every_hash_function():
 
 
 def test_bloom_shows_its_compression():
-    assert repr(LIB.layers.BloomEmbedding(10, 4)).startswith(
-        "<BloomEmbedding (compression_ratio: 0.2): Scaled"
-    )
+    assert repr(LIB.layers.BloomEmbedding(10, 4)).startswith("<BloomEmbedding (compression_ratio: 0.2): Scaled")
 
 
 # --- sequence model
@@ -93,9 +91,7 @@ def test_scores_of_chosen_items_are_those_among_all(train):
     model = sequence_model(LIB, representation="mixture")
     model.fit(train)
     chosen = np.array([[7], [0], [7], [22]])
-    np.testing.assert_allclose(
-        model.predict(HISTORY, chosen), model.predict(HISTORY)[chosen[:, 0]], rtol=1e-5
-    )
+    np.testing.assert_allclose(model.predict(HISTORY, chosen), model.predict(HISTORY)[chosen[:, 0]], rtol=1e-5)
     np.testing.assert_allclose(model.predict(HISTORY, chosen[:1]), model.predict(HISTORY)[[7]], rtol=1e-5)
 
 
@@ -191,7 +187,5 @@ def test_shuffle_keeps_rows_together():
 
 @pytest.mark.parametrize("name", ["regression", "poisson", "logistic"])
 def test_targets_of_a_loss_must_not_ask_for_a_gradient(name):
-    with pytest.raises(
-        ValueError, match="observed_ratings must not require a gradient; got requires_grad=True"
-    ):
+    with pytest.raises(ValueError, match="observed_ratings must not require a gradient; got requires_grad=True"):
         getattr(LIB.losses, f"{name}_loss")(torch.ones(2, requires_grad=True), torch.ones(2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +26,19 @@ def pytest_collection_modifyitems(config, items):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture(autouse=True)
+def no_core_under_spotlights_name():
+    """What ``install_as_spotlight`` installs in one test is gone before the next."""
+    yield
+    core = [name for name, module in sys.modules.items() if name.partition(".")[0] == "spotlight" and _is_core(module)]
+    for name in core:
+        del sys.modules[name]
+
+
+def _is_core(module):
+    return module.__name__.startswith("spotlight_asars._core")
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""The examples run as a user would run them, at small sizes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from spotlight_asars.datasets.synthetic import generate_sessions
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def quickstart(monkeypatch):
+    module = load("quickstart")
+    small = {"num_users": 20, "num_items": 30, "num_sessions": 200}
+    monkeypatch.setattr(module, "generate_sessions", lambda **options: generate_sessions(**small, **options))
+    return module
+
+
+def test_quickstart_compares_two_models_on_a_synthetic_log(quickstart, capsys):
+    quickstart.main(["--epochs", "1"])
+    out, err = capsys.readouterr()
+    for word in ("GRU4REC", "ASARS", "MRR@20", "Recall@20", "seconds", "seed 0", "torch"):
+        assert word in out
+    assert out.count("  after ") == quickstart.SESSIONS_SHOWN
+    assert "batch" in err, "a progress bar"
+
+
+def test_quickstart_reads_a_log_with_columns_of_ones_own(quickstart, capsys, tmp_path):
+    import pandas as pd
+
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=200, random_state=0)
+    frame = pd.DataFrame(
+        {
+            "who": [f"u{user}" for user in log.user_ids],
+            "what": [f"i{item}" for item in log.item_ids],
+            "t": log.timestamps,
+        }
+    )
+    frame["looked"] = 7.0
+    frame.to_csv(tmp_path / "clicks.csv.gz", index=False)
+    columns = ["--user", "who", "--item", "what", "--timestamp", "t", "--dwell", "looked"]
+    quickstart.main(["--events", str(tmp_path / "clicks.csv.gz"), *columns, "--epochs", "1"])
+    out, _ = capsys.readouterr()
+    assert "read " in out
+    assert ": i" in out, "raw ids come out"

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 T = TypeVar("T")
 
+LARGEST_ID = 2**31 - 1  # Spotlight's ids are int32
+
 
 def require(holds: bool, rule: str, value: object, way_out: str = "") -> None:
     """Raise ``ValueError("<rule>; got <value>. <way out>")`` unless the rule holds."""
@@ -26,21 +28,24 @@ def reject(bad: NDArray[np.bool_], values: NDArray[Any], rule: str, way_out: str
     """Raise ``ValueError`` with the first of `values` that is `bad`, and the place where it stands."""
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        where = int(place[0]) if bad.ndim == 1 else tuple(int(axis) for axis in place)
+        where = tuple(int(axis) for axis in place)
+        at = f" at {where[0] if len(where) == 1 else where}" if where else ""
         value = values[place]
         plain = value.item() if isinstance(value, np.generic) else value
-        raise ValueError(f"{rule}; got {plain!r} at {where}" + (f". {way_out}" if way_out else ""))
+        raise ValueError(f"{rule}; got {plain!r}{at}" + (f". {way_out}" if way_out else ""))
 
 
 def integers(values: ArrayLike, argument: str) -> NDArray[np.int64]:
     """`values` as int64; whole floats are let in, as Spotlight's own tests use them."""
     array = np.asarray(values)
     if array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            reject(array != np.floor(array), array, f"{argument} must be whole numbers")
-            reject(~np.isfinite(array), array, f"{argument} must be whole numbers")
+        array = array.astype(np.float64)
+        whole = (np.abs(array) < 2.0**63) & (array == np.floor(array))  # False for NaN and infinity
+        reject(~whole, array, f"{argument} must be whole numbers of 64 bits")
     elif array.dtype.kind not in "iu":
         raise TypeError(f"{argument} must be an array of integers; got dtype {array.dtype}")
+    elif array.dtype == np.uint64:
+        reject(array > np.uint64(2**63 - 1), array, f"{argument} must be whole numbers of 64 bits, with a sign")
     return array.astype(np.int64)
 
 
@@ -51,7 +56,7 @@ def seconds(values: ArrayLike, argument: str) -> NDArray[np.float64]:
         raise TypeError(f"{argument} must be numbers [s]; got dtype {array.dtype}")
     array = array.astype(np.float64)
     reject(array < 0, array, f"{argument} must not be negative")
-    reject(np.isinf(array), array, f"{argument} must be finite, or NaN where unknown")
+    reject(array > np.finfo(np.float32).max, array, f"{argument} must be finite as float32, or NaN where unknown")
     return array
 
 

@@ -11,7 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars.channels import Channels, SessionInteractions
+from spotlight_asars.channels import Chain, Channels, SessionInteractions
 
 POOL = 64  # batches that are sorted by length together; within a pool, rows of like length share a batch
 
@@ -32,7 +32,9 @@ class Batch(NamedTuple):
     channels: Channels
 
 
-def gather(sessions: SessionInteractions, rows: NDArray[np.int64], device: torch.device) -> Batch:
+def gather(
+    sessions: SessionInteractions, rows: NDArray[np.int64], device: torch.device, chain: Chain | None = None
+) -> Batch:
     """The sessions `rows` as one batch on `device`."""
     ends = sessions.offsets[rows + 1]
     lengths = ends - sessions.offsets[rows]
@@ -43,12 +45,16 @@ def gather(sessions: SessionInteractions, rows: NDArray[np.int64], device: torch
 
     def padded(flat: NDArray[Any], filler: float) -> Tensor:
         values = flat[places] if len(flat) else np.zeros(places.shape, flat.dtype)
-        return torch.from_numpy(np.where(real, values, flat.dtype.type(filler))).to(device, non_blocking=True)
+        return on_device(np.where(real, values, flat.dtype.type(filler)))
 
-    users, dwell = sessions.user_ids, sessions.dwell
+    def on_device(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
     channels = Channels(
-        None if users is None else torch.from_numpy(users[rows]).to(device, non_blocking=True),
-        None if dwell is None else padded(dwell, np.nan),
+        None if sessions.user_ids is None else on_device(sessions.user_ids[rows]),
+        None if sessions.dwell is None else padded(sessions.dwell, np.nan),
+        None if sessions.started is None else on_device(sessions.started[rows]),
+        chain,
     )
     return Batch(rows, padded(sessions.items, 0).long(), channels)
 
@@ -67,6 +73,41 @@ def training_batches(
     starts = np.arange(0, len(rows), batch_size)
     for start in random_state.permutation(starts):
         yield gather(sessions, rows[start : start + batch_size], device)
+
+
+def user_parallel_batches(
+    sessions: SessionInteractions, batch_size: int, device: torch.device, random_state: RandomState | None = None
+) -> Iterator[Batch]:
+    """Every session once, in batches of whole users with their sessions in the order of time (eq. 13).
+
+    A session of an unknown user stands alone.
+
+    The users come in random order with a `random_state`, in that of their ids without. A batch has about `batch_size`
+    sessions. A user with more has them cut into pieces of that size, which come one after the other in batches of
+    their own; so what one piece leaves in the user's state, the next can start from.
+    """
+    owners = sessions.owners()
+    times = np.arange(len(sessions)) if sessions.started is None else sessions.started
+    rows = np.lexsort((times, owners))  # NaN sorts last
+    users, first, counts = np.unique(owners[rows], return_index=True, return_counts=True)
+    order = np.arange(len(users)) if random_state is None else random_state.permutation(len(users))
+    counts, first = counts[order], first[order]
+    rows = rows[np.arange(len(rows)) + np.repeat(first - (np.cumsum(counts) - counts), counts)]
+
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts_piece = place % batch_size == 0
+    batch = np.flatnonzero(starts_piece)[np.cumsum(starts_piece) - 1] // batch_size  # pieces that start near each other
+    for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1):
+        yield gather(sessions, chunk, device, _chain(owners[chunk], device))
+
+
+def _chain(owners: NDArray[np.int64], device: torch.device) -> Chain:
+    """The chain of rows whose owners stand together."""
+    starts = np.diff(owners, prepend=-1) != 0
+    user = np.cumsum(starts) - 1
+    place = np.arange(len(owners)) - np.flatnonzero(starts)[user]
+    sizes = int(user[-1]) + 1, int(place.max()) + 1
+    return Chain(torch.from_numpy(user).to(device), torch.from_numpy(place).to(device), sizes)
 
 
 def scoring_batches(sessions: SessionInteractions, batch_size: int, device: torch.device) -> Iterator[Batch]:

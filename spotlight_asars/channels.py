@@ -15,10 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import integers, reject, require, seconds
+from spotlight_asars._checks import LARGEST_ID, integers, reject, require, seconds
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 
 UNKNOWN_USER = -1
+
+
+class Chain(NamedTuple):
+    """Which sessions of a batch follow each other: those of one user stand together, in the order of time.
+
+    user : int64 (batch,), number of each session's user among those of the batch
+    place : int64 (batch,), number of each session among those of its user
+    sizes : users of the batch, and sessions of the one who has most
+    """
+
+    user: torch.Tensor
+    place: torch.Tensor
+    sizes: tuple[int, int]
 
 
 class Channels(NamedTuple):
@@ -26,15 +39,18 @@ class Channels(NamedTuple):
 
     user_ids : int64 (batch,), -1 where unknown
     dwell_times : float (batch, time) [s], NaN where unknown
+    started : float64 (batch,) [s], when each session starts, NaN where unknown
+    chain : the order of the users' sessions, where a batch holds whole users
     """
 
     user_ids: torch.Tensor | None = None
     dwell_times: torch.Tensor | None = None
+    started: torch.Tensor | None = None
+    chain: Chain | None = None
 
     def rows(self, chosen: slice) -> Channels:
-        """Channels of some rows."""
-        users, dwell = self
-        return Channels(None if users is None else users[chosen], None if dwell is None else dwell[chosen])
+        """Channels of some rows, each on its own."""
+        return Channels(_pick(self.user_ids, chosen), _pick(self.dwell_times, chosen), _pick(self.started, chosen))
 
     def steps(self, chosen: slice) -> Channels:
         """Channels of some steps of every row."""
@@ -48,25 +64,37 @@ class SessionArray(np.ndarray):
     ----------
     user_ids : int64 (session,) or None
     dwell_times : float32 (session, time) [s], NaN where unknown, or None
+    started : float64 (session,) [s], or None
     """
 
     user_ids: NDArray[Any] | None
     dwell_times: NDArray[Any] | None
+    started: NDArray[Any] | None
 
     def __array_finalize__(self, source: object) -> None:
-        self.user_ids = self.dwell_times = None  # whatever made this array, it is no slice that we have followed
+        self.user_ids = self.dwell_times = self.started = None  # this array is no slice that we have followed, so far
 
     def __getitem__(self, key: Any) -> Any:
         taken = super().__getitem__(key)
         if isinstance(taken, SessionArray):
             rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
             if self.ndim == 2 and _picks_rows(rows) and _keeps_time(columns):
-                taken.user_ids = None if self.user_ids is None else self.user_ids[rows]
-                taken.dwell_times = None if self.dwell_times is None else self.dwell_times[key]
+                taken.attach(_pick(self.user_ids, rows), _pick(self.dwell_times, key), _pick(self.started, rows))
             elif self.ndim == 1 and _keeps_time(key):
-                taken.user_ids = self.user_ids
-                taken.dwell_times = None if self.dwell_times is None else self.dwell_times[key]
+                taken.attach(self.user_ids, _pick(self.dwell_times, key), self.started)
         return taken
+
+    def attach(
+        self, user_ids: NDArray[Any] | None, dwell_times: NDArray[Any] | None, started: NDArray[Any] | None
+    ) -> None:
+        """Take these channels along, and be read-only: sorted in place, the array would no longer fit them."""
+        self.user_ids, self.dwell_times, self.started = user_ids, dwell_times, started
+        if not (user_ids is None and dwell_times is None and started is None):
+            self.flags.writeable = False
+
+
+def _pick(channel: NDArray[Any] | torch.Tensor | None, key: Any) -> Any:
+    return None if channel is None else channel[key]
 
 
 def _picks_rows(key: Any) -> bool:
@@ -94,6 +122,8 @@ class SessionInteractions(SequenceInteractions):
         Time spent on each event [s]; NaN where unknown. What stands at padding is ignored.
     num_users : int, optional
         Number of users; by default the largest id + 1.
+    started : float (session,), optional
+        When each session starts [s]; NaN where unknown.
 
     Attributes
     ----------
@@ -126,23 +156,60 @@ class SessionInteractions(SequenceInteractions):
         *,
         dwell_times: ArrayLike | None = None,
         num_users: int | None = None,
+        started: ArrayLike | None = None,
     ) -> None:
-        if isinstance(sequences, SessionArray):
-            user_ids = sequences.user_ids if user_ids is None else user_ids
-            dwell_times = sequences.dwell_times if dwell_times is None else dwell_times
         matrix = np.atleast_2d(integers(sequences, "sequences"))
-        require(matrix.ndim == 2, "sequences must have two axes, (session, time)", matrix.shape)
         real = matrix != PADDING_IDX
-        inside = ~real & (np.cumsum(real, axis=1) > 0)
+        inside = ~real & np.logical_or.accumulate(real, axis=-1)
         reject(inside, matrix, "sequences must be padded with 0 from the left only, for item id 0 is padding")
+        self._read(sequences, user_ids, num_items, dwell_times, num_users, started, "sequences")
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: ArrayLike,
+        user_ids: ArrayLike | None = None,
+        num_items: int | None = None,
+        *,
+        dwell_times: ArrayLike | None = None,
+        num_users: int | None = None,
+        started: ArrayLike | None = None,
+        argument: str = "rows",
+    ) -> SessionInteractions:
+        """Sessions from a matrix padded with 0 anywhere, or one row; `argument` is what errors call it."""
+        sessions = cls.__new__(cls)
+        sessions._read(rows, user_ids, num_items, dwell_times, num_users, started, argument)
+        return sessions
+
+    def _read(
+        self,
+        rows: ArrayLike,
+        user_ids: ArrayLike | None,
+        num_items: int | None,
+        dwell_times: ArrayLike | None,
+        num_users: int | None,
+        started: ArrayLike | None,
+        argument: str,
+    ) -> None:
+        if isinstance(rows, SessionArray):
+            user_ids = rows.user_ids if user_ids is None else user_ids
+            dwell_times = rows.dwell_times if dwell_times is None else dwell_times
+            started = rows.started if started is None else started
+        matrix = np.atleast_2d(integers(rows, argument))
+        fits = matrix.ndim == 2 and matrix.shape[1] > 0
+        require(fits, f"{argument} must be (time,) or (session, time), with a step or more", matrix.shape)
+        reject(matrix < 0, matrix, f"{argument} must not have negative item ids")
+        if num_items is not None:
+            reject(matrix >= num_items, matrix, f"{argument} must have item ids below num_items, {num_items}")
+        real = matrix != PADDING_IDX
         dwell = None
         if dwell_times is not None:
-            matrix_of_dwell = np.atleast_2d(np.asarray(dwell_times))
-            rule = f"dwell_times must have the shape of sequences, {matrix.shape}"
-            require(matrix_of_dwell.shape == matrix.shape, rule, matrix_of_dwell.shape)
-            dwell = matrix_of_dwell[real]
+            seconds_of = np.atleast_2d(np.asarray(dwell_times))
+            rule = f"dwell_times must have the shape of {argument}, {matrix.shape}"
+            require(seconds_of.shape == matrix.shape, rule, seconds_of.shape)
+            dwell = seconds(np.where(real, seconds_of, np.nan), "dwell_times")[real]
         offsets = np.r_[0, np.cumsum(real.sum(axis=1))]
-        self._fill(matrix[real], offsets, user_ids, dwell, num_items, num_users, matrix.shape[1])
+        self._fill(matrix[real], offsets, user_ids, dwell, num_items, num_users, started, matrix.shape[1], argument)
 
     @classmethod
     def from_ragged(
@@ -154,32 +221,43 @@ class SessionInteractions(SequenceInteractions):
         *,
         dwell: ArrayLike | None = None,
         num_users: int | None = None,
+        started: ArrayLike | None = None,
         max_sequence_length: int | None = None,
     ) -> SessionInteractions:
         """Sessions from the flat arrays described under Attributes."""
+        flat, cuts = integers(items, "sequences"), integers(offsets, "offsets")
+        require(flat.ndim == 1, "items must have one axis", flat.shape)
+        require(cuts.ndim == 1 and len(cuts) > 0, "offsets must have one axis, and start with 0", cuts.shape)
+        require(cuts[0] == 0, "offsets must start with 0", cuts[0])
+        require(cuts[-1] == len(flat), f"offsets must end with the number of items, {len(flat)}", cuts[-1])
+        lengths = np.diff(cuts)
+        reject(lengths < 0, lengths, "offsets must not fall")
+        longest = int(lengths.max(initial=1))
+        width = longest if max_sequence_length is None else max_sequence_length
+        require(width >= longest, f"max_sequence_length must be at least that of the longest session, {longest}", width)
         sessions = cls.__new__(cls)
-        lengths = np.diff(np.asarray(offsets))
-        width = max_sequence_length or int(lengths.max(initial=1))
-        sessions._fill(items, offsets, user_ids, dwell, num_items, num_users, width)
+        sessions._fill(flat, cuts, user_ids, dwell, num_items, num_users, started, width)
         return sessions
 
     def _fill(
         self,
-        items: ArrayLike,
-        offsets: ArrayLike,
+        flat: NDArray[np.int64],
+        offsets: NDArray[np.int64],
         user_ids: ArrayLike | None,
         dwell: ArrayLike | None,
         num_items: int | None,
         num_users: int | None,
+        started: ArrayLike | None,
         max_sequence_length: int,
+        argument: str = "sequences",
     ) -> None:
-        flat = integers(items, "sequences")
-        self.offsets = integers(offsets, "offsets")
-        require(len(self) > 0, "sequences must have at least one session", len(self))
-        reject(flat < 0, flat, "sequences must not have negative item ids")
-        reject(flat == PADDING_IDX, flat, "sequences must not have item id 0, for it is padding")
+        self.offsets = offsets
+        require(len(self) > 0, f"{argument} must have at least one session", len(self))
+        reject(flat < 0, flat, f"{argument} must not have negative item ids")
+        reject(flat == PADDING_IDX, flat, f"{argument} must not have item id 0, for it is padding")
+        reject(flat > LARGEST_ID, flat, f"{argument} must be int32, as Spotlight's are")
         self.num_items = int(flat.max(initial=0)) + 1 if num_items is None else int(num_items)
-        reject(flat >= self.num_items, flat, f"sequences must have item ids below num_items, {self.num_items}")
+        reject(flat >= self.num_items, flat, f"{argument} must have item ids below num_items, {self.num_items}")
         self.items: NDArray[np.int32] = flat.astype(np.int32)
         self.max_sequence_length = max_sequence_length
 
@@ -201,8 +279,19 @@ class SessionInteractions(SequenceInteractions):
             reject(users >= self.num_users, users, f"user_ids must be below num_users, {self.num_users}")
             self.user_ids = users
 
+        self.started: NDArray[np.float64] | None = None
+        if started is not None:
+            starts = np.atleast_1d(np.asarray(started, dtype=np.float64))
+            require(starts.shape == (len(self),), f"started must have shape ({len(self)},)", starts.shape)
+            reject(np.isinf(starts), starts, "started must be finite, or NaN where unknown")
+            self.started = starts
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is stored, without the matrices made of it: a copied ``SessionArray`` loses its channels."""
+        return {name: value for name, value in vars(self).items() if name not in ("sequences", "dwell_times")}
 
     def __repr__(self) -> str:
         longest, items = self.max_sequence_length, self.num_items - 1
@@ -213,11 +302,42 @@ class SessionInteractions(SequenceInteractions):
         """Events of each session, int64 (session,)."""
         return np.diff(self.offsets)
 
+    def take(self, rows: NDArray[np.integer[Any]]) -> SessionInteractions:
+        """The sessions `rows`, in their order."""
+        lengths = self.lengths[rows]
+        offsets = np.r_[0, np.cumsum(lengths)]
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return SessionInteractions.from_ragged(
+            self.items[places],
+            offsets,
+            _pick(self.user_ids, rows),
+            self.num_items,
+            dwell=_pick(self.dwell, places),
+            num_users=self.num_users,
+            started=_pick(self.started, rows),
+            max_sequence_length=self.max_sequence_length,
+        )
+
+    def split_latest(self, share: float) -> tuple[SessionInteractions, SessionInteractions]:
+        """The earlier sessions, and the `share` of them, between 0 and 1, that started latest."""
+        require(0 < share < 1, "validation must be a share between 0 and 1, or sessions", share)
+        if self.started is None:
+            raise ValueError(f"validation must be sessions where their starts are unknown; got {share!r}")
+        late = round(len(self) * share)
+        require(0 < late < len(self), f"validation must be a share that splits {len(self)} sessions in two", share)
+        order = np.argsort(self.started, kind="stable")
+        return self.take(np.sort(order[:-late])), self.take(np.sort(order[-late:]))
+
+    def owners(self) -> NDArray[np.int64]:
+        """Whose each session is, int64 (session,): the user, or a number beyond for a session of an unknown one."""
+        alone = self.num_users + np.arange(len(self))
+        return alone if self.user_ids is None else np.where(self.user_ids >= 0, self.user_ids, alone)
+
     @cached_property
     def sequences(self) -> SessionArray:  # type: ignore[override]
         """Item ids, int32 (session, time), padded with 0 from the left, with the channels attached."""
         padded = self._padded(self.items, PADDING_IDX).view(SessionArray)
-        padded.user_ids, padded.dwell_times = self.user_ids, self.dwell_times
+        padded.attach(self.user_ids, self.dwell_times, self.started)
         padded.flags.writeable = False
         return padded
 

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from torch import Tensor
 
-from spotlight_asars._checks import one_of, reject, require
+from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
 from spotlight_asars.batching import scoring_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
-from spotlight_asars.model import SCORES_AT_ONCE, ASARSSequenceModel
 
 Ranks = NDArray[np.float64]
+
+SCORES_AT_ONCE = 2**24  # bounds the memory of scoring whole catalogues: 64 MB of float32
 
 
 def reciprocal_rank(ranks: Ranks, k: int) -> Ranks:
@@ -85,13 +86,14 @@ def evaluate(
     Raises
     ------
     ValueError
-        If no session has two events, or `test` has items the model doesn't know.
+        If no session has two events, `test` has items the model doesn't know, or a score is NaN.
     RuntimeError
         Before ``fit``.
     """
     one_of(positions, ("every", "last"), "positions")
-    cutoffs = [k] if isinstance(k, (int, np.integer)) else list(k)
-    reject(np.array(cutoffs) < 1, np.array(cutoffs), "k must be 1 or more")
+    cutoffs = integers(np.atleast_1d(np.asarray(k)), "k")
+    require(cutoffs.ndim == 1 and cutoffs.size > 0, "k must be an integer or a sequence of them", k)
+    reject(cutoffs < 1, cutoffs, "k must be 1 or more")
     sessions = as_sessions(test)
     longest = int(sessions.lengths.max())
     require(longest >= 2, "test must have a session of two events or more; the longest has", longest)
@@ -104,11 +106,12 @@ def evaluate(
         f"test must have item ids below {num_items}, as in training",
     )
 
-    ranks = np.full(len(sessions.items), np.nan)  # one place for each event; those that are no target stay NaN
-    fill = _rank_states if isinstance(model, ASARSSequenceModel) else _rank_predictions
+    ranks = np.zeros(len(sessions.items))  # one place for each event; those that are no target stay 0
+    fill = _rank_states if _is_batched(model) else _rank_predictions
     fill(model, sessions, positions == "last", ranks)
-    targets = ~np.isnan(ranks)
-    return Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cutoffs)
+    targets = ranks != 0
+    reject(np.isnan(ranks[targets]), ranks[targets], "model must give scores that are numbers")
+    return Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cutoffs.tolist())
 
 
 def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding: bool = False) -> NDArray[np.float64]:
@@ -128,32 +131,49 @@ def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding
         Reciprocal rank of each row's last item.
     """
     rows, targets = test.sequences[:, :-1], test.sequences[:, -1]
-    at_once = max(1, SCORES_AT_ONCE // model.num_items) if isinstance(model, ASARSSequenceModel) else 1
-    scores_of = (rows[start : start + at_once] for start in range(0, len(rows), at_once))
+    batched = _is_batched(model)
+    at_once = max(1, SCORES_AT_ONCE // model.num_items) if batched else 1
     reciprocal = []
-    for start, chunk in zip(range(0, len(rows), at_once), scores_of, strict=True):
-        asked = chunk if isinstance(model, ASARSSequenceModel) else chunk[0]
-        scores = np.atleast_2d(model.predict(asked))
+    for start in range(0, len(rows), at_once):
+        chunk = slice(start, start + at_once)
+        scores = np.array(model.predict(rows[chunk] if batched else rows[start]), ndmin=2)  # a copy, to write to
         if exclude_preceding:
-            np.put_along_axis(scores, np.asarray(chunk, dtype=np.int64), -FLOAT_MAX, axis=1)
-        reciprocal.append(1.0 / _rank(torch.from_numpy(scores), targets[start : start + at_once]))
+            np.put_along_axis(scores, np.asarray(rows[chunk], dtype=np.int64), -FLOAT_MAX, axis=1)
+        reciprocal.append(1.0 / _rank(torch.from_numpy(scores), targets[chunk]))
     return np.concatenate(reciprocal)
 
 
-def _rank(scores: torch.Tensor, targets: NDArray[Any]) -> Ranks:
-    """Rank of one target in each row of scores, 1 is highest; ties get the mean, as scipy's ``rankdata`` gives it."""
+def _is_batched(model: Any) -> bool:
+    """Whether the model gives states after every step, and the scores of many of them at once."""
+    return hasattr(model, "encode") and hasattr(model, "score_catalogue")
+
+
+def _rank(scores: Tensor, targets: NDArray[Any]) -> Ranks:
+    """Rank of one target in each row of scores, as scipy's ``rankdata`` gives it.
+
+    1 is highest; ties get the mean; a row with a NaN in it gives NaN.
+    """
     place = torch.from_numpy(np.asarray(targets, dtype=np.int64)).to(scores.device).unsqueeze(1)
     own = scores.gather(1, place)  # (rows, 1)
-    above = (scores > own).sum(dim=1)
-    equal = (scores == own).sum(dim=1)
-    return (above + (equal + 1) / 2).cpu().numpy().astype(np.float64)
+    ranks = (_count(scores > own) + 1 + _count(scores >= own)) / 2
+    ranks[scores.amax(dim=1).isnan().cpu().numpy()] = np.nan
+    return ranks
 
 
-def _rank_states(model: ASARSSequenceModel, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
+def _count(where: Tensor) -> NDArray[np.int64]:
+    """How many are True in each row. On the CPU numpy counts several times faster than torch sums."""
+    if where.device.type == "cpu":
+        return np.count_nonzero(where.numpy(), axis=1)
+    return where.sum(dim=1).cpu().numpy()
+
+
+def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
     """Rank from the states after every step, which one pass over a session gives."""
     rows_at_once = max(1, SCORES_AT_ONCE // model.num_items)
     for batch in scoring_batches(sessions, 256, model.device):
         ends, time = sessions.offsets[batch.rows + 1], batch.items.shape[1]
+        if time < 2:  # no session here has a target, and an RNN takes no empty input
+            continue
         places = ends[:, None] - np.arange(time, 0, -1)  # (batch, time), of each event in the flat arrays
         wanted = (batch.items[:, :-1] != PADDING_IDX).cpu().numpy()
         if last:
@@ -169,9 +189,9 @@ def _rank_states(model: ASARSSequenceModel, sessions: SessionInteractions, last:
 def _rank_predictions(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
     """Rank through ``predict``, one prefix at a time: for models that offer nothing else."""
     for row, position, place in _targets(sessions, last):
-        scores = np.array(model.predict(sessions.sequences[row, :position]), dtype=np.float64)
-        scores[PADDING_IDX] = -np.inf
-        ranks[place] = rankdata(-scores)[sessions.items[place]]
+        scores = np.array(model.predict(sessions.sequences[row, :position]), dtype=np.float64, ndmin=2)
+        scores[:, PADDING_IDX] = -np.inf
+        ranks[place] = _rank(torch.from_numpy(scores), sessions.items[[place]])[0]
 
 
 def _targets(sessions: SessionInteractions, last: bool) -> Iterator[tuple[int, int, int]]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars import frames, timeline
-from spotlight_asars._checks import integers, one_of, reject, require, seconds
+from spotlight_asars._checks import LARGEST_ID, integers, one_of, reject, require, seconds
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.vocabulary import Vocabulary
 
@@ -189,8 +189,9 @@ class EventLog(Interactions):
 
         The measured dwell where the log has it; else the gap to the user's next event, if shorter than `inactivity`.
         """
+        require(inactivity > 0, "inactivity must be positive", inactivity)
         measured = self._columns.dwell_times
-        return timeline.dwell_from_gaps(self._gaps, inactivity) if measured is None else measured
+        return timeline.dwell_from_gaps(self._gaps, inactivity) if measured is None else measured.copy()
 
     def session_ids(self, inactivity: float = HOUR) -> NDArray[np.int64]:
         """Number of each event's session, int64 (events,), from 0; sessions are cut as the log was recorded."""
@@ -266,7 +267,8 @@ class EventLog(Interactions):
         ended = self._columns.timestamps[last]
         boundary = np.quantile(ended, 1 - test_fraction, method="inverted_cdf")
         late = (ended > boundary)[cuts]
-        require(late.any(), "split_by_time must leave sessions to test on; latest session ends at", boundary)
+        rule = f"test_fraction must leave sessions that end after {boundary}, as the latest does"
+        require(late.any(), rule, test_fraction)
         if unknown_users == "auto":
             sessions_of = np.bincount(self.user_ids[last])
             returning = (sessions_of > 1).sum() / (sessions_of > 0).sum()
@@ -334,6 +336,8 @@ class _Columns:
                 require(column.shape == self.user_ids.shape, rule, column.shape)
         reject(self.user_ids < 0, self.user_ids, "user_ids must not be negative")
         reject(self.item_ids < 1, self.item_ids, "item_ids must be 1 or more, for 0 is padding")
+        for name, column in (("user_ids", self.user_ids), ("item_ids", self.item_ids)):
+            reject(column > LARGEST_ID, column, f"{name} must be int32, as Spotlight's are")
 
     def take(self, kept: NDArray[np.intp]) -> _Columns:
         columns: dict[str, Any] = {name: column[kept] for name, column in vars(self).items() if column is not None}

@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import reject, require
+from spotlight_asars._checks import integers, reject, require
 
 # In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
 READERS: dict[Literal["pandas", "pyarrow", "polars"], dict[str, Any]] = {
@@ -38,7 +38,7 @@ def read_frame(path: str | Path) -> Any:
 
 
 def to_frame(frame: Any) -> nw.DataFrame[Any]:
-    """Any frame that narwhals knows, collected if it is lazy."""
+    """Any frame of one event or more that narwhals knows, collected if it is lazy."""
     try:
         known = nw.from_native(frame)
     except TypeError:
@@ -46,7 +46,9 @@ def to_frame(frame: Any) -> nw.DataFrame[Any]:
         raise TypeError(
             f"frame must be a pandas, polars or pyarrow table; got {kind.__module__}.{kind.__qualname__}"
         ) from None
-    return known.collect() if isinstance(known, nw.LazyFrame) else known
+    known = known.collect() if isinstance(known, nw.LazyFrame) else known
+    require(len(known) > 0, "frame must have at least one event", len(known))
+    return known
 
 
 def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
@@ -62,10 +64,13 @@ def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
     reject(missing, values, f"{argument} column {name!r} must have no missing ids")
-    if values.dtype.kind == "O":  # strings come as objects; as fixed-width text they sort fast
+    if values.dtype.kind == "f":
+        return integers(values, f"{argument} column {name!r}")
+    if values.dtype.kind in "OU":  # strings are objects: as fixed-width text one long id would widen them all
+        values = values.astype(object)
         kinds = {type(value) for value in values.tolist()}
         require(len(kinds) <= 1, f"{argument} column {name!r} must hold ids of one type", sorted(kinds, key=str))
-        values = values.astype(str) if kinds == {str} else np.array(values.tolist())
+        return values if kinds <= {str} else np.array(values.tolist())
     return values
 
 
@@ -93,11 +98,17 @@ def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
 
 
 def check_timestamps(values: NDArray[Any], argument: str) -> NDArray[Any]:
-    """`values` as int64 or float64 (never float32, which has steps of 128 s by now), finite and within reach."""
-    if values.dtype.kind not in "iuf":
-        raise TypeError(f"{argument} must be numbers [s]; got dtype {values.dtype}")
-    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+    """`values` as int64 or float64, finite, and within the reach of whole seconds.
+
+    float64 counts those up to 2**53; float32 up to 2**24, half a year, and has steps of 128 s by now.
+    """
+    bits = 53
     if values.dtype.kind == "f":
         reject(~np.isfinite(values), values, f"{argument} must be finite")
-    reject((values > 2**53) | (values < -(2**53)), values, f"{argument} must lie within 2**53 s of 1970")
-    return values
+        bits = min(bits, np.finfo(values.dtype).nmant + 1)
+        values = values.astype(np.float64)
+    elif values.dtype.kind not in "iu":
+        raise TypeError(f"{argument} must be numbers [s]; got dtype {values.dtype}")
+    out_of_reach = (values > 2**bits) | (values < -(2**bits))
+    reject(out_of_reach, values, f"{argument} must lie within 2**{bits} s of 1970", "Give int64 or float64")
+    return values if values.dtype.kind == "f" else values.astype(np.int64)

@@ -33,7 +33,7 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     1.0
     """
     if mask is None:
-        return values.mean()
+        return values.sum() / max(values.numel(), 1)
     weight = mask.expand(values.shape)
     return values.masked_fill(~weight, 0.0).sum() / weight.sum().clamp(min=1)
 
@@ -65,7 +65,7 @@ def bpr_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> 
     0.6931
     """
     _check_shapes(positive, negative, mask)
-    return masked_mean(F.softplus(negative - positive), mask)
+    return masked_mean(-F.logsigmoid(positive - negative), mask)
 
 
 def top1_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -121,6 +121,7 @@ def cross_entropy_loss(positive: Tensor, negative: Tensor, mask: Tensor | None =
     r"""Cross entropy of a softmax over the target and all other items.
 
     .. math:: L = -\log \frac{\exp r_i}{\exp r_i + \sum_{j \in S} \exp r_j}
+                = -\log \sigma \Big( r_i - \log \sum_{j \in S} \exp r_j \Big)
 
     The mean is over targets. One without an item to compare with weighs nothing.
 
@@ -134,8 +135,72 @@ def cross_entropy_loss(positive: Tensor, negative: Tensor, mask: Tensor | None =
         mask = mask.expand(negative.shape)
         negative = negative.masked_fill(~mask, torch.finfo(negative.dtype).min)
         mask = mask.any(dim=0)
-    total = torch.logaddexp(positive, negative.logsumexp(dim=0))
-    return masked_mean(total - positive, mask)
+    return masked_mean(-F.logsigmoid(positive - negative.logsumexp(dim=0)), mask)
+
+
+def sampled_softmax_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
+    r"""Cross entropy against a sample that stands for the catalogue, with log-Q correction.
+
+    .. math:: L = -\log \frac{\exp(r_i - \log Q_i)}{\exp(r_i - \log Q_i) + \sum_{j \in S} \exp(r_j - \log Q_j)}
+
+    :math:`Q` is the chance of an item in a draw of the sampler. The scores come corrected already, which the objective
+    does for the losses in ``LOG_Q_CORRECTED``.
+
+    References
+    ----------
+    Y. Bengio, J.-S. Senecal: Adaptive importance sampling to accelerate training of a neural probabilistic language
+    model. IEEE Transactions on Neural Networks 19 (2008).
+    """
+    return cross_entropy_loss(positive, negative, mask)
+
+
+def bpr_max_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
+    r"""BPR-max: BPR against the samples that score highest, which are also pushed towards zero.
+
+    .. math:: L = -\log \sum_{j \in S} s_j \, \sigma(r_i - r_j) + \lambda \sum_{j \in S} s_j \, r_j^2, \qquad
+        s_j = \mathrm{softmax}_{j \in S}(r_j), \quad \lambda = 1
+
+    References
+    ----------
+    B. Hidasi, A. Karatzoglou: Recurrent neural networks with top-k gains for session-based recommendations. CIKM 2018.
+
+    >>> round(bpr_max_loss(torch.tensor([2.0]), torch.tensor([[0.0], [0.0]])).item(), 4)
+    0.1269
+    """
+    negative, mask, weight = _softmax_weights(positive, negative, mask)
+    likelihood = (weight + F.logsigmoid(positive - negative)).logsumexp(dim=0)
+    decay = (weight.exp() * negative**2).sum(dim=0)
+    return masked_mean(decay - likelihood, mask)
+
+
+def top1_max_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
+    r"""TOP1-max: TOP1 against the samples that score highest.
+
+    .. math:: L = \sum_{j \in S} s_j \left( \sigma(r_j - r_i) + \sigma(r_j^2) \right), \qquad
+        s_j = \mathrm{softmax}_{j \in S}(r_j)
+
+    References
+    ----------
+    B. Hidasi, A. Karatzoglou: Recurrent neural networks with top-k gains for session-based recommendations. CIKM 2018.
+
+    >>> round(top1_max_loss(torch.tensor([2.0]), torch.tensor([[0.0], [0.0]])).item(), 4)
+    0.6192
+    """
+    negative, mask, weight = _softmax_weights(positive, negative, mask)
+    violation = torch.sigmoid(negative - positive) + torch.sigmoid(negative**2)
+    return masked_mean((weight.exp() * violation).sum(dim=0), mask)
+
+
+def _softmax_weights(positive: Tensor, negative: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Samples with a leading axis, those left out at 0; the mask of targets; and the log of a softmax over samples."""
+    _check_shapes(positive, negative, mask)
+    if negative.dim() == positive.dim():
+        negative = negative.unsqueeze(0)
+    if mask is None:
+        return negative, None, negative.log_softmax(dim=0)
+    mask = mask.expand(negative.shape)
+    weight = negative.masked_fill(~mask, torch.finfo(negative.dtype).min).log_softmax(dim=0)
+    return negative.masked_fill(~mask, 0.0), mask.any(dim=0), weight
 
 
 def _check_shapes(positive: Tensor, negative: Tensor, mask: Tensor | None) -> None:
@@ -154,12 +219,21 @@ def _check_shapes(positive: Tensor, negative: Tensor, mask: Tensor | None) -> No
 LOSSES: dict[str, Loss] = {
     "adaptive_hinge": adaptive_hinge_loss,
     "bpr": bpr_loss,
+    "bpr_max": bpr_max_loss,
     "bpr_sigmoid": bpr_sigmoid_loss,
     "cross_entropy": cross_entropy_loss,
     "hinge": hinge_loss,
     "pointwise": pointwise_loss,
+    "sampled_softmax": sampled_softmax_loss,
     "top1": top1_loss,
+    "top1_max": top1_max_loss,
 }
 
 # These compare each target with every other item of the catalogue, where the rest compare it with a sample.
 OVER_CATALOGUE = frozenset({cross_entropy_loss})
+
+# These get scores less the log-probability of the item in a draw.
+LOG_Q_CORRECTED = frozenset({sampled_softmax_loss})
+
+# These look at single scores, where the others look at differences alone; so they can learn what all items share.
+FEEL_OFFSETS = frozenset({bpr_max_loss, pointwise_loss, top1_loss, top1_max_loss})

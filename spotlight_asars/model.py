@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from spotlight_asars._checks import integers, one_of, reject, require, resolve, seconds
+from spotlight_asars._checks import integers, reject, require, resolve
 from spotlight_asars._spotlight import PADDING_IDX, ImplicitSequenceModel, SequenceInteractions
-from spotlight_asars.batching import scoring_batches, training_batches
-from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionArray, SessionInteractions, as_sessions
-from spotlight_asars.losses import LOSSES, Loss
+from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
+from spotlight_asars.channels import Channels, SessionInteractions, as_sessions
+from spotlight_asars.evaluation import SCORES_AT_ONCE, evaluate
+from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
-from spotlight_asars.representations import REPRESENTATIONS, Blueprint, build
+from spotlight_asars.options import check_options, parse_monitor
+from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.asars import ASARSNet
-from spotlight_asars.representations.time_bins import scott_edges
+from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
-from spotlight_asars.training import train
+from spotlight_asars.training import EarlyStopping, Epoch, train
 
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
-SCORES_AT_ONCE = 2**24  # bounds the memory of scoring whole catalogues: 64 MB of float32
+ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward
 
 
 class Recommendations(NamedTuple):
@@ -75,16 +79,35 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         Negatives drawn for a mini-batch.
     hidden_dim, user_dim, time_dim : int
         Sizes of the item RNN, the user embedding and the dwell encoder.
-    dropout : float
-        Share of the item embeddings' entries dropped before the RNN.
-    negative_sampling : str or callable
-        One of ``SAMPLERS``, or a function like them.
+    cell : {"lstm", "gru"}
+        Of the item RNN.
+    time_encoding : {"scott", "log_scott", "quantile", "continuous"}
+        How dwell times become vectors: bins of seconds, of their logarithm, of equal counts, or a smooth curve.
+    attention : {"prefix", "causal"}
+        Reading of the time attention: the paper's triangle, or scores that depend on the row.
+    residual : bool
+        Add the RNN's state to what is attended to; False is the paper's formula.
     last_dwell : {"unknown", "observed"}
         "observed" lets a prediction see the dwell of the last viewed item, as the paper does: the time up to the very
         click that is to be predicted.
+    dropout : float
+        Share of the item embeddings' entries dropped before the RNN.
+    event_dropout : float
+        Share of the viewed events that a training pass does not see.
     channel_dropout : float
         Share of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
         user and unknown dwell are trained.
+    negative_sampling : str or callable
+        One of ``SAMPLERS``, or a function like them.
+    patience : int, optional
+        Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
+    monitor : str
+        What the validation looks at: "loss", or a metric like "mrr@20".
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+        Mean training loss, and what validation found, of every epoch so far.
 
     Examples
     --------
@@ -107,38 +130,25 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         optimizer_func: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None = None,
         use_cuda: bool = False,
         sparse: bool = False,
-        random_state: np.random.RandomState | int | None = None,
+        random_state: RandomState | int | None = None,
         num_negative_samples: int = 256,
         *,
         hidden_dim: int = 100,
         user_dim: int = 32,
         time_dim: int = 16,
-        dropout: float = 0.25,
-        negative_sampling: str | Sampler = "local",
+        cell: str = "lstm",
+        time_encoding: str = "scott",
+        attention: str = "prefix",
+        residual: bool = True,
         last_dwell: str = "unknown",
+        dropout: float = 0.25,
+        event_dropout: float = 0.0,
         channel_dropout: float = 0.1,
+        negative_sampling: str | Sampler = "local",
+        patience: int | None = None,
+        monitor: str = "loss",
     ) -> None:
-        resolve(loss, LOSSES, "loss")
-        resolve(negative_sampling, SAMPLERS, "negative_sampling")
-        if not isinstance(representation, nn.Module):
-            resolve(representation, REPRESENTATIONS, "representation")
-        one_of(last_dwell, ("unknown", "observed"), "last_dwell")
-        counts = {
-            "embedding_dim": embedding_dim,
-            "batch_size": batch_size,
-            "num_negative_samples": num_negative_samples,
-            "hidden_dim": hidden_dim,
-            "user_dim": user_dim,
-            "time_dim": time_dim,
-        }
-        for name, count in counts.items():
-            require(count >= 1, f"{name} must be 1 or more", count)
-        for name, share in (("dropout", dropout), ("channel_dropout", channel_dropout)):
-            require(0 <= share < 1, f"{name} must be a share from 0 up to but not 1", share)
-        require(n_iter >= 0, "n_iter must be 0 or more", n_iter)
-        require(learning_rate > 0, "learning_rate must be positive", learning_rate)
-        require(l2 >= 0, "l2 must be 0 or more", l2)
-        require(not (sparse and l2), "l2 must be 0 with sparse=True, for weight decay touches every row", l2)
+        check_options(locals())
         # Spotlight's constructor asserts that loss and representation are of its own, so it gets its defaults first.
         super().__init__(
             embedding_dim=embedding_dim,
@@ -149,19 +159,28 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             optimizer_func=optimizer_func,
             use_cuda=use_cuda,
             sparse=sparse,
-            random_state=np.random.RandomState() if random_state is None else check_random_state(random_state),
+            random_state=RandomState() if random_state is None else check_random_state(random_state),
             num_negative_samples=num_negative_samples,
         )
         self._loss = loss
         self._representation = representation
+        self._seed = random_state
         self._hidden_dim = hidden_dim
         self._user_dim = user_dim
         self._time_dim = time_dim
-        self._dropout = dropout
-        self._negative_sampling = negative_sampling
+        self._cell = cell
+        self._time_encoding = time_encoding
+        self._attention = attention
+        self._residual = residual
         self._last_dwell = last_dwell
+        self._dropout = dropout
+        self._event_dropout = event_dropout
         self._channel_dropout = channel_dropout
+        self._negative_sampling = negative_sampling
+        self._patience = patience
+        self._monitor = monitor
         self._num_users = 0
+        self.epochs: list[Epoch] = []
 
     @property
     def num_items(self) -> int:
@@ -169,8 +188,24 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         self._fitted_net()
         return int(self._num_items)
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name, as scikit-learn's tools ask for them."""
+        names = list(inspect.signature(ASARSSequenceModel).parameters)
+        return {name: getattr(self, "_seed" if name == "random_state" else f"_{name}") for name in names}
+
+    def set_params(self, **params: Any) -> ASARSSequenceModel:
+        """Start anew with some arguments changed: the model is as if just made, and not fitted."""
+        known = self.get_params()
+        for name in params:
+            require(name in known, f"set_params must name arguments of the model, {sorted(known)}", name)
+        self.__init__(**{**known, **params})  # type: ignore[misc]
+        return self
+
     def fit(  # type: ignore[override]  # Spotlight's returns nothing
-        self, interactions: SequenceInteractions, verbose: bool = False
+        self,
+        interactions: SequenceInteractions,
+        verbose: bool = False,
+        validation: SequenceInteractions | float | None = None,
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
@@ -180,6 +215,9 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             Spotlight's plain sequences are taken with their users, and dwell unknown.
         verbose : bool
             Show a progress bar.
+        validation : SessionInteractions, SequenceInteractions or float, optional
+            Sessions to look at after each epoch; or the share of the sessions, the latest ones, to hold out for that.
+            The weights of the best epoch are kept, and `patience` may stop earlier.
 
         Returns
         -------
@@ -193,6 +231,17 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             stops being finite, in which case the weights from before that epoch are kept.
         """
         sessions = as_sessions(interactions)
+        held_out: SessionInteractions | None = None
+        if isinstance(validation, SequenceInteractions):
+            held_out = as_sessions(validation)
+        elif validation is not None:
+            sessions, held_out = sessions.split_latest(validation)
+        require(
+            self._patience is None or held_out is not None,
+            "patience must come with sessions to validate on",
+            self._patience,
+            "fit(..., validation=0.1) holds the latest ones out",
+        )
         longest = int(sessions.lengths.max())
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
         with self._seeded():
@@ -201,25 +250,46 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             for what in ("num_items", "num_users"):
                 most, given = getattr(self, f"_{what}"), getattr(sessions, what)
                 require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
-            if isinstance(self._net, ASARSNet) and sessions.user_ids is not None:
-                self._net.know_users(torch.from_numpy(np.unique(sessions.user_ids)).to(self.device))
-            objective = NextItemObjective(
-                self._loss_func,
-                sessions,
-                resolve(self._negative_sampling, SAMPLERS, "negative_sampling"),
-                self._num_negative_samples,
-                self._channel_dropout,
-                self._random_state,
-            )
-            train(
-                self._net,
+            if held_out is not None:
+                self._check_known(held_out, "validation")
+            net = self._fitted_net()
+            if isinstance(net, ASARSNet) and sessions.user_ids is not None:
+                started = sessions.started
+                net.meet(
+                    torch.from_numpy(sessions.user_ids).to(self.device),
+                    None if started is None else torch.from_numpy(started).to(self.device),
+                )
+            self.epochs += train(
+                net,
                 self._optimizer,
-                objective,
-                lambda: training_batches(sessions, self._batch_size, self._random_state, self.device),
+                self._objective(sessions, self._channel_dropout, self._event_dropout, self._random_state),
+                lambda: self._epoch(sessions),
                 n_epochs=self._n_iter,
                 batches_per_epoch=-(-int((sessions.lengths >= 2).sum()) // self._batch_size),
                 verbose=verbose,
+                validate=None if held_out is None else lambda: self._validate(sessions, held_out),
+                stopping=EarlyStopping(self._patience, higher_is_better=self._monitor != "loss"),
             )
+            self._remember(sessions)
+        return self
+
+    def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
+        """Roll finished sessions into the users' states, without training; later predictions start from there.
+
+        Parameters
+        ----------
+        sessions : SessionInteractions or SequenceInteractions
+            Later than those that were trained on or rolled before. Users that training did not meet stay unknown.
+
+        Returns
+        -------
+        ASARSSequenceModel
+            Itself. Representations without a state between sessions are left as they are.
+        """
+        self._fitted_net("update")
+        finished = as_sessions(sessions)
+        self._check_known(finished, "sessions")
+        self._roll(finished)
         return self
 
     def predict(
@@ -228,19 +298,22 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         item_ids: ArrayLike | None = None,
         user_ids: ArrayLike | None = None,
         dwell_times: ArrayLike | None = None,
+        started: ArrayLike | None = None,
     ) -> NDArray[np.float32]:
         """Scores of the next item.
 
         Parameters
         ----------
         sequence : int (time,) or (session, time)
-            Item ids, padded with 0. Rows of ``SessionInteractions.sequences`` bring their users and dwell along.
+            Item ids, padded with 0 anywhere. Rows of ``SessionInteractions.sequences`` bring their channels.
         item_ids : int (items,), optional
             Candidates; by default the whole catalogue, in the order of its ids.
         user_ids : int or int (session,), optional
             -1, or any id that training did not meet, is the unknown user.
         dwell_times : float, of the shape of `sequence`, optional
             Seconds; NaN where unknown.
+        started : float or float (session,), optional
+            When each session starts [s]; NaN where unknown.
 
         Returns
         -------
@@ -255,19 +328,19 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             For ids out of range, and channels that don't fit.
         """
         self._fitted_net()
-        items, channels = self._read(sequence, user_ids, dwell_times)
-        candidates = None
+        rows = SessionInteractions.from_rows(
+            sequence, user_ids, self._num_items, dwell_times=dwell_times, started=started, argument="sequence"
+        )
+        candidates, num_scores = None, self._num_items
         if item_ids is not None:
-            ids = self._check_ids(integers(item_ids, "item_ids").ravel(), "item_ids")
+            ids = integers(item_ids, "item_ids").ravel()
             require(len(ids) > 0, "item_ids must name at least one item", len(ids))
-            candidates = torch.from_numpy(ids).to(self.device)
-        rows = max(1, SCORES_AT_ONCE // (self._num_items if candidates is None else len(candidates)))
-        parts = []
-        for start in range(0, len(items), rows):
-            chunk = slice(start, start + rows)
-            states = self.encode(items[chunk], channels.rows(chunk))
-            parts.append(self.score_catalogue(states[:, -1], candidates).cpu())
-        scores: NDArray[np.float32] = torch.cat(parts).numpy()
+            reject((ids < 0) | (ids >= self._num_items), ids, f"item_ids must lie in 0..{self._num_items - 1}")
+            candidates, num_scores = torch.from_numpy(ids).to(self.device), len(ids)
+        scores = np.empty((len(rows), num_scores), dtype=np.float32)
+        for batch in scoring_batches(rows, max(1, SCORES_AT_ONCE // num_scores), self.device):
+            final = self.encode(batch.items, batch.channels)[:, -1]
+            scores[batch.rows] = self.score_catalogue(final, candidates).cpu().numpy()
         return scores[0] if len(scores) == 1 else scores
 
     def recommend(
@@ -291,10 +364,11 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         """
         self._fitted_net("recommend")
         require(k >= 1, "k must be 1 or more", k)
-        if not isinstance(sessions, SequenceInteractions):
-            sessions = SessionInteractions(sessions, num_items=self._num_items)
-        given = as_sessions(sessions)
-        self._check_ids(given.items, "sessions")
+        if isinstance(sessions, SequenceInteractions):
+            given = as_sessions(sessions)
+            self._check_known(given, "sessions")
+        else:
+            given = SessionInteractions.from_rows(sessions, num_items=self._num_items, argument="sessions")
         k = min(k, self._num_items - 1)
         items = np.zeros((len(given), k), dtype=np.int64)
         scores = np.full((len(given), k), NEVER, dtype=np.float32)
@@ -321,6 +395,61 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         scores[:, padding] = NEVER
         return scores
 
+    def _objective(
+        self, sessions: SessionInteractions, channel_dropout: float, event_dropout: float, random_state: RandomState
+    ) -> NextItemObjective:
+        sampler = resolve(self._negative_sampling, SAMPLERS, "negative_sampling")
+        return NextItemObjective(
+            self._loss_func,
+            sessions,
+            sampler,
+            self._num_negative_samples,
+            random_state,
+            channel_dropout=channel_dropout,
+            event_dropout=event_dropout,
+        )
+
+    def _validate(self, sessions: SessionInteractions, held_out: SessionInteractions) -> float:
+        """The monitored value on sessions held out, after those trained on."""
+        self._remember(sessions)
+        metric = parse_monitor(self._monitor)
+        if metric is not None:
+            return evaluate(self, held_out, k=metric[1])[self._monitor]
+        objective = self._objective(held_out, 0.0, 0.0, RandomState(0))  # the same negatives after every epoch
+        long_enough = held_out.take(np.flatnonzero(held_out.lengths >= 2))
+        net, total, count = self._net.eval(), 0.0, 0
+        with torch.no_grad():
+            for batch in scoring_batches(long_enough, self._batch_size, self.device):
+                targets = int((batch.items != PADDING_IDX).sum()) - len(batch.rows)
+                total, count = total + float(objective(net, batch)) * targets, count + targets
+        return total / count
+
+    def _check_known(self, sessions: SessionInteractions, argument: str) -> None:
+        rule = f"{argument} must have item ids below {self._num_items}, as in the first call of fit"
+        reject(sessions.items >= self._num_items, sessions.items, rule)
+
+    def _epoch(self, sessions: SessionInteractions) -> Iterator[Batch]:
+        """Training batches: of whole users where the net carries their state from session to session."""
+        if self._drifts:
+            return user_parallel_batches(sessions, self._batch_size, self.device, self._random_state)
+        return training_batches(sessions, self._batch_size, self._random_state, self.device)
+
+    def _remember(self, sessions: SessionInteractions) -> None:
+        """Users' states after the training sessions, from scratch."""
+        if self._drifts:
+            self._net.drift.forget()
+            self._roll(sessions)
+
+    def _roll(self, sessions: SessionInteractions) -> None:
+        if self._drifts:
+            net = self._net.eval()
+            for batch in user_parallel_batches(sessions, ROLLED_AT_ONCE, self.device):
+                net.roll(batch.items, batch.channels)
+
+    @property
+    def _drifts(self) -> bool:
+        return isinstance(self._net, ASARSNet) and self._net.drift is not None
+
     @property
     def device(self) -> torch.device:
         """Where the net and its batches are."""
@@ -343,11 +472,17 @@ class ASARSSequenceModel(ImplicitSequenceModel):
     def _initialize(self, interactions: SequenceInteractions) -> None:
         sessions = as_sessions(interactions)
         self._num_items, self._num_users = sessions.num_items, sessions.num_users
+        self._loss_func = resolve(self._loss, LOSSES, "loss")
         dwell = sessions.dwell
         blueprint = Blueprint(
             num_items=self._num_items,
             num_users=self._num_users,
-            dwell_edges=scott_edges([] if dwell is None else dwell),
+            dwell_scale=TIME_ENCODINGS[self._time_encoding].fit([] if dwell is None else dwell),
+            time_encoding=self._time_encoding,
+            cell=self._cell,
+            attention=self._attention,
+            residual=self._residual,
+            offset=self._loss_func in FEEL_OFFSETS,
             embedding_dim=self._embedding_dim,
             hidden_dim=self._hidden_dim,
             user_dim=self._user_dim,
@@ -357,43 +492,9 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             sparse=self._sparse,
         )
         self._net = build(self._representation, blueprint).to(self.device)
-        self._loss_func = resolve(self._loss, LOSSES, "loss")
         self._optimizer = self._make_optimizer(self._net)
 
     def _make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         if self._optimizer_func is not None:
             return self._optimizer_func(net.parameters())
         return torch.optim.Adagrad(net.parameters(), lr=self._learning_rate, weight_decay=self._l2)
-
-    def _read(
-        self, sequence: ArrayLike, user_ids: ArrayLike | None, dwell_times: ArrayLike | None
-    ) -> tuple[Tensor, Channels]:
-        """A caller's rows as tensors, checked."""
-        if isinstance(sequence, SessionArray):
-            user_ids = sequence.user_ids if user_ids is None else user_ids
-            dwell_times = sequence.dwell_times if dwell_times is None else dwell_times
-        items = np.atleast_2d(self._check_ids(integers(sequence, "sequence"), "sequence"))
-        rule = "sequence must be (time,) or (session, time), not empty"
-        require(items.ndim == 2 and items.size > 0, rule, items.shape)
-        users: Tensor | None = None
-        if user_ids is not None:
-            given = np.atleast_1d(integers(user_ids, "user_ids"))
-            require(given.shape == (len(items),), f"user_ids must have shape ({len(items)},)", given.shape)
-            reject(given < UNKNOWN_USER, given, "user_ids must be 0 or more, or -1 where unknown")
-            users = torch.from_numpy(given).to(self.device)
-        dwell: Tensor | None = None
-        if dwell_times is not None:
-            times = np.atleast_2d(seconds(dwell_times, "dwell_times"))
-            rule = f"dwell_times must have the shape of sequence, {items.shape}"
-            require(times.shape == items.shape, rule, times.shape)
-            dwell = torch.from_numpy(times.astype(np.float32)).to(self.device)
-        return torch.from_numpy(np.ascontiguousarray(items)).to(self.device), Channels(users, dwell)
-
-    def _check_ids(self, ids: NDArray[Any], argument: str) -> NDArray[Any]:
-        bad = (ids < 0) | (ids >= self._num_items)
-        reject(
-            np.atleast_1d(bad),
-            np.atleast_1d(ids),
-            f"{argument} must have item ids in 0..{self._num_items - 1}",
-        )
-        return ids

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from numpy.random import RandomState
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
-from spotlight_asars.losses import OVER_CATALOGUE, Loss
+from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, Loss
 from spotlight_asars.representations import Representation
 from spotlight_asars.sampling import Sampler, Seen
 
@@ -29,10 +31,12 @@ class NextItemObjective:
         Like those in ``SAMPLERS``.
     num_negatives : int
         Items drawn for a batch.
-    channel_dropout : float
-        Share of the rows whose user, and independently whose dwell times, are hidden.
     random_state : RandomState
         Draws the negatives.
+    channel_dropout : float
+        Share of the rows whose user, and independently whose dwell times, are hidden.
+    event_dropout : float
+        Share of the viewed events that are hidden; they are still to be predicted.
     """
 
     def __init__(
@@ -41,25 +45,37 @@ class NextItemObjective:
         sessions: SessionInteractions,
         sampler: Sampler,
         num_negatives: int,
-        channel_dropout: float,
         random_state: RandomState,
+        *,
+        channel_dropout: float = 0.0,
+        event_dropout: float = 0.0,
     ) -> None:
-        self._loss, self._num_negatives = loss, num_negatives
-        self._channel_dropout, self._random_state = channel_dropout, random_state
+        self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
+        self._channel_dropout, self._event_dropout = channel_dropout, event_dropout
         if loss not in OVER_CATALOGUE:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
-        viewed, following = batch.items[:, :-1], batch.items[:, 1:]
-        real = viewed != PADDING_IDX  # (batch, time); what follows a real event is real
-        channels = hide_channels(batch.channels.steps(slice(-1)), self._channel_dropout)
-        states = net.states(viewed, channels)[real]  # (targets, ...)
-        targets = following[real]  # (targets,)
+        real = batch.items[:, :-1] != PADDING_IDX  # (batch, time); what follows a real event is real
+        viewed = hide_events(batch.items, self._event_dropout)
+        channels = hide_channels(batch.channels, self._channel_dropout)
+        if channels.chain is None:
+            states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
+        else:  # the user's next session sees how this one ends
+            states = net.states(viewed, channels)[:, :-1]
+        states = states[real]  # (targets, ...)
+        targets = batch.items[:, 1:][real]  # (targets,)
+        positive = net.score(states, targets)
         if self._loss in OVER_CATALOGUE:
             negative, mask = self._all_others(net, states, targets)
-        else:
-            negative, mask = self._sampled(net, states, real, batch)
-        return self._loss(net.score(states, targets), negative.T, mask=mask.T)
+            return self._loss(positive, negative.T, mask=mask.T)
+        events = batch.items[batch.items != PADDING_IDX].cpu().numpy()
+        drawn = self._sample(self._num_negatives, self._random_state, events)
+        negative, mask = self._sampled(net, states, real, batch.rows, drawn)
+        if self._loss in LOG_Q_CORRECTED:
+            positive = positive - self._log_q(targets.cpu().numpy(), events, positive)
+            negative = negative - self._log_q(drawn, events, negative)
+        return self._loss(positive, negative.T, mask=mask.T)
 
     def _all_others(self, net: Representation, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of the catalogue and where they count, (targets, items): neither padding nor the target does."""
@@ -68,13 +84,24 @@ class NextItemObjective:
         mask[:, PADDING_IDX] = False
         return scores, mask.scatter_(1, targets.unsqueeze(1), False)
 
-    def _sampled(self, net: Representation, states: Tensor, real: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _sampled(
+        self, net: Representation, states: Tensor, real: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor]:
         """Scores of one draw for all targets, (targets, neg); what the target's user has seen does not count."""
-        pool = batch.items[batch.items != PADDING_IDX].cpu().numpy()
-        drawn = self._sample(self._num_negatives, self._random_state, pool)
-        allowed = torch.from_numpy(~self._seen.excludes(batch.rows, drawn)).to(states.device)  # (batch, neg)
+        allowed = torch.from_numpy(~self._seen.excludes(rows, drawn)).to(states.device)  # (batch, neg)
         row_of_target = real.nonzero()[:, 0]
         return net.score_items(states, torch.from_numpy(drawn).to(states.device)), allowed[row_of_target]
+
+    def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
+        """Logarithm of the probability that the sampler draws each of `items`."""
+        return torch.from_numpy(self._sample.log_probability(items, events)).to(like)
+
+
+def hide_events(items: Tensor, share: float) -> Tensor:
+    """Padding in the place of this share of the events: the session as if they had not been seen."""
+    if share == 0:
+        return items
+    return items.masked_fill(torch.rand(items.shape, device=items.device) < share, PADDING_IDX)
 
 
 def hide_channels(channels: Channels, share: float) -> Channels:
@@ -82,11 +109,11 @@ def hide_channels(channels: Channels, share: float) -> Channels:
 
     So what stands for an unknown user and for unknown dwell is trained, too.
     """
-    users, dwell = channels
+    users, dwell = channels.user_ids, channels.dwell_times
     if share == 0:
         return channels
     if users is not None:
         users = users.masked_fill(torch.rand(users.shape, device=users.device) < share, UNKNOWN_USER)
     if dwell is not None:
         dwell = dwell.masked_fill(torch.rand(len(dwell), 1, device=dwell.device) < share, torch.nan)
-    return Channels(users, dwell)
+    return channels._replace(user_ids=users, dwell_times=dwell)

@@ -14,17 +14,22 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
+from spotlight_asars._checks import require
 from spotlight_asars.channels import SessionInteractions
 
 Items = NDArray[np.int64]
 
 
 class Sample(Protocol):
-    """Draw item ids of `shape`; `batch_items` are the item ids of the mini-batch's events."""
+    """What a sampler makes of the sessions."""
 
     def __call__(
         self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
-    ) -> Items: ...
+    ) -> Items:
+        """Draw item ids of `shape`; `batch_items` are the item ids of the mini-batch's events."""
+
+    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
+        """Logarithm of the chance of each of `items` in a single draw; only ``sampled_softmax`` asks for it."""
 
 
 class Sampler(Protocol):
@@ -33,26 +38,77 @@ class Sampler(Protocol):
     def __call__(self, sessions: SessionInteractions) -> Sample: ...
 
 
-def local(sessions: SessionInteractions) -> Sample:
+class Local:
     """Items in proportion to their popularity within the mini-batch: its events, drawn at random (section 2.4).
 
     Without a mini-batch, the whole log is one.
     """
 
-    def sample(shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None) -> Items:
-        pool = sessions.items if batch_items is None else batch_items
+    def __init__(self, sessions: SessionInteractions) -> None:
+        self._log, self._num_items = sessions.items, sessions.num_items
+
+    def __call__(
+        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
+    ) -> Items:
+        pool = self._log if batch_items is None else batch_items
         return pool[random_state.randint(0, len(pool), shape)].astype(np.int64)
 
-    return sample
+    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
+        pool = self._log if batch_items is None else batch_items
+        with np.errstate(divide="ignore"):  # an item that is not in the pool is never drawn
+            return np.log(np.bincount(pool, minlength=self._num_items)[items] / len(pool))
 
 
-def uniform(sessions: SessionInteractions) -> Sample:
+class InBatch(Local):
+    """The events of the mini-batch themselves, each once, in random order; over again where more are asked for."""
+
+    def __call__(
+        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
+    ) -> Items:
+        pool = self._log if batch_items is None else batch_items
+        return np.resize(random_state.permutation(pool), shape).astype(np.int64)
+
+
+class Uniform:
     """Every item of the catalogue alike, as Spotlight draws, but never padding."""
 
-    def sample(shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None) -> Items:
-        return random_state.randint(1, sessions.num_items, shape, dtype=np.int64)
+    def __init__(self, sessions: SessionInteractions) -> None:
+        self._num_items = sessions.num_items
 
-    return sample
+    def __call__(
+        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
+    ) -> Items:
+        return random_state.randint(1, self._num_items, shape, dtype=np.int64)
+
+    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
+        return np.full(np.shape(items), -np.log(self._num_items - 1))
+
+
+class Popularity:
+    r"""Items in proportion to their popularity in the log to a power, :math:`p_i \propto n_i^\alpha`.
+
+    Parameters
+    ----------
+    alpha : float
+        1 is popularity itself, 0 uniform over the items that occur. ``partial(Popularity, alpha=0.5)`` is a sampler.
+    """
+
+    def __init__(self, sessions: SessionInteractions, alpha: float = 0.75) -> None:
+        require(alpha >= 0, "alpha must be 0 or more", alpha)
+        counts = np.bincount(sessions.items, minlength=sessions.num_items).astype(np.float64)
+        weights = np.where(counts > 0, counts**alpha, 0.0)
+        self._probability = weights / weights.sum()
+        self._bounds = np.cumsum(self._probability)
+        self._bounds /= self._bounds[-1]
+
+    def __call__(
+        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
+    ) -> Items:
+        return np.searchsorted(self._bounds, random_state.random_sample(shape), side="right").astype(np.int64)
+
+    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore"):
+            return np.log(self._probability[items])
 
 
 class Seen:
@@ -65,10 +121,7 @@ class Seen:
     """
 
     def __init__(self, sessions: SessionInteractions) -> None:
-        self._owner = np.arange(len(sessions))
-        if sessions.user_ids is not None:
-            self._owner = np.where(sessions.user_ids >= 0, sessions.user_ids, sessions.num_users + self._owner)
-            self._owner = np.unique(self._owner, return_inverse=True)[1]
+        self._owner = np.unique(sessions.owners(), return_inverse=True)[1]
         owner_of_event = np.repeat(self._owner, sessions.lengths)
         pairs = np.unique(owner_of_event * sessions.num_items + sessions.items)
         owners, self._items = np.divmod(pairs, sessions.num_items)
@@ -89,7 +142,8 @@ class Seen:
         bool (batch, neg)
         """
         owners = self._owner[rows]
-        starts, lengths = self._offsets[owners], np.diff(self._offsets)[owners]
+        starts = self._offsets[owners]
+        lengths = self._offsets[owners + 1] - starts
         ends = np.cumsum(lengths)
         flat = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
         history, row_of = self._items[flat], np.repeat(np.arange(len(rows)), lengths)
@@ -102,6 +156,8 @@ class Seen:
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "local": local,
-    "uniform": uniform,
+    "in_batch": InBatch,
+    "local": Local,
+    "popularity": Popularity,
+    "uniform": Uniform,
 }

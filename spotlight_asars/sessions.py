@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def to_sessions(
     Returns
     -------
     SessionInteractions
-        With user ids, and dwell NaN at each session's last event unless it was measured.
+        With user ids, the start of each row, and dwell NaN at each session's last event unless it was measured.
 
     Raises
     ------
@@ -53,11 +53,15 @@ def to_sessions(
     if not isinstance(log, Interactions):
         raise TypeError(f"log must be a Spotlight Interactions; got {type(log).__name__}")
     require(inactivity > 0, "inactivity must be positive", inactivity)
-    require(min_sequence_length >= 1, "min_sequence_length must be 1 or more", min_sequence_length)
-    rule = f"max_sequence_length must be at least min_sequence_length, {min_sequence_length}"
-    require(max_sequence_length >= min_sequence_length, rule, max_sequence_length)
+    whole = isinstance(min_sequence_length, (int, np.integer))
+    rule = "min_sequence_length must be a whole number, 1 or more"
+    require(whole and min_sequence_length >= 1, rule, min_sequence_length)
+    whole = isinstance(max_sequence_length, (int, np.integer))
+    rule = f"max_sequence_length must be a whole number, at least min_sequence_length, {min_sequence_length}"
+    require(whole and max_sequence_length >= min_sequence_length, rule, max_sequence_length)
 
-    users, items, dwell, cuts = _recorded(log, inactivity)
+    events = _recorded(log, inactivity)
+    cuts = events.sessions
     first = np.flatnonzero(np.diff(cuts, prepend=-1))
     lengths = np.diff(np.r_[first, len(cuts)])
     from_end = (first + lengths)[cuts] - 1 - np.arange(len(cuts))  # events that follow in the session
@@ -75,28 +79,38 @@ def to_sessions(
     )
     kept = np.repeat(long_enough, row_lengths)
     return SessionInteractions.from_ragged(
-        items[kept],
+        events.items[kept],
         np.r_[0, np.cumsum(row_lengths[long_enough])],
-        user_ids=users[row_first[long_enough]],
+        user_ids=events.users[row_first[long_enough]],
         num_items=log.num_items,
-        dwell=dwell[kept],
+        dwell=events.dwell[kept],
         num_users=log.num_users,
+        started=events.timestamps[row_first[long_enough]],
         max_sequence_length=max_sequence_length,
     )
 
 
-Recorded = tuple[NDArray[Any], NDArray[Any], NDArray[np.float64], NDArray[np.int64]]
+class Recorded(NamedTuple):
+    """Columns of a log, sorted by user and time."""
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    timestamps: NDArray[Any]
+    dwell: NDArray[np.float64]
+    sessions: NDArray[np.int64]
 
 
 def _recorded(log: Interactions, inactivity: float) -> Recorded:
-    """User, item, dwell and session number of each event, sorted by user and time."""
     if isinstance(log, EventLog):
-        return log.user_ids, log.item_ids, log.dwell_times(inactivity), log.session_ids(inactivity)
+        dwell, sessions = log.dwell_times(inactivity), log.session_ids(inactivity)
+        return Recorded(log.user_ids, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
     require(log.timestamps is not None, "log must have timestamps", log.timestamps)
     timestamps = check_timestamps(np.asarray(log.timestamps), "timestamps")
     users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")
+    reject(users < 0, users, "user_ids must not be negative")
     reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")
     order = timeline.order_events(users, timestamps)
-    users, items = users[order], items[order]
-    gaps = timeline.gaps_to_next(users, timestamps[order])
-    return users, items, timeline.dwell_from_gaps(gaps, inactivity), timeline.session_ids(gaps, inactivity)
+    users, items, timestamps = users[order], items[order], timestamps[order]
+    gaps = timeline.gaps_to_next(users, timestamps)
+    dwell, sessions = timeline.dwell_from_gaps(gaps, inactivity), timeline.session_ids(gaps, inactivity)
+    return Recorded(users, items, timestamps, dwell, sessions)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import reject
+from spotlight_asars._checks import integers, reject
 
 
 class Vocabulary:
@@ -42,24 +42,31 @@ class Vocabulary:
     @classmethod
     def learn(cls, values: NDArray[Any], first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
         """The sorted vocabulary of `values`, and `values` encoded in it."""
-        raw, codes = np.unique(values, return_inverse=True)
-        return cls(raw, first), codes.astype(np.int64) + first
+        if values.dtype.kind != "O":
+            raw, codes = np.unique(values, return_inverse=True)
+            return cls(raw, first), codes.astype(np.int64) + first
+        given = values.tolist()
+        code = {value: place for place, value in enumerate(sorted(set(given)), start=first)}
+        return cls(np.array(list(code)), first), np.fromiter(map(code.__getitem__, given), np.int64, len(given))
 
     def encode(self, values: ArrayLike) -> NDArray[np.int64]:
         """Contiguous ids; -1 for a raw id that is not in the vocabulary."""
         values = np.asarray(values)
         if not len(self):
             return np.full(values.shape, self.ABSENT, dtype=np.int64)
-        place = np.searchsorted(self.raw, values, sorter=self._order).clip(max=len(self) - 1)
+        alike = values
+        if self.raw.dtype.kind in "iu" and values.dtype.kind in "iu":
+            alike = values.astype(self.raw.dtype)  # numpy would compare int64 and uint64 as floats
+        place = np.searchsorted(self.raw, alike, sorter=self._order).clip(max=len(self) - 1)
         code = self._order[place]
         return np.where(self.raw[code] == values, code + self.first, self.ABSENT)
 
     def decode(self, ids: ArrayLike) -> NDArray[Any]:
         """Raw ids; ``ValueError`` for an id that is not in the vocabulary."""
-        places = np.asarray(ids, dtype=np.int64) - self.first
-        rule = f"ids must lie in {self.first}..{self.first + len(self) - 1}"
-        reject(np.atleast_1d((places < 0) | (places >= len(self))), np.atleast_1d(ids), rule)
-        return np.asarray(self.raw[places])
+        known = integers(ids, "ids")
+        last = self.first + len(self) - 1
+        reject((known < self.first) | (known > last), known, f"ids must lie in {self.first}..{last}")
+        return np.asarray(self.raw[known - self.first])
 
     def compact(self, used: NDArray[Any]) -> NDArray[np.int64]:
         """Map from id to the id it has when only the `used` ones are kept, indexed by the old id; -1 for the rest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from spotlight_asars.channels import Channels
@@ -12,7 +13,12 @@ BATCH, DIM, TIME, ITEMS, USERS = 2, 3, 5, 11, 7  # distinct primes: no axis can 
 BLUEPRINT = Blueprint(
     num_items=ITEMS,
     num_users=USERS,
-    dwell_edges=torch.tensor([10.0, 60.0, 300.0]).numpy(),
+    dwell_scale=np.array([10.0, 60.0, 300.0]),
+    time_encoding="scott",
+    cell="lstm",
+    attention="prefix",
+    residual=True,
+    offset=False,
     embedding_dim=DIM,
     hidden_dim=13,
     user_dim=17,
@@ -56,7 +62,7 @@ def check_scores_agree(net):
 
 def check_causal(net):
     """A state does not change with later items or later dwell."""
-    items, (users, dwell) = random_batch()
+    items, (users, dwell, *_) = random_batch()
     before = net.states(items, Channels(users, dwell))
     for step in range(1, TIME):
         changed, longer = items.clone(), dwell.clone()
@@ -72,7 +78,7 @@ def check_rows_are_independent(net):
     items, channels = random_batch(batch=5)
     order = torch.tensor([3, 0, 4, 1, 2])
     together = net.states(items, channels)
-    users, dwell = channels
+    users, dwell, *_ = channels
     torch.testing.assert_close(net.states(items[order], Channels(users[order], dwell[order])), together[order])
     for row in range(5):
         alone = net.states(items[row : row + 1], channels.rows(slice(row, row + 1)))
@@ -81,7 +87,7 @@ def check_rows_are_independent(net):
 
 def check_padding_is_nothing(net):
     """Padding on the left, on the right or in between changes no state, and takes no gradient."""
-    items, (users, dwell) = random_batch()
+    items, (users, dwell, *_) = random_batch()
     plain = net.states(items, Channels(users, dwell))
     places = torch.tensor([2, 3, 5, 6, 9])  # of the events in a longer row
     wide, wide_dwell = torch.zeros(BATCH, 12, dtype=torch.int64), torch.full((BATCH, 12), 77.0, dtype=dwell.dtype)

@@ -56,38 +56,119 @@ def rnn_weights(weights, name):
     return tuple(weights[f"{name}.{part}_l0"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
 
 
-def asars_state(net, items, dwell, user):
-    """State of an ``ASARSNet`` after viewing `items`, one event at a time (eqs. 3, 10, 15-17, section 2.3).
+def dwell_vector(w, seconds):
+    """A dwell time as the net's time encoding sees it: an embedding of its bin, or a point on a curve."""
+    if "dwell.edges" in w:
+        return w["dwell.embedding.weight"][dwell_bin(seconds, w["dwell.edges"])]
+    if np.isnan(seconds):
+        return w["dwell.unknown"]
+    mean, deviation = w["dwell.moments"]
+    inner = w["dwell.curve.0.weight"] @ [(np.log(1 + seconds) - mean) / deviation] + w["dwell.curve.0.bias"]
+    return w["dwell.curve.2.weight"] @ np.tanh(inner) + w["dwell.curve.2.bias"]
 
-    `user` is a row of the user embedding. Where the last dwell is unknown it is taken away first.
+
+def hidden_states(net, items, dwell):
+    """States of the item RNN, one event at a time (eq. 3); ``time_cat`` feeds it dwell times, too.
+
+    Where the last dwell is unknown, each step takes the dwell of the event before it.
     """
     w = weights_of(net)
-    size = net.item_rnn.hidden_size
-    hidden, cell, states = np.zeros(size), np.zeros(size), []
-    for item in items:
-        hidden, cell = lstm_step(w["item_embeddings.weight"][item], hidden, cell, rnn_weights(w, "item_rnn"))
+    hidden = cell = np.zeros(net.item_rnn.hidden_size)
+    known = [np.nan, *dwell[:-1]] if net.last_dwell == "unknown" else dwell
+    states = []
+    for item, seconds in zip(items, known, strict=True):
+        x = w["item_embeddings.weight"][item]
+        if net.dwell_in_rnn:
+            x = np.concatenate([x, dwell_vector(w, seconds)])
+        if type(net.item_rnn).__name__ == "LSTM":
+            hidden, cell = lstm_step(x, hidden, cell, rnn_weights(w, "item_rnn"))
+        else:
+            hidden = gru_step(x, hidden, rnn_weights(w, "item_rnn"))
         states.append(hidden)
-    out = np.array(states[-1]) if states else np.zeros(size)
+    return states
 
-    if net.dwell_encoder is not None and states:
-        dwell = list(dwell)
-        if net.last_dwell == "unknown":
-            dwell[-1] = np.nan
-        time = np.zeros(net.attention.in_features)
-        scores = []
-        for state, seconds in zip(states, dwell, strict=True):
-            embedded = w["dwell_encoder.bins.weight"][dwell_bin(seconds, w["dwell_encoder.edges"])]
-            time = gru_step(embedded, time, rnn_weights(w, "dwell_encoder.rnn"))
-            scores.append(np.tanh(w["attention.weight"] @ time + w["attention.bias"]) @ state)
-        attended = sum(weight * state for weight, state in zip(softmax(scores), states, strict=True))
-        out = out + attended if net.residual else attended
 
-    if net.user_embeddings is not None:
-        out = np.concatenate([out, w["user_embeddings.weight"][user]])
-    return w["output.weight"] @ out + w["output.bias"]
+def attend_by_time(net, states, dwell):
+    """Eqs. 10, 15-17 for the last row of the triangle; the last dwell is taken away first where it is unknown."""
+    w = weights_of(net)
+    dwell = [*dwell[:-1], np.nan] if net.last_dwell == "unknown" else dwell
+    time = np.zeros(net.time_attention.key.in_features)
+    scores = []
+    for state, seconds in zip(states, dwell, strict=True):
+        time = gru_step(dwell_vector(w, seconds), time, rnn_weights(w, "time_attention.encoder.rnn"))
+        p = np.tanh(w["time_attention.key.weight"] @ time + w["time_attention.key.bias"])
+        scores.append(p @ (states[-1] if net.time_attention.attention == "causal" else state))
+    return sum(weight * state for weight, state in zip(softmax(scores), states, strict=True))
+
+
+def attend_by_user(net, states, user):
+    """Eq. 19 for the last row of the triangle."""
+    w = weights_of(net)
+    scores = [np.tanh(w["user_attention.key.weight"] @ h + w["user_attention.key.bias"]) @ user for h in states]
+    return sum(weight * state for weight, state in zip(softmax(scores), states, strict=True))
+
+
+def session_states(net, items, dwell):
+    """What every prefix of the session is read as, before the user comes in."""
+    states = []
+    for end in range(1, len(items) + 1):
+        hidden = hidden_states(net, items[:end], dwell[:end])
+        state = hidden[-1]
+        if net.time_attention is not None:
+            attended = attend_by_time(net, hidden, dwell[:end])
+            state = state + attended if net.residual else attended
+        states.append(state)
+    return states
+
+
+def asars_state(net, items, dwell, row=0, drift=0.0):
+    """State of an ``ASARSNet`` after viewing `items`: sections 2.1 to 2.3, one event at a time.
+
+    `row` is the user's in the user embedding, `drift` what eq. 11 adds to it.
+    """
+    w = weights_of(net)
+    states = session_states(net, items, dwell)
+    out = states[-1] if states else np.zeros(net.item_rnn.hidden_size)
+    if net.users is not None:
+        user = w["users.embedding.weight"][row] + drift
+        if net.user_attention is not None and states:
+            attended = attend_by_user(net, states, user)
+            out = out + attended if net.residual else attended
+        out = np.concatenate([out, user])
+    q = w["output.weight"] @ out + w["output.bias"]
+    if net.dwell is not None and states:
+        known = [np.nan, *dwell] if net.last_dwell == "unknown" else [*dwell]
+        q = q + w["bin_bias.weight"] @ dwell_vector(w, known[len(items) - 1])
+    if net.mean is not None:
+        bias = w["user_biases.weight"][row] if net.user_biases is not None else 0.0
+        q = np.concatenate([q, w["mean"] + bias])
+    return q
+
+
+def deviation(started, mean):
+    """dev_u(t) of TimeSVD++, in days."""
+    days = (started - mean) / 86400
+    return np.sign(days) * abs(days) ** 0.4
+
+
+def drifts(net, row, sessions, mean):
+    """alpha_u h_u(t) of each of one user's sessions, one session after the other (eqs. 11, 14).
+
+    `sessions` are (items, dwell, started) in the order of time.
+    """
+    w = weights_of(net)
+    state, final, found = np.zeros(net.drift.rnn.hidden_size), np.zeros(net.item_rnn.hidden_size), []
+    for items, dwell, started in sessions:
+        state = gru_step(final * deviation(started, mean), state, rnn_weights(w, "drift.rnn"))
+        found.append(w["drift.alpha.weight"][row] * state)
+        final = session_states(net, items, dwell)[-1]
+    return found
 
 
 def item_scores(net, state):
     """Eq. 20 for every item."""
     w = weights_of(net)
-    return [e @ state + b[0] for e, b in zip(w["item_embeddings.weight"], w["item_biases.weight"], strict=True)]
+    query, offset = state[: net.embedding_dim], sum(state[net.embedding_dim :])
+    return [
+        e @ query + b[0] + offset for e, b in zip(w["item_embeddings.weight"], w["item_biases.weight"], strict=True)
+    ]

@@ -10,6 +10,7 @@ import pytest
 import reference
 import torch
 from contracts import BATCH, BLUEPRINT, DIM, ITEMS, TIME, random_batch
+from torch import nn
 
 from spotlight_asars._spotlight import ImplicitSequenceModel, spotlight_sequence_mrr_score
 from spotlight_asars.channels import Channels
@@ -17,7 +18,6 @@ from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, Spotlight
 
 SPOTLIGHTS = ("pooling", "cnn", "lstm", "mixture")
 OURS = tuple(name for name in REPRESENTATIONS if name not in SPOTLIGHTS)
-SWITCHES = list(product([None, "cat"], [None, "att"]))
 
 
 def in_another_bin(dwell):
@@ -28,7 +28,7 @@ def make_net(name, **changes):
     torch.manual_seed(1)
     net = build(name, BLUEPRINT._replace(**changes)).double()
     if isinstance(net, ASARSNet):
-        net.know_users(torch.arange(BLUEPRINT.num_users - 1))
+        net.meet(torch.arange(BLUEPRINT.num_users - 1))
     return net
 
 
@@ -44,24 +44,41 @@ def test_our_representations_keep_more(name, check):
     check(make_net(name))
 
 
-def test_left_padding_moves_spotlights_lstm_and_not_ours():
+def test_left_padding_moves_spotlights_lstm_and_neither_ours_nor_theirs_in_our_hands():
     items, _ = random_batch()
     padded = torch.cat([torch.zeros(BATCH, 2, dtype=torch.int64), items], dim=1)
-    for name, moves in (("lstm", True), ("gru4rec", False)):
+    lstm = make_net("lstm")
+    assert not torch.allclose(lstm.net.user_representation(padded)[1], lstm.net.user_representation(items)[1])
+    for name in REPRESENTATIONS:
         net = make_net(name)
-        same = torch.allclose(net.states(padded)[:, -1], net.states(items)[:, -1])
-        assert same != moves, name
+        torch.testing.assert_close(net.states(padded)[:, -1], net.states(items)[:, -1])
 
 
-@pytest.mark.parametrize(("user", "time"), SWITCHES)
-@pytest.mark.parametrize("last_dwell", ["unknown", "observed"])
-@pytest.mark.parametrize("residual", [True, False])
-def test_states_and_scores_are_the_papers_equations(user, time, last_dwell, residual):
+def randomised(net):
+    """Every weight at random, also those that start at zero, so that each has its effect."""
     torch.manual_seed(2)
+    for weight in net.parameters():
+        nn.init.normal_(weight, std=0.5)
+    net.item_embeddings.weight.data[0] = 0
+    return net.double()
+
+
+SWITCHES = [
+    *({"user": user, "time": time} for user, time in product([None, "cat", "att"], [None, "att", "cat"])),
+    *({"user": "cat", "time": "att", "attention": "causal", "residual": residual} for residual in (True, False)),
+    *({"user": "att", "time": "att", "residual": False, "cell": cell} for cell in ("lstm", "gru")),
+    *({"time": time, "time_encoding": "continuous", "dwell_scale": [3.0, 1.5]} for time in ("att", "cat")),
+    *({"user": user, "time": "att", "offset": True} for user in (None, "cat")),
+]
+
+
+@pytest.mark.parametrize("last_dwell", ["unknown", "observed"])
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda switches: "-".join(map(str, switches.values())))
+def test_states_and_scores_are_the_papers_equations(switches, last_dwell):
     sizes = BLUEPRINT._replace(last_dwell=last_dwell)._asdict()
-    net = ASARSNet(user=user, time=time, residual=residual, **sizes).double()
-    net.know_users(torch.tensor([3]))
-    items, (_, dwell) = random_batch()
+    net = randomised(ASARSNet(**{**sizes, **switches}))
+    net.meet(torch.tensor([3]))
+    items, (_, dwell, *_) = random_batch()
     dwell[1, 2] = torch.nan
     users = torch.tensor([3, 5])  # of whom the second is unknown
     states = net.states(items, Channels(users, dwell)).detach()
@@ -69,9 +86,12 @@ def test_states_and_scores_are_the_papers_equations(user, time, last_dwell, resi
         for step in range(TIME):
             viewed, seconds = items[row, : step + 1].tolist(), dwell[row, : step + 1].tolist()
             by_hand = reference.asars_state(net, viewed, seconds, embedding)
-            np.testing.assert_allclose(states[row, step], by_hand, rtol=1e-10)
+            np.testing.assert_allclose(states[row, step], by_hand, rtol=1e-9)
+    every, _ = net.user_representation(items, Channels(users, dwell))
+    np.testing.assert_allclose(every[0, :, 0].detach(), reference.asars_state(net, [], [], 4), rtol=1e-9)
     scores = net.score_items(states[0]).detach()
-    np.testing.assert_allclose(scores[-1], reference.item_scores(net, states[0, -1].numpy()), rtol=1e-10)
+    np.testing.assert_allclose(scores[-1], reference.item_scores(net, states[0, -1].numpy()), rtol=1e-9)
+    torch.testing.assert_close(net.score(states[0], items[1]).detach(), scores.gather(1, items[1][:, None])[:, 0])
 
 
 def test_session_parallel_batches_give_the_same_states():
@@ -105,10 +125,10 @@ def test_session_parallel_batches_give_the_same_states():
         np.testing.assert_allclose(in_rows[number, at], output @ state + bias, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["time_att", "time_user"])
+@pytest.mark.parametrize("name", ["time_att", "time_cat", "time_user", "time_dynamics"])
 def test_the_dwell_of_the_last_viewed_item_is_not_seen_before_the_next_click(name):
     net = make_net(name)
-    items, (users, dwell) = random_batch()
+    items, (users, dwell, *_) = random_batch()
     before = net.states(items, Channels(users, dwell))
     for step in range(TIME):
         longer = dwell.clone()
@@ -123,7 +143,7 @@ def test_the_dwell_of_the_last_viewed_item_is_not_seen_before_the_next_click(nam
 def test_observed_dwell_is_the_papers_setting_and_unknown_is_the_same_with_it_taken_away(name):
     honest, observed = make_net(name), make_net(name, last_dwell="observed")
     observed.load_state_dict(honest.state_dict())
-    items, (users, dwell) = random_batch()
+    items, (users, dwell, *_) = random_batch()
     changed = dwell.clone()
     changed[:, -1] = in_another_bin(dwell[:, -1])
     ends = [observed.states(items, Channels(users, seconds))[:, -1] for seconds in (dwell, changed)]
@@ -133,10 +153,10 @@ def test_observed_dwell_is_the_papers_setting_and_unknown_is_the_same_with_it_ta
     torch.testing.assert_close(taken_away, honest.states(items, Channels(users, dwell))[:, -1])
 
 
-@pytest.mark.parametrize("name", ["user_cat", "time_user"])
+@pytest.mark.parametrize("name", ["user_cat", "user_att", "time_user", "dynamics"])
 def test_users_that_training_did_not_meet_share_one_representation(name):
     net = make_net(name)
-    items, (_, dwell) = random_batch(batch=1)
+    items, (_, dwell, *_) = random_batch(batch=1)
     met = BLUEPRINT.num_users - 2
     states = [
         net.states(items, Channels(torch.tensor([user]), dwell)) for user in (-1, met + 1, met + 2, 10**9, met, 0)
@@ -201,8 +221,12 @@ def test_a_net_of_spotlights_kind_is_wrapped_and_ours_is_not():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"user": "dog"}, r"user must be None or 'cat'; got 'dog'"),
-        ({"time": "late"}, r"time must be None or 'att'; got 'late'"),
+        ({"user": "dog"}, r"user must be one of \[None, 'cat', 'att'\]; got 'dog'"),
+        ({"time": "late"}, r"time must be one of \[None, 'att', 'cat'\]; got 'late'"),
+        ({"cell": "rnn"}, r"cell must be one of \['lstm', 'gru'\]; got 'rnn'"),
+        ({"attention": "both"}, r"attention must be one of \['prefix', 'causal'\]; got 'both'"),
+        ({"time_encoding": "hours"}, r"time_encoding must be one of \['scott', .*\]; got 'hours'"),
+        ({"drift": True}, r"user must be 'cat' or 'att' where the user drifts; got None"),
         ({"last_dwell": "guessed"}, r"last_dwell must be one of \['unknown', 'observed'\]; got 'guessed'"),
     ],
 )

@@ -290,7 +290,9 @@ def test_an_option_out_of_range_is_refused(option, value, message):
 
 
 def test_weight_decay_and_sparse_gradients_exclude_each_other():
-    with pytest.raises(ValueError, match=r"l2 must be 0 with sparse=True, for weight decay touches every row; got 0\.1"):
+    with pytest.raises(
+        ValueError, match=r"l2 must be 0 with sparse=True, for weight decay touches every row; got 0\.1"
+    ):
         ASARSSequenceModel(sparse=True, l2=0.1)
 
 
@@ -303,17 +305,23 @@ def test_asking_before_fit_says_so(ask):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sequence": [1, 6]}, r"sequence must have item ids in 0\.\.5; got 6 at 1"),
-        ({"sequence": [[1, 2], [-4, 2]]}, r"sequence must have item ids in 0\.\.5; got -4 at \(1, 0\)"),
-        ({"sequence": [1.5]}, r"sequence must be whole numbers; got 1\.5 at 0"),
-        ({"sequence": []}, r"sequence must be \(time,\) or \(session, time\), not empty; got \(1, 0\)"),
-        ({"sequence": [[[1]]]}, r"sequence must be \(time,\) or \(session, time\), not empty; got \(1, 1, 1\)"),
-        ({"sequence": [1], "item_ids": [2, 9]}, r"item_ids must have item ids in 0\.\.5; got 9 at 1"),
+        ({"sequence": [1, 6]}, r"sequence must have item ids below num_items, 6; got 6 at \(0, 1\)"),
+        ({"sequence": [[1, 2], [-4, 2]]}, r"sequence must not have negative item ids; got -4 at \(1, 0\)"),
+        ({"sequence": [1.5]}, r"sequence must be whole numbers.*; got 1\.5 at 0"),
+        ({"sequence": []}, r"sequence must be \(time,\) or \(session, time\), with a step or more; got \(1, 0\)"),
+        (
+            {"sequence": [[[1]]]},
+            r"sequence must be \(time,\) or \(session, time\), with a step or more; got \(1, 1, 1\)",
+        ),
+        ({"sequence": [1], "item_ids": [2, 9]}, r"item_ids must lie in 0\.\.5; got 9 at 1"),
         ({"sequence": [1], "item_ids": []}, r"item_ids must name at least one item; got 0"),
         ({"sequence": [1], "user_ids": [0, 1]}, r"user_ids must have shape \(1,\); got \(2,\)"),
         ({"sequence": [1], "user_ids": -2}, r"user_ids must be 0 or more, or -1 where unknown; got -2 at 0"),
-        ({"sequence": [1, 2], "dwell_times": [3]}, r"dwell_times must have the shape of sequence, \(1, 2\); got \(1, 1\)"),
-        ({"sequence": [1, 2], "dwell_times": [3, -1]}, r"dwell_times must not be negative; got -1\.0 at 1"),
+        (
+            {"sequence": [1, 2], "dwell_times": [3]},
+            r"dwell_times must have the shape of sequence, \(1, 2\); got \(1, 1\)",
+        ),
+        ({"sequence": [1, 2], "dwell_times": [3, -1]}, r"dwell_times must not be negative; got -1\.0 at \(0, 1\)"),
     ],
 )
 def test_a_bad_request_is_refused(model, arguments, message):
@@ -324,7 +332,7 @@ def test_a_bad_request_is_refused(model, arguments, message):
 def test_a_bad_call_of_recommend_is_refused(model):
     with pytest.raises(ValueError, match="k must be 1 or more; got 0"):
         model.recommend([1, 2], k=0)
-    with pytest.raises(ValueError, match=r"sequences must have item ids below num_items, 6; got 7 at 1"):
+    with pytest.raises(ValueError, match=r"sessions must have item ids below num_items, 6; got 7 at \(0, 1\)"):
         model.recommend([1, 7])
 
 
@@ -334,7 +342,9 @@ def test_something_else_than_sessions_is_refused():
 
 
 def test_sessions_of_one_event_teach_nothing():
-    with pytest.raises(ValueError, match="interactions must have a session of two events or more; the longest has; got 1"):
+    with pytest.raises(
+        ValueError, match="interactions must have a session of two events or more; the longest has; got 1"
+    ):
         quick().fit(SessionInteractions([[1], [2]]))
 
 

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from spotlight_asars._checks import require
 from spotlight_asars.events import EventLog
 
-FAVOURITES = 3  # items that a user likes
+FAVOURITES = 3  # items that a user likes; two may coincide
 GLANCE, READ = 10.0, 120.0  # mean dwell [s] of a look at an item, and of the one in each session that is read
 DAY = 86400.0  # [s] between two sessions of a user
 
@@ -48,19 +48,19 @@ def generate_sessions(
     Returns
     -------
     EventLog
-        Users from 0, items from 1; sessions of a user are a day apart or more, dwell times gamma distributed.
+        Users from 0, items from 1; a user has one session a day, dwell times are gamma distributed.
 
     Examples
     --------
     >>> generate_sessions(num_users=5, num_items=20, num_sessions=50, session_length=4, random_state=0)
-    <EventLog (5 users x 20 items x 200 events)>
+    <EventLog (5 users x 20 items x 209 events)>
     """
     knobs = {"predictability": predictability, "dwell_effect": dwell_effect, "user_effect": user_effect}
     for name, knob in knobs.items():
         require(0 <= knob <= 1, f"{name} must be a probability", knob)
     require(sum(knobs.values()) <= 1 + 1e-9, f"{', '.join(knobs)} must not add up to more than 1", knobs)
     require(num_users >= 1, "num_users must be 1 or more", num_users)
-    require(num_items >= FAVOURITES, f"num_items must be {FAVOURITES} or more", num_items)
+    require(num_items >= 1, "num_items must be 1 or more", num_items)
     require(num_sessions >= num_users, "num_sessions must be at least num_users", num_sessions)
     require(session_length >= 2, "session_length must be 2 or more", session_length)
     random = check_random_state(random_state)
@@ -68,7 +68,7 @@ def generate_sessions(
     ring = random.permutation(num_items)
     successor = np.empty(num_items, dtype=np.int64)
     successor[ring] = np.roll(ring, -1)
-    likes = random.rand(num_users, num_items).argpartition(FAVOURITES - 1, axis=1)[:, :FAVOURITES]
+    likes = random.randint(num_items, size=(num_users, FAVOURITES))
 
     users = np.r_[np.arange(num_users), random.randint(num_users, size=num_sessions - num_users)]
     lengths = random.randint(max(2, session_length // 2), session_length * 3 // 2 + 1, num_sessions)

@@ -1,8 +1,7 @@
 """How a session is represented: a net by its name.
 
-A representation is an ``nn.Module`` with three methods: ``states(items, channels)`` gives the state after each step,
-(batch, time, ...); of these states, lined up as rows, ``score(rows, targets)`` scores one item each and
-``score_items(rows, item_ids)`` the same items for all. To add one, write its file and its line in ``REPRESENTATIONS``.
+A representation is an ``nn.Module`` with the three methods of ``Representation``. To add one, write its file and its
+line in ``REPRESENTATIONS``.
 """
 
 from __future__ import annotations
@@ -38,11 +37,16 @@ class Representation(Protocol):
 
 
 class Blueprint(NamedTuple):
-    """All that a net may be built from: the sizes of the training log, and the options of the model."""
+    """All that a net may be built from: what the training log says, and the options of the model."""
 
     num_items: int
     num_users: int
-    dwell_edges: NDArray[np.float64]
+    dwell_scale: NDArray[np.float64]
+    time_encoding: str
+    cell: str
+    attention: str
+    residual: bool
+    offset: bool
     embedding_dim: int
     hidden_dim: int
     user_dim: int
@@ -52,8 +56,8 @@ class Blueprint(NamedTuple):
     sparse: bool
 
 
-def _asars(blueprint: Blueprint, user: str | None = None, time: str | None = None) -> nn.Module:
-    return ASARSNet(user=user, time=time, **blueprint._asdict())
+def _asars(blueprint: Blueprint, user: str | None = None, time: str | None = None, drift: bool = False) -> nn.Module:
+    return ASARSNet(user=user, time=time, drift=drift, **blueprint._asdict())
 
 
 def _spotlight(blueprint: Blueprint, net: Callable[..., nn.Module]) -> nn.Module:
@@ -62,9 +66,13 @@ def _spotlight(blueprint: Blueprint, net: Callable[..., nn.Module]) -> nn.Module
 
 REPRESENTATIONS: dict[str, Callable[[Blueprint], nn.Module]] = {
     "gru4rec": _asars,
+    "user_att": partial(_asars, user="att"),
     "user_cat": partial(_asars, user="cat"),
     "time_att": partial(_asars, time="att"),
+    "time_cat": partial(_asars, time="cat"),
     "time_user": partial(_asars, time="att", user="cat"),
+    "dynamics": partial(_asars, user="cat", drift=True),
+    "time_dynamics": partial(_asars, time="att", user="cat", drift=True),
     "pooling": partial(_spotlight, net=PoolNet),
     "cnn": partial(_spotlight, net=CNNNet),
     "lstm": partial(_spotlight, net=LSTMNet),

@@ -1,9 +1,9 @@
-r"""The ASARS network: one net with switches for its user and time channels.
+r"""The ASARS network: one net with switches for its time and user channels.
 
 An item RNN reads the session (eqs. 2-4). Time attention averages its states over each prefix of the session, weighted
-by a network over the dwell times (eqs. 10, 15-18); the user's embedding is concatenated and passed to a fully
-connected layer (section 2.3); candidates are scored by the dot product with their embedding (eq. 20). The design
-satisfies:
+by a network over the dwell times (eqs. 10, 15-18). The user's embedding, which may drift from session to session
+(eqs. 11-14), is concatenated and passed to a fully connected layer (section 2.3). Candidates are scored by the dot
+product with their embedding (eq. 20). The design satisfies:
 
 - padding is a step at which nothing happens: wherever it stands, it changes no state and takes no gradient;
 - with ``last_dwell="unknown"`` a state does not depend on the dwell of the event it follows, which is not over yet;
@@ -12,19 +12,24 @@ satisfies:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from spotlight_asars._checks import one_of, require
+from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
 from spotlight_asars.channels import Channels
-from spotlight_asars.representations.attention import attend_with_own_term, triangle_attention
-from spotlight_asars.representations.time_bins import DwellEncoder
+from spotlight_asars.representations.dynamics import UserDrift
+from spotlight_asars.representations.padding import after_each_step, events_first
+from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
+from spotlight_asars.representations.time_bins import TIME_ENCODINGS
+from spotlight_asars.representations.users import UserAttention, Users
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings; 1 / embedding_dim, as in Spotlight, learns far slower
-UNKNOWN = 0  # row of the user embedding
+CELLS: dict[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class ASARSNet(nn.Module):
@@ -36,23 +41,36 @@ class ASARSNet(nn.Module):
         Size of the catalogue, padding included.
     num_users : int
         Number of users; 0 where none is known.
-    user : {None, "cat"}
-        "cat" concatenates the user's embedding :math:`e_u` to the session's state.
-    time : {None, "att"}
-        "att" attends over the session's states by dwell time.
-    dwell_edges : float (bins - 1,)
-        Between the dwell bins [s]; see ``time_bins.scott_edges``.
+    user : {None, "cat", "att"}
+        "cat" concatenates the user's embedding :math:`e_u` to the session's state; "att" has it attend over the
+        session's states first (eq. 19).
+    time : {None, "att", "cat"}
+        "att" attends over the session's states by dwell time; "cat" concatenates a vector of the dwell time to each
+        item embedding, before the RNN.
+    drift : bool
+        Let the user's embedding drift with their earlier sessions (eq. 14); needs `user`.
+    cell : {"lstm", "gru"}
+        Of the item RNN.
+    attention : {"prefix", "causal"}
+        Reading of the time attention's score; see ``TimeAttention``.
+    residual : bool
+        Add the RNN's state to what is attended to, :math:`h + q`; False is the paper's :math:`q`.
+    time_encoding : str
+        One of ``TIME_ENCODINGS``.
+    dwell_scale : float array
+        What the time encoding's ``fit`` found in the training dwell.
+    offset : bool
+        Add :math:`\mu + b_u(t)` to every score (eqs. 6, 12, 20). It is the same for all items, so it changes no
+        ranking, and only losses that look at single scores can feel it.
     embedding_dim, hidden_dim, user_dim, time_dim : int
         Sizes of the item embedding, the item RNN, the user embedding and the dwell encoder.
     dropout : float
         Share of the item embeddings' entries that is dropped before the RNN.
-    residual : bool
-        Add the RNN's state to what is attended to, :math:`h + q`; False is the paper's :math:`q`.
     last_dwell : {"unknown", "observed"}
         "observed" uses the dwell of the last viewed event, as the paper does. It is the time up to the very click
         that is to be predicted, so it is not known when recommending.
     sparse : bool
-        Use sparse gradients for the embeddings.
+        Use sparse gradients for the embeddings of items and users.
     """
 
     def __init__(
@@ -62,45 +80,70 @@ class ASARSNet(nn.Module):
         *,
         user: str | None = None,
         time: str | None = None,
-        dwell_edges: ArrayLike = (),
+        drift: bool = False,
+        cell: str = "lstm",
+        attention: str = "prefix",
+        residual: bool = True,
+        time_encoding: str = "scott",
+        dwell_scale: ArrayLike | None = None,
+        offset: bool = False,
         embedding_dim: int = 64,
         hidden_dim: int = 100,
         user_dim: int = 32,
         time_dim: int = 16,
         dropout: float = 0.0,
-        residual: bool = True,
         last_dwell: str = "unknown",
         sparse: bool = False,
     ) -> None:
         super().__init__()
-        require(user in (None, "cat"), "user must be None or 'cat'", user)
-        require(time in (None, "att"), "time must be None or 'att'", time)
-        one_of(last_dwell, ("unknown", "observed"), "last_dwell")
-        self.residual, self.last_dwell = residual, last_dwell
-        self.embedding_dim = embedding_dim
+        switches = (
+            ("user", user, (None, "cat", "att")),
+            ("time", time, (None, "att", "cat")),
+            ("cell", cell, tuple(CELLS)),
+            ("attention", attention, READINGS),
+            ("time_encoding", time_encoding, tuple(TIME_ENCODINGS)),
+            ("last_dwell", last_dwell, LAST_DWELL),
+        )
+        for name, value, choices in switches:
+            require(value in choices, f"{name} must be one of {list(choices)}", value)
+        require(bool(user) or not drift, "user must be 'cat' or 'att' where the user drifts", user)
+        self.embedding_dim, self.residual, self.last_dwell = embedding_dim, residual, last_dwell
 
         self.item_embeddings = nn.Embedding(num_items, embedding_dim, padding_idx=PADDING_IDX, sparse=sparse)
         nn.init.normal_(self.item_embeddings.weight[1:], std=ITEM_SCALE)
         self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
         self.dropout = nn.Dropout(dropout)
-        self.item_rnn = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
+        self.item_rnn = CELLS[cell](embedding_dim + (time_dim if time == "cat" else 0), hidden_dim, batch_first=True)
 
-        self.dwell_encoder: DwellEncoder | None = None
+        self.dwell: nn.Module | None = None
+        self.time_attention: TimeAttention | None = None
+        self.dwell_in_rnn = time == "cat"
         if time:
-            self.dwell_encoder = DwellEncoder(dwell_edges, time_dim)
-            self.attention = nn.Linear(time_dim, hidden_dim)
+            encoding = TIME_ENCODINGS[time_encoding]
+            self.dwell = encoding.module(encoding.fit([]) if dwell_scale is None else dwell_scale, time_dim)
+            self.bin_bias = nn.Linear(time_dim, embedding_dim, bias=False)
+            nn.init.zeros_(self.bin_bias.weight)
+        if time == "att":
+            assert self.dwell is not None
+            self.time_attention = TimeAttention(self.dwell, hidden_dim, time_dim, attention, last_dwell)
 
-        self.user_embeddings: nn.Embedding | None = None
-        if user:
-            self.user_embeddings = nn.Embedding(num_users + 1, user_dim, sparse=sparse)
-            nn.init.normal_(self.user_embeddings.weight, std=1 / user_dim)
-        self.register_buffer("known_users", torch.zeros(num_users, dtype=torch.bool))
-        self.known_users: Tensor
+        self.users = Users(num_users, user_dim, sparse) if user else None
+        self.user_attention = UserAttention(hidden_dim, user_dim) if user == "att" else None
+        self.drift = UserDrift(num_users, hidden_dim, user_dim) if drift else None
         self.output = nn.Linear(hidden_dim + (user_dim if user else 0), embedding_dim)
 
-    def know_users(self, user_ids: Tensor) -> None:
-        """From now on these users are known; any other is represented as the unknown user."""
-        self.known_users[user_ids[(user_ids >= 0) & (user_ids < len(self.known_users))]] = True
+        self.mean = nn.Parameter(torch.zeros(1)) if offset else None
+        self.user_biases = ZeroEmbedding(num_users + 1, 1) if offset and user else None
+
+    def meet(self, user_ids: Tensor, started: Tensor | None = None) -> None:
+        """From now on the users of these sessions, int64 (session,), are known; any other is the unknown user.
+
+        `started`, float64 (session,) [s], is when the sessions start.
+        """
+        if self.users is not None:
+            self.users.meet(user_ids)
+            if self.drift is not None and started is not None:
+                self.drift.meet(self.users.rows(user_ids, len(user_ids)), started)
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step.
@@ -110,11 +153,11 @@ class ASARSNet(nn.Module):
         items : int64 (batch, time)
             Padded with 0 anywhere.
         channels : Channels, optional
-            Users and dwell times; without them both are unknown.
+            Users, dwell times and starts; without them all are unknown.
 
         Returns
         -------
-        float (batch, time, embedding_dim)
+        float (batch, time, state)
             At padding, the state after the last event before it.
         """
         return self._trace(items, channels)[:, 1:]
@@ -124,9 +167,9 @@ class ASARSNet(nn.Module):
 
         Returns
         -------
-        every : float (batch, embedding_dim, time)
+        every : float (batch, state, time)
             States before each step: the first has seen nothing, the last all but the last item.
-        final : float (batch, embedding_dim)
+        final : float (batch, state)
             State after all steps.
         """
         trace = self._trace(items, channels)
@@ -139,59 +182,98 @@ class ASARSNet(nn.Module):
         return self.score(user_representations.transpose(1, 2), targets)
 
     def score(self, states: Tensor, targets: Tensor) -> Tensor:
-        r""":math:`r_{jk} = q_j \cdot e_k + b_k` (eq. 20) of one item for each state: (..., embedding_dim) -> (...)."""
-        return (states * self.item_embeddings(targets)).sum(-1) + self.item_biases(targets).squeeze(-1)
+        r""":math:`r_{jk} = q_j \cdot e_k + b_j + b_k` (eq. 20) of one item for each state: (..., state) -> (...)."""
+        query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
+        scores = (query * self.item_embeddings(targets)).sum(-1) + self.item_biases(targets).squeeze(-1)
+        return scores + offset.sum(-1)
 
     def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items for every state; of the whole catalogue without `item_ids`.
 
         Parameters
         ----------
-        states : float (..., embedding_dim)
+        states : float (..., state)
         item_ids : int64 (items,), optional
 
         Returns
         -------
         float (..., items)
         """
+        query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
         if item_ids is None:
-            return F.linear(states, self.item_embeddings.weight, self.item_biases.weight.squeeze(-1))
-        return F.linear(states, self.item_embeddings(item_ids), self.item_biases(item_ids).squeeze(-1))
+            scores = F.linear(query, self.item_embeddings.weight, self.item_biases.weight.squeeze(-1))
+        else:
+            scores = F.linear(query, self.item_embeddings(item_ids), self.item_biases(item_ids).squeeze(-1))
+        return scores if self.mean is None else scores + offset
+
+    @torch.no_grad()
+    def roll(self, items: Tensor, channels: Channels) -> None:
+        """Bring the users' drift forward over finished sessions, which ``channels.chain`` puts in order."""
+        if self.users is not None and self.drift is not None and channels.chain is not None:
+            real, order = events_first(items)
+            hidden = self._read(items, channels, real, order)
+            rows = self.users.rows(channels.user_ids, len(items))
+            self.drift.roll(rows, channels.started, _final(hidden, real), channels.chain)
 
     def _trace(self, items: Tensor, channels: Channels | None) -> Tensor:
-        """State before the first step and after each: (batch, 1 + time, embedding_dim)."""
+        """State before the first step and after each: (batch, 1 + time, state)."""
         channels = channels or Channels()
-        real = items != PADDING_IDX  # (batch, time)
-        order = real.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # events first, padding after
-        mask = real.gather(1, order)
-        hidden, _ = self.item_rnn(self.dropout(self.item_embeddings(items.gather(1, order))))
-        if self.dwell_encoder is not None:
-            dwell = channels.dwell_times
-            if dwell is None:
-                dwell = torch.full(items.shape, torch.nan, device=items.device)
-            attended = self._attend(self.dwell_encoder, dwell.gather(1, order), hidden, mask)
-            hidden = hidden + attended if self.residual else attended
-        hidden = F.pad(hidden, (0, 0, 1, 0))  # (batch, 1 + time, hidden_dim)
-        if self.user_embeddings is not None:
-            user = self._user(self.user_embeddings, channels.user_ids, len(items))
+        real, order = events_first(items)
+        hidden = self._read(items, channels, real, order)
+        offset: Tensor | None = self.mean
+        if self.users is not None:
+            rows = self.users.rows(channels.user_ids, len(items))
+            user = self.users(rows)  # (batch, user_dim)
+            if self.drift is not None:
+                user = user + self.drift(rows, channels.started, _final(hidden, real), channels.chain)
+            if self.user_attention is not None:
+                attended = self.user_attention(user, hidden, real.gather(1, order))
+                hidden = hidden + attended if self.residual else attended
             hidden = torch.cat([hidden, user.unsqueeze(1).expand(-1, hidden.shape[1], -1)], dim=2)
-        trace = self.output(hidden)
-        steps = F.pad(real.cumsum(dim=1), (1, 0))  # events seen before the first step and after each
-        return trace.gather(1, steps.unsqueeze(-1).expand(-1, -1, trace.shape[2]))
+            nothing = F.pad(user, (hidden.shape[2] - user.shape[1], 0)).unsqueeze(1)
+            if self.user_biases is not None and offset is not None:
+                offset = offset + self._user_bias(rows, channels.started)  # (batch, 1)
+        else:
+            nothing = hidden.new_zeros(len(items), 1, hidden.shape[2])
+        trace = self.output(torch.cat([nothing, hidden], dim=1))  # (batch, 1 + time, embedding_dim)
+        if self.dwell is not None:
+            bias = self.bin_bias(self.dwell(self._dwell(channels, items, order, shifted=self.last_dwell == "unknown")))
+            trace = trace + F.pad(bias, (0, 0, 1, 0))
+        if offset is not None:
+            trace = torch.cat([trace, offset.view(-1, 1, 1).expand(*trace.shape[:2], 1)], dim=2)
+        return after_each_step(trace, real)
 
-    def _attend(self, encoder: DwellEncoder, dwell: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
-        r""":math:`s_j = \tanh(W h^{time}_j + b) \cdot h_j` (eqs. 15, 16), softmax over every prefix (eqs. 17, 18)."""
-        known, pending = encoder(dwell)
-        score = (torch.tanh(self.attention(known)) * hidden).sum(-1)  # (batch, time)
-        if self.last_dwell == "observed":
-            return triangle_attention(score, hidden, mask)
-        own_score = (torch.tanh(self.attention(pending)) * hidden).sum(-1)  # (batch, time)
-        return attend_with_own_term(score, own_score, hidden, mask)
+    def _read(self, items: Tensor, channels: Channels, real: Tensor, order: Tensor) -> Tensor:
+        """The item RNN and the time attention: (batch, time, hidden_dim), events first."""
+        inputs = self.dropout(self.item_embeddings(items.gather(1, order)))
+        if self.dwell is not None and self.dwell_in_rnn:
+            dwell = self._dwell(channels, items, order, shifted=self.last_dwell == "unknown")
+            inputs = torch.cat([inputs, self.dwell(dwell).to(inputs.dtype)], dim=2)
+        hidden: Tensor = self.item_rnn(inputs)[0]
+        if self.time_attention is not None:
+            dwell = self._dwell(channels, items, order, shifted=False)
+            attended = self.time_attention(dwell, hidden, real.gather(1, order))
+            hidden = hidden + attended if self.residual else attended
+        return hidden
 
-    def _user(self, embeddings: nn.Embedding, user_ids: Tensor | None, batch: int) -> Tensor:
-        """Embedding of each user, (batch, user_dim); users that training did not meet share one."""
-        if user_ids is None:
-            return embeddings.weight[UNKNOWN].expand(batch, -1)
-        known = F.pad(self.known_users, (0, 1))  # the last place serves every id beyond
-        place = user_ids.where((user_ids >= 0) & (user_ids < len(self.known_users)), len(self.known_users))
-        return embeddings(torch.where(known[place], place + 1, UNKNOWN))
+    def _dwell(self, channels: Channels, items: Tensor, order: Tensor, shifted: bool) -> Tensor:
+        """Dwell times, events first; `shifted` by one, each step knows the dwell of the event before it."""
+        dwell = channels.dwell_times
+        if dwell is None:
+            return torch.full(items.shape, torch.nan, device=items.device)
+        dwell = dwell.gather(1, order)
+        return F.pad(dwell, (1, 0), value=torch.nan)[:, :-1] if shifted else dwell
+
+    def _user_bias(self, rows: Tensor, started: Tensor | None) -> Tensor:
+        r""":math:`b_u(t) = b_u + \alpha_u dev_u(t)` (eq. 12), (batch, 1)."""
+        assert self.user_biases is not None
+        bias: Tensor = self.user_biases(rows)
+        if self.drift is not None:
+            bias = bias + self.drift.alpha(rows) * self.drift.deviation(rows, started).unsqueeze(1)
+        return bias
+
+
+def _final(hidden: Tensor, real: Tensor) -> Tensor:
+    """State after the last event, (batch, hidden_dim); zeros where there is none."""
+    last = real.sum(dim=1)
+    return F.pad(hidden, (0, 0, 1, 0))[torch.arange(len(hidden), device=hidden.device), last]

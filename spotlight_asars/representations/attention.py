@@ -93,6 +93,32 @@ def attend_with_own_term(score: Tensor, own_score: Tensor, value: Tensor, mask: 
     return join(shift(attend_prefixes(score, value, mask)), own).average
 
 
+def causal_attention(query: Tensor, key: Tensor, value: Tensor, own_key: Tensor | None = None) -> Tensor:
+    r"""The other reading of eq. 16, whose scores depend on the row: :math:`s_{ij} = p_j \cdot h_i` for j <= i.
+
+    Quadratic in the length. Padding must stand after the events.
+
+    Parameters
+    ----------
+    query, key, value : float (batch, time, dim)
+        :math:`h_i`, :math:`p_j`, and what is averaged.
+    own_key : float (batch, time, dim), optional
+        :math:`p'_i`, which takes the place of :math:`p_i` in row i alone.
+
+    Returns
+    -------
+    float (batch, time, dim)
+    """
+    if own_key is None:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
+    time = query.shape[1]
+    everything = torch.ones(time, time, dtype=torch.bool, device=query.device)
+    own = torch.eye(time, dtype=torch.bool, device=query.device)
+    seen = torch.cat([everything.tril(-1), own], dim=1)  # (time, 2 * time)
+    keys, values = torch.cat([key, own_key], dim=1), torch.cat([value, value], dim=1)
+    return F.scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=1.0)
+
+
 def shift(prefix: Prefix) -> Prefix:
     """Prefixes that end one event earlier: the first is empty."""
     return Prefix(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.channels import Channels
+from spotlight_asars.representations.padding import after_each_step, events_first
 
 MOST_NUMBERS = 2**24  # entries of the largest intermediate tensor when a whole catalogue is scored
 
@@ -21,11 +22,12 @@ class SpotlightNet(nn.Module):
         self.net, self.num_items = net, num_items
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
-        """State after each step, (batch, time, ...)."""
-        every, final = self.net.user_representation(items)  # type: ignore[operator]
+        """State after each step, (batch, time, ...); Spotlight's nets see no padding before the events."""
+        real, order = events_first(items)
+        every, final = self.net.user_representation(items.gather(1, order))  # type: ignore[operator]
         if final.dim() < every.dim():
             final = final.unsqueeze(-1)
-        return torch.cat([every[..., 1:], final], dim=-1).movedim(-1, 1)
+        return after_each_step(torch.cat([every, final], dim=-1).movedim(-1, 1), real)[:, 1:]
 
     def score(self, states: Tensor, targets: Tensor) -> Tensor:
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""

@@ -1,0 +1,103 @@
+"""The door: what it lets in, and the value it names when it does not."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from spotlight_asars import _checks as checks
+
+
+def refuses(message, error=ValueError):
+    """Expect exactly this message."""
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
+
+
+def test_a_broken_rule_is_told_with_its_value_and_the_way_out():
+    checks.require(True, "k must be 1 or more", 0)
+    with refuses("k must be 1 or more; got 0"):
+        checks.require(False, "k must be 1 or more", np.int64(0))
+    with refuses("name must be short; got 'long'. Cut it"):
+        checks.require(False, "name must be short", "long", "Cut it")
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [(np.array([1.0, -2.0, -3.0]), " at 1"), (np.array([[1.0, 1.0], [-2.0, 1.0]]), " at (1, 0)"), (np.array(-2.0), "")],
+)
+def test_the_first_bad_value_is_named_with_its_place(values, at):
+    with refuses(f"x must be positive; got -2.0{at}. Mend it"):
+        checks.reject(values < 0, values, "x must be positive", "Mend it")
+
+
+@pytest.mark.parametrize("values", [[1, 2], [1.0, 2.0], np.array([1, 2], np.uint8), np.array([1, 2], np.float16)])
+def test_integers_are_int64_and_whole_floats_pass(values):
+    found = checks.integers(values, "ids")
+    assert found.dtype == np.int64
+    assert found.tolist() == [1, 2]
+
+
+def test_integers_keep_64_bits():
+    extremes = [-(2**63), 2**63 - 1]
+    assert checks.integers(np.array(extremes), "ids").tolist() == extremes
+    assert checks.integers(np.array([2**63 - 1], np.uint64), "ids").tolist() == [2**63 - 1]
+
+
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, -np.inf, 1e300, 2.0**63])
+def test_floats_that_are_no_integers_are_refused(bad):
+    with refuses(f"ids must be whole numbers of 64 bits; got {bad!r} at 1"):
+        checks.integers([1.0, bad], "ids")
+
+
+def test_integers_beyond_64_bits_are_refused():
+    with refuses("ids must be whole numbers of 64 bits, with a sign; got 18446744073709551615 at 0"):
+        checks.integers(np.array([2**64 - 1], np.uint64), "ids")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"), [(["a"], "<U1"), ([True], "bool"), ([None], "object"), ([1j], "complex128")]
+)
+def test_what_is_no_number_is_no_integer(values, dtype):
+    with refuses(f"ids must be an array of integers; got dtype {dtype}", TypeError):
+        checks.integers(values, "ids")
+
+
+def test_seconds_may_be_unknown():
+    found = checks.seconds(np.array([0, 3], np.int32), "dwell_times")
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(checks.seconds([0.0, np.nan], "dwell_times"), [0.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("bad", "rule"),
+    [
+        (-0.5, "must not be negative"),
+        (-np.inf, "must not be negative"),
+        (np.inf, "must be finite as float32, or NaN where unknown"),
+        (1e39, "must be finite as float32, or NaN where unknown"),
+    ],
+)
+def test_seconds_are_neither_negative_nor_infinite(bad, rule):
+    with refuses(f"dwell_times {rule}; got {bad!r} at 1"):
+        checks.seconds([np.nan, bad], "dwell_times")
+
+
+def test_seconds_are_numbers():
+    with refuses("dwell_times must be numbers [s]; got dtype <U1", TypeError):
+        checks.seconds(["a"], "dwell_times")
+
+
+def test_an_option_is_a_name_in_the_table_or_a_callable():
+    assert checks.resolve("sum", {"sum": sum}, "loss") is sum
+    assert checks.resolve(max, {"sum": sum}, "loss") is max
+    for bad in ("mean", None, 3):
+        with refuses(f"loss must be a callable or one of ['max', 'sum']; got {bad!r}"):
+            checks.resolve(bad, {"sum": sum, "max": max}, "loss")
+
+
+def test_a_choice_is_one_of_those_named():
+    checks.one_of("last", ("every", "last"), "positions")
+    with refuses("positions must be one of ['every', 'last']; got 'first'"):
+        checks.one_of("first", ("every", "last"), "positions")

@@ -1,0 +1,183 @@
+"""Every loss against a scalar loop, golden numbers, Spotlight's own, and the contract."""
+
+from __future__ import annotations
+
+import math
+
+import contracts_losses
+import pytest
+import torch
+from contracts_losses import BATCH, NEG, TIME, masks, scores
+
+from spotlight_asars._core import losses as spotlight
+from spotlight_asars.losses import FEEL_OFFSETS, LOG_Q_CORRECTED, LOSSES, OVER_CATALOGUE, masked_mean
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def mean_over_the_highest(costs, others):
+    """Weighted by a softmax of the samples' scores."""
+    weights = [math.exp(other) for other in others]
+    return sum(weight * cost for weight, cost in zip(weights, costs, strict=True)) / sum(weights)
+
+
+# What one target and one sample cost, or one target and all of its samples.
+FOR_EACH_PAIR = {
+    "hinge": lambda own, other: max(0.0, 1 - own + other),
+    "bpr": lambda own, other: math.log1p(math.exp(other - own)),
+    "top1": lambda own, other: sigmoid(other - own) + sigmoid(other**2),
+    "bpr_sigmoid": lambda own, other: sigmoid(other - own),
+    "pointwise": lambda own, other: sigmoid(-own) + sigmoid(other),
+}
+FOR_EACH_TARGET = {
+    "adaptive_hinge": lambda own, others: max(0.0, 1 - own + max(others)),
+    "cross_entropy": lambda own, others: math.log1p(sum(math.exp(other - own) for other in others)),
+    "sampled_softmax": lambda own, others: math.log1p(sum(math.exp(other - own) for other in others)),
+    "bpr_max": lambda own, others: (
+        mean_over_the_highest([other**2 for other in others], others)
+        - math.log(mean_over_the_highest([sigmoid(own - other) for other in others], others))
+    ),
+    "top1_max": lambda own, others: mean_over_the_highest(
+        [FOR_EACH_PAIR["top1"](own, other) for other in others], others
+    ),
+}
+
+# Of targets (1, 2) and samples (0.5, 2), (-1, 3): the formulas above in decimal arithmetic of 50 digits.
+GOLDEN = {
+    "adaptive_hinge": 1.25,
+    "bpr": 0.6518534658,
+    "bpr_sigmoid": 0.4319505424,
+    "cross_entropy": 1.0532008168,
+    "bpr_max": 4.7742969345,
+    "hinge": 0.875,
+    "pointwise": 0.8752651610,
+    "sampled_softmax": 1.0532008168,
+    "top1": 1.2507319111,
+    "top1_max": 1.2936940415,
+}
+
+SPOTLIGHTS = {
+    "adaptive_hinge": spotlight.adaptive_hinge_loss,
+    "bpr_sigmoid": spotlight.bpr_loss,
+    "hinge": spotlight.hinge_loss,
+    "pointwise": spotlight.pointwise_loss,
+}
+
+
+def by_hand(name, positive, negative, mask):
+    """The loss one pair at a time."""
+    layers = negative if negative.dim() > positive.dim() else negative[None]
+    counts = torch.ones_like(layers, dtype=torch.bool) if mask is None else mask.expand(layers.shape)
+    terms = []
+    for place in torch.cartesian_prod(*map(torch.arange, positive.shape)).view(-1, positive.dim()):
+        at = tuple(place.tolist())
+        others = [layer[at].item() for layer, real in zip(layers, counts, strict=True) if real[at]]
+        if name in FOR_EACH_PAIR:
+            terms += [FOR_EACH_PAIR[name](positive[at].item(), other) for other in others]
+        elif others:
+            terms.append(FOR_EACH_TARGET[name](positive[at].item(), others))
+    return sum(terms) / max(len(terms), 1)
+
+
+def test_every_loss_has_its_runs():
+    assert LOSSES.keys() == (FOR_EACH_PAIR | FOR_EACH_TARGET).keys() == GOLDEN.keys()
+    assert set(LOSSES.values()) >= OVER_CATALOGUE | LOG_Q_CORRECTED | FEEL_OFFSETS
+
+
+@pytest.mark.parametrize("check", contracts_losses.EVERY_LOSS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_keeps_the_contract(name, check):
+    if (name, check) == ("bpr_max", contracts_losses.check_prefers_the_better_ranking):
+        check(lambda positive, negative: LOSSES[name](positive + 6, negative + 6))  # its decay bends scores below 0
+    else:
+        check(LOSSES[name])
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])
+@pytest.mark.parametrize("negative", [(BATCH, TIME), (NEG, BATCH, TIME)], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_its_formula(name, negative, scale):
+    own, other = scores((BATCH, TIME), scale), scores(negative, scale, seed=1)
+    for mask in masks((BATCH, TIME), negative).values():
+        value = LOSSES[name](own, other, mask=mask).item()
+        assert value == pytest.approx(by_hand(name, own, other, mask), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_of_one_pair_is_its_formula_at_any_score(name):
+    grid = torch.linspace(-40, 40, 33, dtype=torch.float64)
+    for own, other in torch.cartesian_prod(grid, grid):
+        expected = by_hand(name, own[None], other[None], None)
+        rounding = 1e-15 if name == "bpr_max" else 0  # the logarithm of a sum near 1
+        assert LOSSES[name](own[None], other[None]).item() == pytest.approx(expected, rel=1e-12, abs=rounding)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_has_its_golden_value(name):
+    positive = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    negative = torch.tensor([[0.5, 2.0], [-1.0, 3.0]], dtype=torch.float64)
+    assert LOSSES[name](positive, negative).item() == pytest.approx(GOLDEN[name], abs=1e-10)
+
+
+@pytest.mark.parametrize("name", SPOTLIGHTS)
+def test_spotlights_losses_are_spotlights(name):
+    """Where those are defined: a mask of the targets with something in it, and several layers for the adaptive."""
+    negatives = [(NEG, BATCH, TIME)] if name == "adaptive_hinge" else [(BATCH, TIME), (NEG, BATCH, TIME)]
+    for negative in negatives:
+        own, other = scores((BATCH, TIME)), scores(negative, seed=1)
+        choice = masks((BATCH, TIME), negative)
+        for mask in (None, choice["of targets"]):
+            if mask is not None and name != "adaptive_hinge":
+                mask = mask.expand(negative)
+            ours, theirs = LOSSES[name](own, other, mask=mask), SPOTLIGHTS[name](own, other, mask=mask)
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
+
+
+def test_spotlights_bpr_is_not_the_papers():
+    own, other = scores((7,)), scores((7,), seed=1)
+    assert LOSSES["bpr"](own, other) != spotlight.bpr_loss(own, other)
+
+
+def test_cross_entropy_of_all_items_is_torchs():
+    """The target may stand anywhere among the items; masked there, it is compared with all others."""
+    logits, targets = scores((7, 11)), torch.tensor([0, 10, 3, 3, 5, 1, 9])
+    others = torch.ones(7, 11, dtype=torch.bool).scatter(1, targets[:, None], False)
+    own = logits.gather(1, targets[:, None])[:, 0]
+    ours = LOSSES["cross_entropy"](own, logits.T, mask=others.T)
+    torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits, targets), rtol=1e-14, atol=0)
+
+
+def test_the_adaptive_hinge_sees_only_the_highest_sample():
+    own, other = scores((7,)), scores((NEG, 7), seed=1).requires_grad_()
+    LOSSES["adaptive_hinge"](own, other).backward()
+    assert ((other.grad != 0).sum(dim=0) <= 1).all()
+    assert other.grad.sum(dim=0).any()
+    assert (other.grad != 0)[other.argmax(dim=0), torch.arange(7)].sum() == (other.grad != 0).sum()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_only_losses_that_say_so_feel_an_offset_of_all_scores(name):
+    positive, negative = scores((7,)), scores((NEG, 7), seed=1)
+    moved, value = (LOSSES[name](positive + offset, negative + offset) for offset in (0.5, 0.0))
+    assert torch.isclose(moved, value, rtol=1e-12) == (LOSSES[name] not in FEEL_OFFSETS)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_at_any_score_the_better_ranking_costs_less(name):
+    if name == "bpr_max":
+        pytest.skip("its pull of the samples towards 0 has no bound, so far from 0 that costs more")
+    grid = torch.linspace(-6, 6, 25, dtype=torch.float64)
+    for worse, better in torch.combinations(grid)[..., None]:
+        assert LOSSES[name](better, worse) < LOSSES[name](worse, better)
+
+
+def test_the_mean_is_over_what_counts():
+    values = torch.tensor([[1.0, 2.0], [4.0, 8.0]])
+    assert masked_mean(values) == 3.75
+    assert masked_mean(values, torch.tensor([True, False])) == 2.5
+    assert masked_mean(values, torch.tensor([[False, False], [False, True]])) == 8
+    assert masked_mean(values, torch.tensor([False, False])) == 0
+    assert masked_mean(torch.tensor([torch.inf, 1.0]), torch.tensor([False, True])) == 1
+    assert masked_mean(torch.zeros(0)) == 0

@@ -55,8 +55,9 @@ class EarlyStopping:
     def stops(self, value: float, snapshot: Callable[[], Snapshot]) -> bool:
         """Take the value of another epoch; keep a snapshot of it if it is the best so far."""
         self._waited += 1
-        if self._kept is None or self._sign * value > self._best:
-            self._best, self._kept, self._waited = self._sign * value, snapshot(), 0
+        merit = -math.inf if math.isnan(value) else self._sign * value  # else a NaN would stay the best for ever
+        if self._kept is None or merit > self._best:
+            self._best, self._kept, self._waited = merit, snapshot(), 0
         return self._patience is not None and self._waited >= self._patience
 
     def restore(self) -> None:

@@ -101,7 +101,7 @@ def test_earlier_chooses_the_sessions_that_count():
 
 
 def test_users_do_not_repeat_each_other():
-    log = EventLog([0, 1, 1], [1, 1, 2], [0, 0, 2 * HOUR])
+    log = EventLog([0, 1, 1], [2, 3, 2], [0, 0, 2 * HOUR])
     assert repeat_rates(log).rate.tolist() == [0.0] * 10
 
 
@@ -149,8 +149,8 @@ def test_the_gamma_fit_recovers_what_was_planted(shape, scale):
     np.testing.assert_allclose(found.density, found.fitted, atol=0.1 * found.fitted.max())
 
 
-def test_the_gamma_fit_has_the_greatest_likelihood_and_the_distance_is_the_largest_step():
-    gaps = [3.0, 10.0, 10.0, 40.0]
+@pytest.mark.parametrize("gaps", [[3.0, 10.0, 10.0, 40.0], [1.0, 20.0, 20.0, 25.0]])  # largest above, below a step
+def test_the_gamma_fit_has_the_greatest_likelihood_and_the_distance_is_the_largest_step(gaps):
     found = dwell_histogram(EventLog(np.zeros(5), np.ones(5), np.cumsum([0, *gaps])), edges=[0, 100])
 
     def likelihood(shape, scale):
@@ -202,6 +202,8 @@ def test_default_edges_are_few_and_round_and_reach_the_90_percent_quantile(dwell
     assert len(found.edges) <= 52
     assert found.edges[-1] >= reach * (1 - 1e-9)
     assert f"{found.edges[1]:.6e}"[0] in "125"
+    finest = 1 if all(value == int(value) for value in dwell) else 1e-6
+    assert found.edges[1] <= max(2.5 * reach / 50 * (1 + 1e-9), finest)
     if all(value == int(value) for value in dwell):
         np.testing.assert_array_equal(found.edges, np.floor(found.edges))
     assert (found.density * np.diff(found.edges)).sum() + found.outside == pytest.approx(1)

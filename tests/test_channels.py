@@ -259,6 +259,42 @@ def test_a_slice_makes_sessions_with_its_channels(sessions):
     assert other.user_ids.tolist() == [5, 6]
 
 
+def test_rows_may_be_padded_anywhere():
+    rows = [[1, 0, 2], [3, 0, 0]]
+    sessions = SessionInteractions.from_rows(rows, [4, 5], 9, dwell_times=[[1, -7, 2], [3, 0, 0]], started=[8, 9])
+    assert sessions.sequences.tolist() == [[0, 1, 2], [0, 0, 3]]
+    assert sessions.dwell.tolist() == [1, 2, 3]
+    assert (sessions.user_ids.tolist(), sessions.started.tolist()) == ([4, 5], [8, 9])
+    with refuses("sequence must not have negative item ids; got -1 at (0, 1)"):
+        SessionInteractions.from_rows([1, -1], argument="sequence")
+
+
+@given(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=9))
+def test_sessions_that_are_taken_are_aligned(rows):
+    taken = telling().take(np.array(rows))
+    np.testing.assert_array_equal(np.asarray(taken.sequences), np.asarray(telling().sequences)[rows])
+    assert_aligned(taken.sequences)
+    assert (taken.num_items, taken.num_users) == (telling().num_items, ROWS)
+
+
+def test_the_latest_sessions_are_split_off():
+    sessions = telling()
+    sessions.started = np.array([5.0, 1.0, 4.0, 2.0, 3.0])
+    early, late = sessions.split_latest(0.4)
+    assert (early.user_ids.tolist(), late.user_ids.tolist()) == ([1, 3, 4], [0, 2])
+    with refuses("validation must be a share between 0 and 1, or sessions; got 1"):
+        sessions.split_latest(1)
+    with refuses("validation must be a share that splits 5 sessions in two; got 0.01"):
+        sessions.split_latest(0.01)
+    with refuses("validation must be sessions where their starts are unknown; got 0.5"):
+        SessionInteractions([[1, 2], [3, 4]]).split_latest(0.5)
+
+
+def test_a_session_of_an_unknown_user_is_its_own():
+    assert SessionInteractions([[1], [2], [3]], [1, -1, 1]).owners().tolist() == [1, 3, 1]
+    assert SessionInteractions([[1], [2]]).owners().tolist() == [0, 1]
+
+
 def test_one_row_is_one_session(sessions):
     one = SessionInteractions(sessions.sequences[1])
     assert (one.sequences.tolist(), one.user_ids.tolist()) == ([[3, 1, 2, 4]], [1])

@@ -164,10 +164,9 @@ def test_only_losses_that_say_so_feel_an_offset_of_all_scores(name):
     assert torch.isclose(moved, value, rtol=1e-12) == (LOSSES[name] not in FEEL_OFFSETS)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "bpr_max"])
 def test_at_any_score_the_better_ranking_costs_less(name):
-    if name == "bpr_max":
-        pytest.skip("its pull of the samples towards 0 has no bound, so far from 0 that costs more")
+    """Even far below 0; there BPR-max, whose pull of the samples towards 0 has no bound, thinks otherwise."""
     grid = torch.linspace(-6, 6, 25, dtype=torch.float64)
     for worse, better in torch.combinations(grid)[..., None]:
         assert LOSSES[name](better, worse) < LOSSES[name](worse, better)

@@ -203,6 +203,15 @@ def test_without_patience_all_epochs_run_and_the_best_is_kept():
     assert_same(run.state(), good.state())
 
 
+@pytest.mark.parametrize("worst", [np.nan, np.inf])
+def test_an_epoch_without_a_number_is_never_the_best(worst):
+    run, values = Run(n_epochs=4, n_batches=2), iter([worst, 2.0, worst, 3.0])
+    train(run.net, run.optimizer, run.loss_of, run.batches, 4, 2, validate=lambda: next(values))
+    good = Run(n_epochs=2, n_batches=2)
+    good.train()
+    assert_same(run.state(), good.state())
+
+
 SESSIONS = SessionInteractions(
     np.random.RandomState(0).randint(1, 40, (30, 4)),
     user_ids=np.arange(30) % 10,

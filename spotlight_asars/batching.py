@@ -87,8 +87,7 @@ def user_parallel_batches(
     their own; so what one piece leaves in the user's state, the next can start from.
     """
     owners = sessions.owners()
-    times = np.arange(len(sessions)) if sessions.started is None else sessions.started
-    rows = np.lexsort((times, owners))  # NaN sorts last
+    rows = sessions.in_order_of_users()
     users, first, counts = np.unique(owners[rows], return_index=True, return_counts=True)
     order = np.arange(len(users)) if random_state is None else random_state.permutation(len(users))
     counts, first = counts[order], first[order]

@@ -304,9 +304,7 @@ class SessionInteractions(SequenceInteractions):
 
     def take(self, rows: NDArray[np.integer[Any]]) -> SessionInteractions:
         """The sessions `rows`, in their order."""
-        lengths = self.lengths[rows]
-        offsets = np.r_[0, np.cumsum(lengths)]
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        places, offsets = self.places(rows), np.r_[0, np.cumsum(self.lengths[rows])]
         return SessionInteractions.from_ragged(
             self.items[places],
             offsets,
@@ -318,6 +316,25 @@ class SessionInteractions(SequenceInteractions):
             max_sequence_length=self.max_sequence_length,
         )
 
+    def places(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Where the events of the sessions `rows` stand in the flat arrays, int64 (events,)."""
+        lengths = self.lengths[rows]
+        before = np.cumsum(lengths) - lengths
+        return np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - before, lengths)
+
+    def in_order_of_users(self) -> NDArray[np.int64]:
+        """Rows by whose they are (see ``owners``), and by time within: their start, or the order given."""
+        times = np.arange(len(self)) if self.started is None else self.started
+        return np.lexsort((times, self.owners()))  # NaN sorts last
+
+    def rounds(self) -> list[NDArray[np.int64]]:
+        """First the first session of every user, then the second of those who have one, and so on."""
+        rows = self.in_order_of_users()
+        first = np.diff(self.owners()[rows], prepend=-1) != 0
+        nth = np.arange(len(rows)) - np.flatnonzero(first)[np.cumsum(first) - 1]
+        order = np.argsort(nth, kind="stable")
+        return np.split(rows[order], np.cumsum(np.bincount(nth))[:-1])
+
     def split_latest(self, share: float) -> tuple[SessionInteractions, SessionInteractions]:
         """The earlier sessions, and the `share` of them, between 0 and 1, that started latest."""
         require(0 < share < 1, "validation must be a share between 0 and 1, or sessions", share)
@@ -325,7 +342,7 @@ class SessionInteractions(SequenceInteractions):
             raise ValueError(f"validation must be sessions where their starts are unknown; got {share!r}")
         late = round(len(self) * share)
         require(0 < late < len(self), f"validation must be a share that splits {len(self)} sessions in two", share)
-        order = np.argsort(self.started, kind="stable")
+        order = np.argsort(np.nan_to_num(self.started, nan=-np.inf), kind="stable")  # unknown starts are not late
         return self.take(np.sort(order[:-late])), self.take(np.sort(order[-late:]))
 
     def owners(self) -> NDArray[np.int64]:

@@ -63,7 +63,11 @@ class Report(dict[str, float]):
 
 
 def evaluate(
-    model: Any, test: SequenceInteractions, k: int | Sequence[int] = (10, 20), positions: str = "every"
+    model: Any,
+    test: SequenceInteractions,
+    k: int | Sequence[int] = (10, 20),
+    positions: str = "every",
+    roll_history: bool = False,
 ) -> Report:
     """Rank the next item at every position of the test sessions, or at the last.
 
@@ -77,6 +81,9 @@ def evaluate(
         Cut-offs of the metrics.
     positions : {"every", "last"}
         Every position after the first, or only each session's last.
+    roll_history : bool
+        Let each user's later test sessions see the earlier ones, once these are scored, through the model's ``update``.
+        Else all start from what training left. The model is afterwards as before.
 
     Returns
     -------
@@ -108,7 +115,17 @@ def evaluate(
 
     ranks = np.zeros(len(sessions.items))  # one place for each event; those that are no target stay 0
     fill = _rank_states if _is_batched(model) else _rank_predictions
-    fill(model, sessions, positions == "last", ranks)
+    if roll_history:
+        require(hasattr(model, "update"), "roll_history must be False for a model without update", roll_history)
+        with model.users_as_they_are():
+            for rows in sessions.rounds():
+                chunk = sessions.take(rows)
+                found = np.zeros(len(chunk.items))
+                fill(model, chunk, positions == "last", found)
+                ranks[sessions.places(rows)] = found
+                model.update(chunk)
+    else:
+        fill(model, sessions, positions == "last", ranks)
     targets = ranks != 0
     reject(np.isnan(ranks[targets]), ranks[targets], "model must give scores that are numbers")
     return Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cutoffs.tolist())

@@ -94,9 +94,9 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         Share of the item embeddings' entries dropped before the RNN.
     event_dropout : float
         Share of the viewed events that a training pass does not see.
-    channel_dropout : float
-        Share of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
-        user and unknown dwell are trained.
+    user_dropout, dwell_dropout : float
+        Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
+        user and unknown dwell are trained, and no user is learned by heart.
     negative_sampling : str or callable
         One of ``SAMPLERS``, or a function like them.
     patience : int, optional
@@ -143,7 +143,8 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         last_dwell: str = "unknown",
         dropout: float = 0.25,
         event_dropout: float = 0.0,
-        channel_dropout: float = 0.1,
+        user_dropout: float = 0.5,
+        dwell_dropout: float = 0.1,
         negative_sampling: str | Sampler = "local",
         patience: int | None = None,
         monitor: str = "loss",
@@ -175,7 +176,8 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         self._last_dwell = last_dwell
         self._dropout = dropout
         self._event_dropout = event_dropout
-        self._channel_dropout = channel_dropout
+        self._user_dropout = user_dropout
+        self._dwell_dropout = dwell_dropout
         self._negative_sampling = negative_sampling
         self._patience = patience
         self._monitor = monitor
@@ -262,7 +264,7 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             self.epochs += train(
                 net,
                 self._optimizer,
-                self._objective(sessions, self._channel_dropout, self._event_dropout, self._random_state),
+                self._objective(sessions, self._random_state, hidden=True),
                 lambda: self._epoch(sessions),
                 n_epochs=self._n_iter,
                 batches_per_epoch=-(-int((sessions.lengths >= 2).sum()) // self._batch_size),
@@ -272,6 +274,18 @@ class ASARSSequenceModel(ImplicitSequenceModel):
             )
             self._remember(sessions)
         return self
+
+    @contextmanager
+    def users_as_they_are(self) -> Iterator[None]:
+        """What ``update`` does inside is undone at the end."""
+        drift = self._net.drift if self._drifts else None
+        kept = None if drift is None else (drift.state.clone(), drift.final.clone())
+        try:
+            yield
+        finally:
+            if drift is not None and kept is not None:
+                drift.state.copy_(kept[0])
+                drift.final.copy_(kept[1])
 
     def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
         """Roll finished sessions into the users' states, without training; later predictions start from there.
@@ -395,18 +409,17 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         scores[:, padding] = NEVER
         return scores
 
-    def _objective(
-        self, sessions: SessionInteractions, channel_dropout: float, event_dropout: float, random_state: RandomState
-    ) -> NextItemObjective:
-        sampler = resolve(self._negative_sampling, SAMPLERS, "negative_sampling")
+    def _objective(self, sessions: SessionInteractions, random_state: RandomState, hidden: bool) -> NextItemObjective:
+        """What to descend along; `hidden` hides users, dwell and events as in training."""
         return NextItemObjective(
             self._loss_func,
             sessions,
-            sampler,
+            resolve(self._negative_sampling, SAMPLERS, "negative_sampling"),
             self._num_negative_samples,
             random_state,
-            channel_dropout=channel_dropout,
-            event_dropout=event_dropout,
+            user_dropout=self._user_dropout if hidden else 0.0,
+            dwell_dropout=self._dwell_dropout if hidden else 0.0,
+            event_dropout=self._event_dropout if hidden else 0.0,
         )
 
     def _validate(self, sessions: SessionInteractions, held_out: SessionInteractions) -> float:
@@ -415,7 +428,7 @@ class ASARSSequenceModel(ImplicitSequenceModel):
         metric = parse_monitor(self._monitor)
         if metric is not None:
             return evaluate(self, held_out, k=metric[1])[self._monitor]
-        objective = self._objective(held_out, 0.0, 0.0, RandomState(0))  # the same negatives after every epoch
+        objective = self._objective(held_out, RandomState(0), hidden=False)  # the same negatives after every epoch
         long_enough = held_out.take(np.flatnonzero(held_out.lengths >= 2))
         net, total, count = self._net.eval(), 0.0, 0
         with torch.no_grad():

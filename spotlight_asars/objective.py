@@ -33,8 +33,8 @@ class NextItemObjective:
         Items drawn for a batch.
     random_state : RandomState
         Draws the negatives.
-    channel_dropout : float
-        Share of the rows whose user, and independently whose dwell times, are hidden.
+    user_dropout, dwell_dropout : float
+        Shares of the rows whose user, and independently whose dwell times, are hidden.
     event_dropout : float
         Share of the viewed events that are hidden; they are still to be predicted.
     """
@@ -47,18 +47,19 @@ class NextItemObjective:
         num_negatives: int,
         random_state: RandomState,
         *,
-        channel_dropout: float = 0.0,
+        user_dropout: float = 0.0,
+        dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
-        self._channel_dropout, self._event_dropout = channel_dropout, event_dropout
+        self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
         if loss not in OVER_CATALOGUE:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
         real = batch.items[:, :-1] != PADDING_IDX  # (batch, time); what follows a real event is real
         viewed = hide_events(batch.items, self._event_dropout)
-        channels = hide_channels(batch.channels, self._channel_dropout)
+        channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
@@ -104,16 +105,14 @@ def hide_events(items: Tensor, share: float) -> Tensor:
     return items.masked_fill(torch.rand(items.shape, device=items.device) < share, PADDING_IDX)
 
 
-def hide_channels(channels: Channels, share: float) -> Channels:
-    """Forget the user, and independently the dwell times, of this share of the rows.
+def hide_channels(channels: Channels, user_share: float, dwell_share: float) -> Channels:
+    """Forget the users of one share of the rows, and the dwell times of another.
 
     So what stands for an unknown user and for unknown dwell is trained, too.
     """
     users, dwell = channels.user_ids, channels.dwell_times
-    if share == 0:
-        return channels
-    if users is not None:
-        users = users.masked_fill(torch.rand(users.shape, device=users.device) < share, UNKNOWN_USER)
-    if dwell is not None:
-        dwell = dwell.masked_fill(torch.rand(len(dwell), 1, device=dwell.device) < share, torch.nan)
+    if users is not None and user_share > 0:
+        users = users.masked_fill(torch.rand(users.shape, device=users.device) < user_share, UNKNOWN_USER)
+    if dwell is not None and dwell_share > 0:
+        dwell = dwell.masked_fill(torch.rand(len(dwell), 1, device=dwell.device) < dwell_share, torch.nan)
     return channels._replace(user_ids=users, dwell_times=dwell)

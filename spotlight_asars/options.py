@@ -23,7 +23,7 @@ CHOICES = {
     "last_dwell": LAST_DWELL,
 }
 COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim")
-SHARES = ("dropout", "event_dropout", "channel_dropout")
+SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -159,7 +159,9 @@ def drifts(net, row, sessions, mean):
     w = weights_of(net)
     state, final, found = np.zeros(net.drift.rnn.hidden_size), np.zeros(net.item_rnn.hidden_size), []
     for items, dwell, started in sessions:
-        state = gru_step(final * deviation(started, mean), state, rnn_weights(w, "drift.rnn"))
+        state = gru_step(
+            final * (1 + w["drift.strength"] * deviation(started, mean)), state, rnn_weights(w, "drift.rnn")
+        )
         found.append(w["drift.alpha.weight"][row] * state)
         final = session_states(net, items, dwell)[-1]
     return found

@@ -54,3 +54,13 @@ def test_quickstart_reads_a_log_with_columns_of_ones_own(quickstart, capsys, tmp
     out, _ = capsys.readouterr()
     assert "read " in out
     assert ": i" in out, "raw ids come out"
+
+
+def test_compare_variants_prints_a_row_for_each_setting(capsys, monkeypatch):
+    module = load("compare_variants")
+    small = {"num_users": 20, "num_items": 30, "num_sessions": 200, "random_state": 0}
+    monkeypatch.setattr(module, "generate_sessions", lambda **options: generate_sessions(**small))
+    module.main(["--variants", "gru4rec", "time_cat", "--seeds", "2", "--epochs", "1"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("gru4rec", "time_cat"))]
+    assert [row[:2] for row in rows] == [["gru4rec", "-"], ["time_cat", "unknown"], ["time_cat", "observed"]]
+    assert all(0 < float(row[2]) < 1 for row in rows)

@@ -141,18 +141,18 @@ def test_chosen_items_get_the_scores_of_the_catalogue(model):
 
 
 def test_channels_come_with_the_rows_or_as_arguments(model, sessions):
-    row = sessions.sequences[1]
+    row = sessions.sequences[0]
     with_channels = model.predict(row)
-    by_hand = model.predict(np.asarray(row), user_ids=1, dwell_times=sessions.dwell_times[1])
+    by_hand = model.predict(np.asarray(row), user_ids=0, dwell_times=sessions.dwell_times[0])
     np.testing.assert_array_equal(by_hand, with_channels)
-    assert not np.array_equal(model.predict(row, user_ids=0), with_channels)
-    assert not np.array_equal(model.predict(np.asarray(row)), with_channels)
+    assert not np.array_equal(model.predict(row, user_ids=-1), with_channels)
+    assert not np.array_equal(model.predict(np.asarray(row), user_ids=0), with_channels)
     np.testing.assert_array_equal(model.predict(np.asarray(row), user_ids=-1), model.predict(np.asarray(row)))
 
 
 def test_unknown_users_are_all_the_same(model):
     unknown = model.predict([1, 2])
-    for user in (-1, 2, 99):  # user 2 is within num_users and has no session
+    for user in (-1, 1, 2, 99):  # user 1 has a single session, user 2 none
         np.testing.assert_array_equal(model.predict([1, 2], user_ids=user), unknown)
 
 
@@ -278,7 +278,7 @@ def test_the_time_channel_finds_a_dwell_effect():
         ("time_dim", 0, "time_dim must be 1 or more; got 0"),
         ("n_iter", -3, "n_iter must be 0 or more; got -3"),
         ("dropout", 1.0, r"dropout must be a share from 0 up to but not 1; got 1\.0"),
-        ("channel_dropout", -0.5, r"channel_dropout must be a share from 0 up to but not 1; got -0\.5"),
+        ("user_dropout", -0.5, r"user_dropout must be a share from 0 up to but not 1; got -0\.5"),
         ("learning_rate", 0.0, r"learning_rate must be positive; got 0\.0"),
         ("learning_rate", float("nan"), r"learning_rate must be positive; got nan"),
         ("l2", -1e-3, r"l2 must be 0 or more; got -0\.001"),
@@ -378,7 +378,7 @@ def test_small_logs_work(given, loss):
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 def test_sparse_gradients_train_the_same_model(sessions):
-    dense, sparse = (quick(loss="bpr", sparse=flag, channel_dropout=0).fit(sessions) for flag in (False, True))
+    dense, sparse = (quick(loss="bpr", sparse=flag, user_dropout=0).fit(sessions) for flag in (False, True))
     assert sparse._net.item_embeddings.weight.grad.is_sparse
     np.testing.assert_allclose(sparse.predict([1, 2]), dense.predict([1, 2]), rtol=1e-4)
 

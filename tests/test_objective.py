@@ -39,14 +39,14 @@ def make_net(name, **changes):
     torch.manual_seed(1)
     net = build(name, BLUEPRINT._replace(**changes)).double()
     if isinstance(net, ASARSNet):
-        net.meet(torch.arange(USERS - 1))
+        net.meet(torch.arange(USERS - 1).repeat(2))
     return net
 
 
-def make_objective(sessions, loss, sampler="local", seed=3, channel_dropout=0.0):
+def make_objective(sessions, loss, sampler="local", seed=3, dropout=0.0):
     loss = LOSSES.get(loss, loss)
     return NextItemObjective(
-        loss, sessions, SAMPLERS[sampler], NEGATIVES, RandomState(seed), channel_dropout=channel_dropout
+        loss, sessions, SAMPLERS[sampler], NEGATIVES, RandomState(seed), user_dropout=dropout, dwell_dropout=dropout
     )
 
 
@@ -297,8 +297,8 @@ def channels(rows=4000, time=3):
 
 def test_no_channel_is_hidden_at_share_0_and_none_is_left_near_1():
     given = channels()
-    assert hide_channels(given, 0.0) is given
-    users, dwell, *_ = hide_channels(given, 1 - 1e-9)
+    assert hide_channels(given, 0.0, 0.0) == given
+    users, dwell, *_ = hide_channels(given, 1 - 1e-9, 1 - 1e-9)
     assert (users == -1).all()
     assert dwell.isnan().all()
     assert torch.equal(given.user_ids, torch.arange(4000))  # hidden in a copy
@@ -307,7 +307,7 @@ def test_no_channel_is_hidden_at_share_0_and_none_is_left_near_1():
 
 def test_users_and_dwell_are_hidden_by_rows_and_independently():
     torch.manual_seed(0)
-    users, dwell, *_ = hide_channels(channels(), 0.3)
+    users, dwell, *_ = hide_channels(channels(), 0.3, 0.3)
     no_user, no_dwell = users == -1, dwell.isnan()
     assert torch.equal(no_dwell.all(dim=1), no_dwell.any(dim=1))
     for share, expected in ((no_user, 0.3), (no_dwell[:, 0], 0.3), (no_user & no_dwell[:, 0], 0.09)):
@@ -317,14 +317,14 @@ def test_users_and_dwell_are_hidden_by_rows_and_independently():
 
 
 def test_a_channel_that_is_unknown_throughout_stays_so():
-    assert hide_channels(Channels(), 0.5) == Channels()
-    assert hide_channels(channels()._replace(dwell_times=None), 0.5).dwell_times is None
-    assert hide_channels(channels()._replace(user_ids=None), 0.5).user_ids is None
+    assert hide_channels(Channels(), 0.5, 0.5) == Channels()
+    assert hide_channels(channels()._replace(dwell_times=None), 0.5, 0.5).dwell_times is None
+    assert hide_channels(channels()._replace(user_ids=None), 0.5, 0.5).user_ids is None
 
 
 def test_hidden_channels_reach_the_net():
     sessions, net = log(), make_net("time_user")
     batch = gather(sessions, np.arange(len(sessions)), CPU)
-    hidden = make_objective(sessions, "cross_entropy", channel_dropout=1 - 1e-9)(net, batch)
+    hidden = make_objective(sessions, "cross_entropy", dropout=1 - 1e-9)(net, batch)
     without = make_objective(sessions, "cross_entropy")(net, batch._replace(channels=Channels()))
     assert hidden == without != make_objective(sessions, "cross_entropy")(net, batch)

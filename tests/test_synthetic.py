@@ -162,8 +162,8 @@ def test_a_large_catalogue_and_many_users_take_no_matrix_of_both():
         ({"user_effect": float("nan")}, "user_effect must be a probability; got nan"),
         (
             {"predictability": 0.5, "dwell_effect": 0.5, "user_effect": 0.5},
-            "predictability, dwell_effect, user_effect must not add up to more than 1; "
-            "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5}",
+            "predictability, dwell_effect, user_effect, drift_effect must not add up to more than 1; "
+            "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5, 'drift_effect': 0.0}",
         ),
         ({"num_users": 0}, "num_users must be 1 or more; got 0"),
         ({"num_items": 0}, "num_items must be 1 or more; got 0"),

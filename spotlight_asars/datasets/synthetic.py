@@ -5,6 +5,8 @@ Each item has one *successor*: the items stand on a ring in random order. A clic
 - the successor of the item before it (``predictability``),
 - the successor of the item that was looked at longest, the last one left aside (``dwell_effect``),
 - one of a few items that this user likes (``user_effect``),
+- an item of the user's topic (``drift_effect``): the items are shared out among topics, and each session of a user is
+  about the topic that comes after that of the session before,
 
 and else any item at random.
 """
@@ -20,6 +22,7 @@ from spotlight_asars.events import EventLog
 
 FAVOURITES = 3  # items that a user likes; two may coincide
 GLANCE, READ = 10.0, 120.0  # mean dwell [s] of a look at an item, and of the one in each session that is read
+TOPICS = 10
 DAY = 86400.0  # [s] between two sessions of a user
 
 
@@ -31,6 +34,7 @@ def generate_sessions(
     predictability: float = 0.3,
     dwell_effect: float = 0.3,
     user_effect: float = 0.3,
+    drift_effect: float = 0.0,
     random_state: RandomState | int | None = None,
 ) -> EventLog:
     """A log whose next clicks depend on the last item, on dwell times and on the user, as much as the knobs say.
@@ -41,8 +45,8 @@ def generate_sessions(
         Sizes of the log; `num_items` without padding.
     session_length : int
         Mean number of events of a session; each has from half to one and a half of it, and at least 2.
-    predictability, dwell_effect, user_effect : float
-        Probabilities of the three effects; they must not add up to more than 1. At 0 all clicks are at random.
+    predictability, dwell_effect, user_effect, drift_effect : float
+        Probabilities of the four effects; they must not add up to more than 1. At 0 all clicks are at random.
     random_state : RandomState or int, optional
 
     Returns
@@ -53,9 +57,14 @@ def generate_sessions(
     Examples
     --------
     >>> generate_sessions(num_users=5, num_items=20, num_sessions=50, session_length=4, random_state=0)
-    <EventLog (5 users x 20 items x 209 events)>
+    <EventLog (5 users x 20 items x 202 events)>
     """
-    knobs = {"predictability": predictability, "dwell_effect": dwell_effect, "user_effect": user_effect}
+    knobs = {
+        "predictability": predictability,
+        "dwell_effect": dwell_effect,
+        "user_effect": user_effect,
+        "drift_effect": drift_effect,
+    }
     for name, knob in knobs.items():
         require(0 <= knob <= 1, f"{name} must be a probability", knob)
     require(sum(knobs.values()) <= 1 + 1e-9, f"{', '.join(knobs)} must not add up to more than 1", knobs)
@@ -71,6 +80,13 @@ def generate_sessions(
     likes = random.randint(num_items, size=(num_users, FAVOURITES))
 
     users = np.r_[np.arange(num_users), random.randint(num_users, size=num_sessions - num_users)]
+    nth = np.empty(num_sessions, dtype=np.int64)  # number of each session among those of its user
+    order = np.argsort(users, kind="stable")
+    first = np.searchsorted(users[order], users[order])
+    nth[order] = np.arange(num_sessions) - first
+    topics = (random.randint(TOPICS, size=num_users)[users] + nth) % TOPICS
+    topic_size = max(num_items // TOPICS, 1)
+
     lengths = random.randint(max(2, session_length // 2), session_length * 3 // 2 + 1, num_sessions)
     time = int(lengths.max())
     dwell = random.gamma(2.0, GLANCE / 2, (num_sessions, time))
@@ -78,22 +94,19 @@ def generate_sessions(
     dwell[np.arange(num_sessions), read] = READ + random.gamma(2.0, READ / 4, num_sessions)
 
     items = random.randint(num_items, size=(num_sessions, time))
+    on_topic = (topics[:, None] * topic_size + random.randint(topic_size, size=items.shape)) % num_items
     longest = items[:, 0].copy()  # the item looked at longest, of those before the last
     longest_dwell = dwell[:, 0].copy()
     bounds = np.cumsum(list(knobs.values()))
     for step in range(1, time):
         effect = np.searchsorted(bounds, random.rand(num_sessions), side="right")
         liked = likes[users, random.randint(FAVOURITES, size=num_sessions)]
-        choices = (successor[items[:, step - 1]], successor[longest], liked, items[:, step])
+        choices = (successor[items[:, step - 1]], successor[longest], liked, on_topic[:, step], items[:, step])
         items[:, step] = np.choose(effect, choices)
         longer = dwell[:, step - 1] > longest_dwell
         longest = np.where(longer, items[:, step - 1], longest)
         longest_dwell = np.maximum(longest_dwell, dwell[:, step - 1])
 
-    nth = np.empty(num_sessions, dtype=np.int64)  # number of each session among those of its user
-    order = np.argsort(users, kind="stable")
-    first = np.searchsorted(users[order], users[order])
-    nth[order] = np.arange(num_sessions) - first
     start = nth * DAY + random.rand(num_sessions) * DAY / 4
     clock = start[:, None] + np.cumsum(dwell, axis=1) - dwell
     real = np.arange(time) < lengths[:, None]

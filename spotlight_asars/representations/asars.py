@@ -65,7 +65,8 @@ class ASARSNet(nn.Module):
     embedding_dim, hidden_dim, user_dim, time_dim : int
         Sizes of the item embedding, the item RNN, the user embedding and the dwell encoder.
     dropout : float
-        Share of the item embeddings' entries that is dropped before the RNN.
+        Share of the entries of item embeddings that is dropped before the RNN, and of user embeddings and the finals
+        of earlier sessions.
     last_dwell : {"unknown", "observed"}
         "observed" uses the dwell of the last viewed event, as the paper does. It is the time up to the very click
         that is to be predicted, so it is not known when recommending.
@@ -127,16 +128,16 @@ class ASARSNet(nn.Module):
             assert self.dwell is not None
             self.time_attention = TimeAttention(self.dwell, hidden_dim, time_dim, attention, last_dwell)
 
-        self.users = Users(num_users, user_dim, sparse) if user else None
+        self.users = Users(num_users, user_dim, dropout, sparse) if user else None
         self.user_attention = UserAttention(hidden_dim, user_dim) if user == "att" else None
-        self.drift = UserDrift(num_users, hidden_dim, user_dim) if drift else None
+        self.drift = UserDrift(num_users, hidden_dim, user_dim, dropout) if drift else None
         self.output = nn.Linear(hidden_dim + (user_dim if user else 0), embedding_dim)
 
         self.mean = nn.Parameter(torch.zeros(1)) if offset else None
         self.user_biases = ZeroEmbedding(num_users + 1, 1) if offset and user else None
 
     def meet(self, user_ids: Tensor, started: Tensor | None = None) -> None:
-        """From now on the users of these sessions, int64 (session,), are known; any other is the unknown user.
+        """From now on users with two or more of these sessions are known, int64 (session,); any other is unknown.
 
         `started`, float64 (session,) [s], is when the sessions start.
         """

@@ -9,10 +9,13 @@ from torch import Tensor, nn
 from spotlight_asars.representations.attention import triangle_attention
 
 UNKNOWN = 0  # row of every table of users
+MET_SESSIONS = 2  # training sessions that make a user known
 
 
 class Users(nn.Module):
-    """Embeddings of the users that training met; all others share the row of the unknown user.
+    """Embeddings of the users that training met more than once; all others share the row of the unknown user.
+
+    With a single session there is nothing to find again in another: an embedding could only learn it by heart.
 
     Parameters
     ----------
@@ -20,20 +23,24 @@ class Users(nn.Module):
         Number of users, 0 where none is known.
     user_dim : int
         Size of the embedding.
+    dropout : float
+        Share of the embedding's entries dropped in training.
     sparse : bool
         Use sparse gradients.
     """
 
-    def __init__(self, num_users: int, user_dim: int, sparse: bool) -> None:
+    def __init__(self, num_users: int, user_dim: int, dropout: float, sparse: bool) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.embedding = nn.Embedding(num_users + 1, user_dim, sparse=sparse)
         nn.init.normal_(self.embedding.weight, std=1 / user_dim)
         self.register_buffer("met", torch.zeros(num_users, dtype=torch.bool))
         self.met: Tensor
 
     def meet(self, user_ids: Tensor) -> None:
-        """From now on these users are known, int64 (users,)."""
-        self.met[user_ids[(user_ids >= 0) & (user_ids < len(self.met))]] = True
+        """From now on the users of these sessions, int64 (session,), are known, if they have two or more."""
+        within = user_ids[(user_ids >= 0) & (user_ids < len(self.met))]
+        self.met |= torch.bincount(within, minlength=len(self.met)) >= MET_SESSIONS
 
     def rows(self, user_ids: Tensor | None, batch: int) -> Tensor:
         """Row of each user in the tables, int64 (batch,)."""
@@ -45,7 +52,7 @@ class Users(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """int64 (batch,) -> float (batch, user_dim)."""
-        return self.embedding(rows)
+        return self.dropout(self.embedding(rows))
 
 
 class UserAttention(nn.Module):

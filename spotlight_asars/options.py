@@ -51,6 +51,6 @@ def check_options(options: Mapping[str, Any]) -> None:
 def parse_monitor(monitor: str) -> tuple[str, int] | None:
     """Metric and cut-off of a name like ``"mrr@20"``; None for ``"loss"``."""
     name, _, cutoff = str(monitor).partition("@")
-    valid = monitor == "loss" or (name in METRICS and cutoff.isdecimal() and int(cutoff) >= 1)
+    valid = monitor == "loss" or (name in METRICS and cutoff.isdecimal() and cutoff == str(int(cutoff)) != "0")
     require(valid, f"monitor must be 'loss', or one of {sorted(METRICS)} with a cut-off, like 'mrr@20'", monitor)
     return None if monitor == "loss" else (name, int(cutoff))

@@ -204,9 +204,9 @@ def test_fit_leaves_the_states_after_the_training_sessions():
 
 def test_update_refuses_unknown_items_and_unfitted_models():
     later = SessionInteractions([[1, 99]], [0])
-    with pytest.raises(RuntimeError, match="^update needs a fitted model; call fit first$"):
+    with pytest.raises(RuntimeError, match=r"^update needs a fitted model; call fit first$"):
         quick().update(later)
-    with pytest.raises(ValueError, match="sessions must have item ids below 11, as in the first call of fit; got 99"):
+    with pytest.raises(ValueError, match=r"sessions must have item ids below 11, as in the first call of fit; got 99"):
         quick().fit(make_sessions()).update(later)
 
 
@@ -214,6 +214,34 @@ def test_other_representations_have_nothing_to_update(sessions):
     model = quick("time_user").fit(sessions)
     before = model.predict(sessions.sequences)
     np.testing.assert_array_equal(model.update(sessions).predict(sessions.sequences), before)
+
+
+def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones():
+    sessions = make_sessions(40)
+    order = np.argsort(sessions.started)
+    test = sessions.take(order[-18:])
+    model = quick().fit(sessions.take(order[:-18]))
+    before = model._net.drift.state.clone()
+    report = evaluate(model, test, roll_history=True)
+    assert torch.equal(model._net.drift.state, before), "the model is afterwards as before"
+
+    expected = {}
+    for row in np.argsort(test.started):
+        alone = test.take(np.array([row]))
+        if alone.lengths[0] >= 2:
+            expected[row] = evaluate(model, alone).ranks
+        model.update(alone)
+    np.testing.assert_array_equal(report.ranks, np.concatenate([expected[row] for row in sorted(expected)]))
+    assert (report.ranks != evaluate(model, test).ranks).any()
+
+
+def test_rolling_needs_a_model_that_can_be_updated():
+    class Constant:
+        def predict(self, sequence):
+            return np.zeros(BLUEPRINT.num_items)
+
+    with pytest.raises(ValueError, match="roll_history must be False for a model without update; got True"):
+        evaluate(Constant(), make_sessions(), roll_history=True)
 
 
 def test_dynamics_win_where_taste_drifts_from_session_to_session():

@@ -229,34 +229,75 @@ def test_sessions_replace_sequences_in_that_pipeline():
     assert spotlight_sequence_mrr_score(model, sessions).shape == (len(sessions),)
 
 
-# Learning
+# Validation
 
 
-def planted(**knobs):
-    log = generate_sessions(num_users=40, num_items=60, num_sessions=1500, random_state=0, **knobs)
-    train, test = log.split_by_time(test_fraction=0.2)
-    return to_sessions(train), to_sessions(test)
+def test_the_best_epoch_on_held_out_sessions_is_kept():
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=300, random_state=0)
+    train, held_out = to_sessions(log).split_latest(0.3)
+    model = quick(n_iter=25, learning_rate=0.3, monitor="mrr@10", embedding_dim=32, batch_size=16).fit(
+        train, validation=held_out
+    )
+    found = [epoch.validation for epoch in model.epochs]
+    assert len(found) == 25
+    assert max(found) > found[-1], "this test needs a run that overfits"
+    assert evaluate(model, held_out, k=10)["mrr@10"] == pytest.approx(max(found))
 
 
-def recall(representation, train, test, k=5):
-    model = ASARSSequenceModel(representation=representation, n_iter=8, batch_size=32, random_state=0)
-    return evaluate(model.fit(train), test, k=k)[f"recall@{k}"]
+@pytest.mark.parametrize("loss", ["cross_entropy", "bpr"])
+def test_patience_stops_when_the_validation_loss_no_longer_falls(loss):
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=300, random_state=0)
+    model = quick(loss=loss, n_iter=60, learning_rate=0.3, patience=2, embedding_dim=32, batch_size=16)
+    model.fit(to_sessions(log), validation=0.3)
+    found = [epoch.validation for epoch in model.epochs]
+    assert 3 <= len(found) < 60
+    assert int(np.argmin(found)) == len(found) - 3
 
 
-def test_a_predictable_log_is_learned_and_a_random_one_scores_at_chance():
-    assert recall("gru4rec", *planted(predictability=0.9, dwell_effect=0, user_effect=0)) > 0.85
-    at_chance = recall("time_user", *planted(predictability=0, dwell_effect=0, user_effect=0))
-    assert abs(at_chance - 5 / 60) < 0.03
+def test_the_validation_loss_is_the_loss_of_every_target():
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=200, random_state=0)
+    train, held_out = to_sessions(log).split_latest(0.3)
+    model = quick(n_iter=1, batch_size=7).fit(train, validation=held_out)
+    losses = []
+    for row in range(len(held_out)):
+        viewed = held_out.sequences[row][held_out.sequences[row] > 0]
+        for step in range(1, len(viewed)):
+            at = slice(held_out.max_sequence_length - len(viewed), held_out.max_sequence_length - len(viewed) + step)
+            scores = torch.from_numpy(model.predict(held_out.sequences[row, at]))
+            losses.append(-scores[1:].log_softmax(0)[viewed[step] - 1].item())
+    assert model.epochs[0].validation == pytest.approx(np.mean(losses), rel=1e-5)
 
 
-def test_the_user_channel_finds_a_user_effect():
-    train, test = planted(predictability=0.1, dwell_effect=0, user_effect=0.8)
-    assert recall("user_cat", train, test) > recall("gru4rec", train, test) + 0.1
+def test_a_share_holds_the_latest_sessions_out():
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=200, random_state=0)
+    sessions = to_sessions(log)
+    earlier, later = sessions.split_latest(0.25)
+    by_share = quick(n_iter=2).fit(sessions, validation=0.25)
+    by_hand = quick(n_iter=2).fit(earlier, validation=later)
+    np.testing.assert_array_equal(by_share.predict([1, 2]), by_hand.predict([1, 2]))
+    assert by_share.epochs == by_hand.epochs
 
 
-def test_the_time_channel_finds_a_dwell_effect():
-    train, test = planted(predictability=0.1, dwell_effect=0.8, user_effect=0)
-    assert recall("time_att", train, test, k=1) > recall("gru4rec", train, test, k=1) + 0.1
+@pytest.mark.parametrize(
+    ("options", "validation", "message"),
+    [
+        ({"patience": 3}, None, r"patience must come with sessions to validate on; got 3\. fit\(\.\.\., .*"),
+        ({}, 1.0, r"validation must be a share between 0 and 1, or sessions; got 1\.0"),
+        ({}, 0.5, r"validation must be sessions where their starts are unknown; got 0\.5"),
+        ({}, SessionInteractions([[1, 9]]), r"validation must have item ids below 6, .*; got 9 at 1"),
+    ],
+)
+def test_validation_that_cannot_be_is_refused(sessions, options, validation, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        quick(**options).fit(sessions, validation=validation)
+
+
+def test_parameters_come_back_as_they_were_given():
+    given = {"loss": "bpr", "n_iter": 3, "random_state": 7, "patience": 2, "cell": "gru", "user_dropout": 0.25}
+    params = ASARSSequenceModel(**given).get_params()
+    assert {name: params[name] for name in given} == given
+    with pytest.raises(ValueError, match=r"set_params must name arguments of the model, \[.*\]; got 'epochs'"):
+        ASARSSequenceModel().set_params(epochs=3)
 
 
 # The door
@@ -269,6 +310,14 @@ def test_the_time_channel_finds_a_dwell_effect():
         ("loss", None, r"loss must be a callable or one of .*; got None"),
         ("representation", "gru5", r"representation must be a callable or one of .*; got 'gru5'"),
         ("negative_sampling", "far", r"negative_sampling must be a callable or one of .*; got 'far'"),
+        ("cell", "rnn", r"cell must be one of \['lstm', 'gru'\]; got 'rnn'"),
+        ("attention", "all", r"attention must be one of \['prefix', 'causal'\]; got 'all'"),
+        ("time_encoding", "raw", r"time_encoding must be one of \['scott', .*\]; got 'raw'"),
+        ("patience", 0, "patience must be None, or 1 or more; got 0"),
+        ("monitor", "auc@3", r"monitor must be 'loss', or one of \['mrr', 'recall'\] with .*; got 'auc@3'"),
+        ("monitor", "mrr@0", r"monitor must be 'loss', or one of .*; got 'mrr@0'"),
+        ("event_dropout", 1.5, r"event_dropout must be a share from 0 up to but not 1; got 1\.5"),
+        ("dwell_dropout", -1, r"dwell_dropout must be a share from 0 up to but not 1; got -1"),
         ("last_dwell", "seen", r"last_dwell must be one of \['unknown', 'observed'\]; got 'seen'"),
         ("embedding_dim", 0, "embedding_dim must be 1 or more; got 0"),
         ("batch_size", -1, "batch_size must be 1 or more; got -1"),

@@ -20,10 +20,10 @@ class UserDrift(nn.Module):
         dev_u(t) = \mathrm{sign}(t - \bar t_u) \, |t - \bar t_u|^{0.4}
 
     A session s sees the finals of the user's sessions before it, scaled by the time at which it starts itself
-    (eq. 14); :math:`\bar t_u` is the mean start of the user's training sessions, the deviation in days. Eq. 14 scales by
-    the deviation alone, which takes a session away at :math:`\bar t_u` and turns its sign there; the strength :math:`w`
-    is learned, from 0. The state after each user's latest session is kept, and later sessions start from it; ``roll``
-    brings it forward.
+    (eq. 14); :math:`\bar t_u` is the mean start of the user's training sessions, the deviation in days. Eq. 14 scales
+    by the deviation alone, which takes a session away at :math:`\bar t_u` and turns its sign there; the strength
+    :math:`w` is learned, from 0. The state after each user's latest session is kept, and later sessions start from it;
+    ``roll`` brings it forward.
 
     Parameters
     ----------

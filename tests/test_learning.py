@@ -1,0 +1,70 @@
+"""Each channel finds the effect that is planted for it, and nothing where none is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
+from spotlight_asars.datasets.synthetic import generate_sessions
+from spotlight_asars.evaluation import evaluate
+from spotlight_asars.representations import REPRESENTATIONS
+
+ITEMS = 60
+NOTHING = {"predictability": 0.0, "dwell_effect": 0.0, "user_effect": 0.0}
+USER_EFFECT = {**NOTHING, "predictability": 0.1, "user_effect": 0.8}
+DWELL_EFFECT = {**NOTHING, "predictability": 0.1, "dwell_effect": 0.8}
+
+
+def planted(**knobs):
+    log = generate_sessions(num_users=40, num_items=ITEMS, num_sessions=1500, random_state=0, **knobs)
+    train, test = log.split_by_time(test_fraction=0.2)
+    return to_sessions(train), to_sessions(test)
+
+
+def recall(representation, data, k):
+    train, test = data
+    model = ASARSSequenceModel(representation=representation, n_iter=8, batch_size=32, random_state=0).fit(train)
+    return evaluate(model, test, k=k)[f"recall@{k}"]
+
+
+def shuffled(data, users=False, dwell=False):
+    """The same sessions with users, or dwell times, that have nothing to do with them."""
+    draw = np.random.RandomState(0)
+    return tuple(
+        SessionInteractions.from_ragged(
+            sessions.items,
+            sessions.offsets,
+            draw.permutation(sessions.user_ids) if users else sessions.user_ids,
+            sessions.num_items,
+            dwell=draw.permutation(sessions.dwell) if dwell else sessions.dwell,
+            num_users=sessions.num_users,
+            started=sessions.started,
+        )
+        for sessions in data
+    )
+
+
+def test_a_predictable_log_is_learned():
+    assert recall("gru4rec", planted(**{**NOTHING, "predictability": 0.9}), k=1) > 0.8
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_a_random_log_is_ranked_at_chance(representation):
+    assert abs(recall(representation, planted(**NOTHING), k=6) - 6 / ITEMS) < 0.03
+
+
+def test_users_help_where_they_have_an_effect_and_shuffled_users_do_not():
+    data = planted(**USER_EFFECT)
+    alone = recall("gru4rec", data, k=5)
+    for representation in ("user_cat", "user_att", "time_user"):
+        assert recall(representation, data, k=5) > alone + 0.1, representation
+    assert recall("user_cat", shuffled(data, users=True), k=5) < alone + 0.03
+
+
+def test_dwell_helps_where_it_has_an_effect_and_shuffled_dwell_does_not():
+    data = planted(**DWELL_EFFECT)
+    alone = recall("gru4rec", data, k=1)
+    for representation in ("time_att", "time_user"):
+        assert recall(representation, data, k=1) > alone + 0.05, representation
+    assert recall("time_att", shuffled(data, dwell=True), k=1) < alone + 0.03

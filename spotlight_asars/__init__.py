@@ -8,10 +8,13 @@ The way of the data, and where to find each stage:
 ``channels``           ``SessionInteractions``: items, users and dwell side by side
 ``batching``           sessions -> trimmed mini-batches
 ``representations``    a session's items, user and dwell -> its state: the networks
-``losses, sampling``   the target's score against those of sampled items
-``training``           the loop over epochs
-``model``              ``ASARSSequenceModel``: fit, predict, recommend
+``losses, sampling``   the target's score against those of other items
+``objective``          what one mini-batch teaches
+``training``           the loop over epochs, early stopping
+``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend
 ``evaluation``         ranks, and metrics of ranks
+``search``             grid and random search over the model's options
+``analysis, plots``    what a log looks like before any model
 ``datasets``           logs with planted effects
 =====================  =================================================================================
 

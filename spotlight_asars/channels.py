@@ -1,9 +1,7 @@
 """Sessions with their channels: items, users and dwell times, side by side.
 
 ``SessionInteractions`` stores sessions ragged, so that its memory is that of the events and not of the padding.
-``SessionArray`` is how the channels pass through Spotlight's unchanged evaluators: those slice ``test.sequences`` by
-rows and columns and hand single rows to ``predict``. A slice takes its users and dwell times along; anything else
-drops them. They are never misaligned.
+``sequences`` is made of it when asked for, and carries the channels along.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import LARGEST_ID, integers, reject, require, seconds
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
+from spotlight_asars.session_array import SessionArray, pick
 
 UNKNOWN_USER = -1
 
@@ -50,61 +49,11 @@ class Channels(NamedTuple):
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, each on its own."""
-        return Channels(_pick(self.user_ids, chosen), _pick(self.dwell_times, chosen), _pick(self.started, chosen))
+        return Channels(pick(self.user_ids, chosen), pick(self.dwell_times, chosen), pick(self.started, chosen))
 
     def steps(self, chosen: slice) -> Channels:
         """Channels of some steps of every row."""
         return self._replace(dwell_times=None if self.dwell_times is None else self.dwell_times[:, chosen])
-
-
-class SessionArray(np.ndarray):
-    """Item ids, int32 (session, time), padded with 0 from the left, that carry their channels through slices.
-
-    Attributes
-    ----------
-    user_ids : int64 (session,) or None
-    dwell_times : float32 (session, time) [s], NaN where unknown, or None
-    started : float64 (session,) [s], or None
-    """
-
-    user_ids: NDArray[Any] | None
-    dwell_times: NDArray[Any] | None
-    started: NDArray[Any] | None
-
-    def __array_finalize__(self, source: object) -> None:
-        self.user_ids = self.dwell_times = self.started = None  # this array is no slice that we have followed, so far
-
-    def __getitem__(self, key: Any) -> Any:
-        taken = super().__getitem__(key)
-        if isinstance(taken, SessionArray):
-            rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
-            if self.ndim == 2 and _picks_rows(rows) and _keeps_time(columns):
-                taken.attach(_pick(self.user_ids, rows), _pick(self.dwell_times, key), _pick(self.started, rows))
-            elif self.ndim == 1 and _keeps_time(key):
-                taken.attach(self.user_ids, _pick(self.dwell_times, key), self.started)
-        return taken
-
-    def attach(
-        self, user_ids: NDArray[Any] | None, dwell_times: NDArray[Any] | None, started: NDArray[Any] | None
-    ) -> None:
-        """Take these channels along, and be read-only: sorted in place, the array would no longer fit them."""
-        self.user_ids, self.dwell_times, self.started = user_ids, dwell_times, started
-        if not (user_ids is None and dwell_times is None and started is None):
-            self.flags.writeable = False
-
-
-def _pick(channel: NDArray[Any] | torch.Tensor | None, key: Any) -> Any:
-    return None if channel is None else channel[key]
-
-
-def _picks_rows(key: Any) -> bool:
-    if isinstance(key, (slice, int, np.integer)) and not isinstance(key, bool):
-        return True
-    return isinstance(key, (list, np.ndarray)) and np.ndim(key) == 1
-
-
-def _keeps_time(key: Any) -> bool:
-    return isinstance(key, slice) and key.step in (None, 1)
 
 
 class SessionInteractions(SequenceInteractions):
@@ -308,11 +257,11 @@ class SessionInteractions(SequenceInteractions):
         return SessionInteractions.from_ragged(
             self.items[places],
             offsets,
-            _pick(self.user_ids, rows),
+            pick(self.user_ids, rows),
             self.num_items,
-            dwell=_pick(self.dwell, places),
+            dwell=pick(self.dwell, places),
             num_users=self.num_users,
-            started=_pick(self.started, rows),
+            started=pick(self.started, rows),
             max_sequence_length=self.max_sequence_length,
         )
 

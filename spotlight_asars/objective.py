@@ -37,6 +37,9 @@ class NextItemObjective:
         Shares of the rows whose user, and independently whose dwell times, are hidden.
     event_dropout : float
         Share of the viewed events that are hidden; they are still to be predicted.
+    by_targets : bool
+        Weigh the loss of a batch by its targets, against those of as many average sessions. Batches hold sessions of
+        like length; with a plain mean, a click in a short session would count for several in a long one.
     """
 
     def __init__(
@@ -50,13 +53,23 @@ class NextItemObjective:
         user_dropout: float = 0.0,
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
+        by_targets: bool = False,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
+        targets = sessions.lengths[sessions.lengths >= 2] - 1
+        self._usual_targets = targets.mean() if by_targets and len(targets) else None
         if loss not in OVER_CATALOGUE:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
+        loss = self._mean_loss(net, batch)
+        if self._usual_targets is None:
+            return loss
+        targets = int((batch.items[:, :-1] != PADDING_IDX).sum())
+        return loss * (targets / (self._usual_targets * len(batch.rows)))
+
+    def _mean_loss(self, net: Representation, batch: Batch) -> Tensor:
         real = batch.items[:, :-1] != PADDING_IDX  # (batch, time); what follows a real event is real
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)

@@ -220,7 +220,7 @@ def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones():
     sessions = make_sessions(40)
     order = np.argsort(sessions.started)
     test = sessions.take(order[-18:])
-    model = quick().fit(sessions.take(order[:-18]))
+    model = quick(n_iter=20, learning_rate=0.3).fit(sessions.take(order[:-18]))
     before = model._net.drift.state.clone()
     report = evaluate(model, test, roll_history=True)
     assert torch.equal(model._net.drift.state, before), "the model is afterwards as before"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, evaluation
-from spotlight_asars import model as model_module
+from spotlight_asars import scores as scores_module
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions, spotlight_sequence_mrr_score
 from spotlight_asars.evaluation import METRICS, Report, evaluate, sequence_mrr_score
 from spotlight_asars.representations import REPRESENTATIONS
@@ -170,7 +170,7 @@ def test_how_much_is_scored_at_once_changes_nothing(name, monkeypatch):
     scores = [sequence_mrr_score(model, TEST, exclude) for exclude in (False, True)]
     for at_once in (1, 3 * ITEMS):
         monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", at_once)
-        monkeypatch.setattr(model_module, "SCORES_AT_ONCE", at_once)
+        monkeypatch.setattr(scores_module, "SCORES_AT_ONCE", at_once)
         np.testing.assert_array_equal(evaluate(model, TEST).ranks, ranks)
         for exclude in (False, True):
             np.testing.assert_array_equal(sequence_mrr_score(model, TEST, exclude), scores[exclude])

@@ -170,7 +170,7 @@ def test_a_session_of_nothing_is_scored(model):
 def test_large_requests_are_cut_into_chunks(model, sessions, monkeypatch):
     whole = model.predict(sessions.sequences)
     best = model.recommend(sessions, k=3)
-    monkeypatch.setattr("spotlight_asars.model.SCORES_AT_ONCE", 7)
+    monkeypatch.setattr("spotlight_asars.scores.SCORES_AT_ONCE", 7)
     np.testing.assert_allclose(model.predict(sessions.sequences), whole, rtol=1e-5)
     np.testing.assert_array_equal(model.recommend(sessions, k=3).items, best.items)
 

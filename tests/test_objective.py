@@ -291,6 +291,18 @@ def test_hidden_events_are_as_if_not_seen_but_still_to_be_predicted():
     torch.testing.assert_close(value, cross_entropy(logits, targets))
 
 
+def test_by_targets_a_click_counts_the_same_in_a_short_session_and_in_a_long_one():
+    sessions, net = log(), make_net("gru4rec")
+    weighed = NextItemObjective(
+        LOSSES["cross_entropy"], sessions, SAMPLERS["local"], NEGATIVES, RandomState(0), by_targets=True
+    )
+    rows = np.flatnonzero(sessions.lengths >= 2)
+    by_length = rows[np.argsort(sessions.lengths[rows], kind="stable")]
+    batches = [gather(sessions, chunk, CPU) for chunk in by_length.reshape(-1, 1)]
+    together = make_objective(sessions, "cross_entropy")(net, gather(sessions, by_length, CPU))
+    torch.testing.assert_close(torch.stack([weighed(net, batch) for batch in batches]).mean(), together)
+
+
 def channels(rows=4000, time=3):
     return Channels(torch.arange(rows), torch.ones(rows, time, dtype=torch.float64))
 

@@ -1,0 +1,63 @@
+"""Padded sessions whose channels pass through Spotlight's unchanged evaluators.
+
+Those slice ``test.sequences`` by rows and columns and hand single rows to ``predict``. A slice takes its users, dwell
+times and starts along; anything else drops them. They are never misaligned.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SessionArray(np.ndarray):
+    """Item ids, int32 (session, time), padded with 0 from the left, that carry their channels through slices.
+
+    Attributes
+    ----------
+    user_ids : int64 (session,) or None
+    dwell_times : float32 (session, time) [s], NaN where unknown, or None
+    started : float64 (session,) [s], or None
+    """
+
+    user_ids: NDArray[Any] | None
+    dwell_times: NDArray[Any] | None
+    started: NDArray[Any] | None
+
+    def __array_finalize__(self, source: object) -> None:
+        self.user_ids = self.dwell_times = self.started = None  # this array is no slice that we have followed, so far
+
+    def __getitem__(self, key: Any) -> Any:
+        taken = super().__getitem__(key)
+        if isinstance(taken, SessionArray):
+            rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+            if self.ndim == 2 and _picks_rows(rows) and _keeps_time(columns):
+                taken.attach(pick(self.user_ids, rows), pick(self.dwell_times, key), pick(self.started, rows))
+            elif self.ndim == 1 and _keeps_time(key):
+                taken.attach(self.user_ids, pick(self.dwell_times, key), self.started)
+        return taken
+
+    def attach(
+        self, user_ids: NDArray[Any] | None, dwell_times: NDArray[Any] | None, started: NDArray[Any] | None
+    ) -> None:
+        """Take these channels along, and be read-only: sorted in place, the array would no longer fit them."""
+        self.user_ids, self.dwell_times, self.started = user_ids, dwell_times, started
+        if not (user_ids is None and dwell_times is None and started is None):
+            self.flags.writeable = False
+
+
+def pick(channel: Any, key: Any) -> Any:
+    """`channel` at `key`, an array or tensor; None stays None."""
+    return None if channel is None else channel[key]
+
+
+def _picks_rows(key: Any) -> bool:
+    if isinstance(key, (slice, int, np.integer)) and not isinstance(key, bool):
+        return True
+    return isinstance(key, (list, np.ndarray)) and np.ndim(key) == 1
+
+
+def _keeps_time(key: Any) -> bool:
+    return isinstance(key, slice) and key.step in (None, 1)

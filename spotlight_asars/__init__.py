@@ -14,7 +14,7 @@ The way of the data, and where to find each stage:
 ``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend
 ``evaluation``         ranks, and metrics of ranks
 ``search``             grid and random search over the model's options
-``analysis, plots``    what a log looks like before any model
+``analysis, dwell``    what a log looks like before any model; ``plots`` draws it
 ``datasets``           logs with planted effects
 =====================  =================================================================================
 

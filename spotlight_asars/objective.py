@@ -8,6 +8,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
@@ -61,6 +62,9 @@ class NextItemObjective:
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         if loss not in OVER_CATALOGUE:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
+        if loss in LOG_Q_CORRECTED:
+            able = hasattr(self._sample, "log_probability")
+            require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
         loss = self._mean_loss(net, batch)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spotlight_asars.analysis import Analysis, DwellHistogram, RepeatRates, TopShares
+from spotlight_asars.analysis import Analysis, RepeatRates, TopShares
+from spotlight_asars.dwell import DwellHistogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from reference_data import HOUR, LOGS, columns, sessions_by_hand
 
 from spotlight_asars import EventLog
-from spotlight_asars.analysis import analyse, dwell_histogram, repeat_rates, summarise, top_shares
+from spotlight_asars.analysis import analyse, repeat_rates, summarise, top_shares
+from spotlight_asars.dwell import dwell_histogram
 
 CATEGORY_OF = {1: "tea", 2: "tea", 3: "jam", 4: "jam", 5: "soap"}  # of each item of LOGS
 WAYS = st.sampled_from(["item", "category"])

@@ -268,6 +268,16 @@ def test_sampled_softmax_is_corrected_by_the_chance_of_a_draw(sampler):
     torch.testing.assert_close(make_objective(sessions, "sampled_softmax", sampler)(net, batch), expected)
 
 
+def test_sampled_softmax_refuses_a_sampler_that_does_not_know_its_chances():
+    def sampler(sessions):
+        return lambda shape, random_state, batch_items=None: np.ones(shape, dtype=np.int64)
+
+    with pytest.raises(
+        ValueError, match=r"negative_sampling must give samples that know their log_prob.*; got <function"
+    ):
+        NextItemObjective(LOSSES["sampled_softmax"], log(), sampler, NEGATIVES, RandomState(0))
+
+
 def test_hidden_events_are_as_if_not_seen_but_still_to_be_predicted():
     items = torch.randint(1, ITEMS, (3000, 4))
     torch.manual_seed(0)

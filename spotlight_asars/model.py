@@ -25,13 +25,13 @@ from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
-from spotlight_asars.scores import NextItemScores
+from spotlight_asars.scores import NetScores
 from spotlight_asars.training import EarlyStopping, Epoch, train
 
 ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward
 
 
-class ASARSSequenceModel(NextItemScores, ImplicitSequenceModel):
+class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a

@@ -30,16 +30,34 @@ class Recommendations(NamedTuple):
 
 
 class NextItemScores:
-    """The part of ``ASARSSequenceModel`` that asks its net, one batch after the other."""
+    """``predict`` and ``recommend`` of any model that can ``encode`` sessions and ``score_catalogue`` for their states.
 
-    _net: Any
+    A subclass gives these two, ``_check_fitted``, and ``_num_items`` once it is fitted. States may be anything that is
+    indexed like a tensor (batch, time, ...).
+    """
+
     _num_items: Any
-    _use_cuda: Any
+
+    def encode(self, items: Tensor, channels: Channels | None = None) -> Any:
+        """State after each step of a batch, (batch, time, ...); feed them to ``score_catalogue``."""
+        raise RuntimeError("a subclass must say how sessions are encoded")
+
+    def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
+        """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
+        raise RuntimeError("a subclass must say how the catalogue is scored")
+
+    def _check_fitted(self, asked: str = "predict") -> None:
+        """Raise ``RuntimeError`` before ``fit``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches and scores are."""
+        return torch.device("cpu")
 
     @property
     def num_items(self) -> int:
         """Size of the catalogue, padding included."""
-        self._fitted_net()
+        self._check_fitted()
         return int(self._num_items)
 
     def predict(
@@ -77,7 +95,7 @@ class NextItemScores:
         ValueError
             For ids out of range, and channels that don't fit.
         """
-        self._fitted_net()
+        self._check_fitted()
         rows = SessionInteractions.from_rows(
             sequence, user_ids, self._num_items, dwell_times=dwell_times, started=started, argument="sequence"
         )
@@ -112,7 +130,7 @@ class NextItemScores:
         Recommendations
             Item ids and their scores, (session, k), in the order of the sessions.
         """
-        self._fitted_net("recommend")
+        self._check_fitted("recommend")
         require(k >= 1, "k must be 1 or more", k)
         if isinstance(sessions, SequenceInteractions):
             given = as_sessions(sessions)
@@ -132,6 +150,17 @@ class NextItemScores:
             items[batch.rows] = best.indices.masked_fill(best.values <= NEVER, PADDING_IDX).cpu()
         return Recommendations(items, scores)
 
+    def _check_known(self, sessions: SessionInteractions, argument: str) -> None:
+        rule = f"{argument} must have item ids below {self._num_items}, as in the first call of fit"
+        reject(sessions.items >= self._num_items, sessions.items, rule)
+
+
+class NetScores(NextItemScores):
+    """The part of ``ASARSSequenceModel`` that asks its net."""
+
+    _net: Any
+    _use_cuda: Any
+
     @torch.no_grad()
     def encode(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step of a batch, (batch, time, ...), without dropout; feed them to ``score_catalogue``."""
@@ -145,14 +174,13 @@ class NextItemScores:
         scores[:, padding] = NEVER
         return scores
 
-    def _check_known(self, sessions: SessionInteractions, argument: str) -> None:
-        rule = f"{argument} must have item ids below {self._num_items}, as in the first call of fit"
-        reject(sessions.items >= self._num_items, sessions.items, rule)
-
     @property
     def device(self) -> torch.device:
         """Where the net and its batches are."""
         return torch.device("cuda" if self._use_cuda else "cpu")
+
+    def _check_fitted(self, asked: str = "predict") -> None:
+        self._fitted_net(asked)
 
     def _fitted_net(self, asked: str = "predict") -> nn.Module:
         if self._net is None:

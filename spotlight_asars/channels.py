@@ -33,6 +33,46 @@ class Chain(NamedTuple):
     sizes: tuple[int, int]
 
 
+class History(NamedTuple):
+    """Items that the users of a batch viewed in earlier sessions: (batch, slots), padded with item 0 from the left.
+
+    items : int64
+    times : float, how often the user has viewed the item
+    sessions_ago : float, 1 where the latest view was in the session before
+    seconds_ago : float [s], from the start of the session of the latest view to that of this one; NaN where unknown
+    dwell : float [s], mean dwell time on the item; NaN where unknown
+    """
+
+    items: torch.Tensor
+    times: torch.Tensor
+    sessions_ago: torch.Tensor
+    seconds_ago: torch.Tensor
+    dwell: torch.Tensor
+
+    @classmethod
+    def empty(cls, batch: int) -> History:
+        """No user has a history."""
+        items = torch.zeros(batch, 1, dtype=torch.int64)
+        return cls(items, *(torch.zeros(batch, 1) for _ in range(4)))
+
+    @classmethod
+    def from_flat(cls, row: NDArray[np.int64], batch: int, **columns: NDArray[Any]) -> History:
+        """From the columns of all rows one after the other; `row` says which row each entry is of, and rises."""
+        lengths = np.bincount(row, minlength=batch)
+        slots = max(int(lengths.max(initial=0)), 1)
+        place = row * slots + slots - np.repeat(np.cumsum(lengths), lengths) + np.arange(len(row))
+
+        def padded(name: str, dtype: type) -> torch.Tensor:
+            values: NDArray[Any] = np.zeros(batch * slots, dtype=dtype)
+            values[place] = columns[name]
+            return torch.from_numpy(values.reshape(batch, slots))
+
+        return cls(padded("items", np.int64), *(padded(name, np.float32) for name in cls._fields[1:]))
+
+    def to(self, device: torch.device) -> History:
+        return History(*(column.to(device, non_blocking=True) for column in self))
+
+
 class Channels(NamedTuple):
     """What a net may know of a batch besides its items; None is unknown throughout.
 
@@ -40,16 +80,23 @@ class Channels(NamedTuple):
     dwell_times : float (batch, time) [s], NaN where unknown
     started : float64 (batch,) [s], when each session starts, NaN where unknown
     chain : the order of the users' sessions, where a batch holds whole users
+    history : what the users viewed in earlier sessions
     """
 
     user_ids: torch.Tensor | None = None
     dwell_times: torch.Tensor | None = None
     started: torch.Tensor | None = None
     chain: Chain | None = None
+    history: History | None = None
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, each on its own."""
-        return Channels(pick(self.user_ids, chosen), pick(self.dwell_times, chosen), pick(self.started, chosen))
+        return Channels(
+            pick(self.user_ids, chosen),
+            pick(self.dwell_times, chosen),
+            pick(self.started, chosen),
+            history=self.history and History(*(column[chosen] for column in self.history)),
+        )
 
     def steps(self, chosen: slice) -> Channels:
         """Channels of some steps of every row."""
@@ -267,9 +314,7 @@ class SessionInteractions(SequenceInteractions):
 
     def places(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Where the events of the sessions `rows` stand in the flat arrays, int64 (events,)."""
-        lengths = self.lengths[rows]
-        before = np.cumsum(lengths) - lengths
-        return np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - before, lengths)
+        return flat_ranges(self.offsets[rows], self.offsets[rows + 1])
 
     def in_order_of_users(self) -> NDArray[np.int64]:
         """Rows by whose they are (see ``owners``), and by time within: their start, or the order given."""
@@ -322,6 +367,17 @@ class SessionInteractions(SequenceInteractions):
         columns = np.arange(self.max_sequence_length)
         padded[columns >= self.max_sequence_length - self.lengths[:, None]] = flat
         return padded
+
+
+def flat_ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The ranges from `starts` up to `stops`, one after the other.
+
+    >>> flat_ranges(np.array([5, 0]), np.array([7, 3]))
+    array([5, 6, 0, 1, 2])
+    """
+    lengths = stops - starts
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
 
 
 def as_sessions(interactions: SequenceInteractions) -> SessionInteractions:

@@ -5,7 +5,7 @@ A loss is a function ``(positive, negative, mask=None) -> scalar``:
 positive : float (...), any shape, such as (batch, time)
     Score :math:`r_i` of each target.
 negative : float (...) or (neg, ...)
-    Scores :math:`r_j` of items that are not the target: sampled ones, or for the losses in ``OVER_CATALOGUE`` all.
+    Scores :math:`r_j` of items that are not the target.
 mask : bool, of the shape of `positive` or of `negative`, optional
     True where a real event is predicted, and a sample counts against it; the rest weighs nothing.
 
@@ -138,6 +138,21 @@ def cross_entropy_loss(positive: Tensor, negative: Tensor, mask: Tensor | None =
     return masked_mean(-F.logsigmoid(positive - negative.logsumexp(dim=0)), mask)
 
 
+def cross_entropy_over_catalogue(scores: Tensor, targets: Tensor) -> Tensor:
+    """``cross_entropy_loss`` against the whole catalogue, in one pass over its scores.
+
+    Parameters
+    ----------
+    scores : float (targets, items)
+        Of all items; padding, item 0, does not count.
+    targets : int64 (targets,)
+
+    >>> round(cross_entropy_over_catalogue(torch.tensor([[9.0, 1.0, 1.0, 1.0]]), torch.tensor([1])).item(), 4)
+    1.0986
+    """
+    return F.cross_entropy(scores[:, 1:], targets - 1, reduction="sum") / max(len(targets), 1)
+
+
 def sampled_softmax_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
     r"""Cross entropy against a sample that stands for the catalogue, with log-Q correction.
 
@@ -229,11 +244,12 @@ LOSSES: dict[str, Loss] = {
     "top1_max": top1_max_loss,
 }
 
-# These compare each target with every other item of the catalogue, where the rest compare it with a sample.
-OVER_CATALOGUE = frozenset({cross_entropy_loss})
+# These compare each target with every other item of the catalogue, where the rest compare it with a sample: they have
+# another form, (scores, targets) -> scalar.
+OVER_CATALOGUE: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {cross_entropy_loss: cross_entropy_over_catalogue}
 
 # These get scores less the log-probability of the item in a draw.
-LOG_Q_CORRECTED = frozenset({sampled_softmax_loss})
+LOG_Q_CORRECTED = (sampled_softmax_loss,)
 
 # These look at single scores, where the others look at differences alone; so they can learn what all items share.
-FEEL_OFFSETS = frozenset({bpr_max_loss, pointwise_loss, top1_loss, top1_max_loss})
+FEEL_OFFSETS = (bpr_max_loss, pointwise_loss, top1_loss, top1_max_loss)

@@ -22,13 +22,12 @@ from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
 from spotlight_asars.representations import Blueprint, build
-from spotlight_asars.representations.asars import ASARSNet
+from spotlight_asars.representations.history import HistoryNet
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
 from spotlight_asars.scores import NetScores
 from spotlight_asars.training import EarlyStopping, Epoch, train
-
-ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward
+from spotlight_asars.user_state import UserState
 
 
 class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
@@ -87,6 +86,11 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         user and unknown dwell are trained, and no user is learned by heart.
     negative_sampling : str or callable
         One of ``SAMPLERS``, or a function like them.
+    history : bool
+        Add learned terms to the scores of items that the user viewed before, in earlier sessions and in this one; see
+        ``HistoryNet``.
+    history_size : int
+        Items of earlier sessions that are recalled at most, the latest ones.
     patience : int, optional
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
@@ -134,6 +138,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
         negative_sampling: str | Sampler = "local",
+        history: bool = True,
+        history_size: int = 200,
         patience: int | None = None,
         monitor: str = "loss",
     ) -> None:
@@ -167,6 +173,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         self._user_dropout = user_dropout
         self._dwell_dropout = dwell_dropout
         self._negative_sampling = negative_sampling
+        self._history = history
+        self._history_size = history_size
         self._patience = patience
         self._monitor = monitor
         self._num_users = 0
@@ -236,15 +244,16 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
                 require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
             if held_out is not None:
                 self._check_known(held_out, "validation")
-            net = self._fitted_net()
-            if isinstance(net, ASARSNet) and sessions.user_ids is not None:
+            self._users.start(sessions)
+            net = self._users.asars
+            if net is not None and sessions.user_ids is not None:
                 started = sessions.started
                 net.meet(
                     torch.from_numpy(sessions.user_ids).to(self.device),
                     None if started is None else torch.from_numpy(started).to(self.device),
                 )
             self.epochs += train(
-                net,
+                self._net,
                 self._optimizer,
                 self._objective(sessions, self._random_state, hidden=True),
                 lambda: self._epoch(sessions),
@@ -254,38 +263,33 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
                 validate=None if held_out is None else lambda: self._validate(sessions, held_out),
                 stopping=EarlyStopping(self._patience, higher_is_better=self._monitor != "loss"),
             )
-            self._remember(sessions)
+            self._users.start_drift(sessions)
         return self
 
     @contextmanager
     def users_as_they_are(self) -> Iterator[None]:
         """What ``update`` does inside is undone at the end."""
-        drift = self._net.drift if self._drifts else None
-        kept = None if drift is None else (drift.state.clone(), drift.final.clone())
-        try:
+        with self._users.as_it_is():
             yield
-        finally:
-            if drift is not None and kept is not None:
-                drift.state.copy_(kept[0])
-                drift.final.copy_(kept[1])
 
     def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
-        """Roll finished sessions into the users' states, without training; later predictions start from there.
+        """Roll finished sessions into the memory and the users' states, without training; predictions start from there.
 
         Parameters
         ----------
         sessions : SessionInteractions or SequenceInteractions
-            Later than those that were trained on or rolled before. Users that training did not meet stay unknown.
+            Later than those that were trained on or rolled before. The memory takes in users that training did not
+            meet; to the rest of the net they stay unknown.
 
         Returns
         -------
         ASARSSequenceModel
-            Itself. Representations without a state between sessions are left as they are.
+            Itself. Without `history`, representations that keep nothing between sessions are left as they are.
         """
         self._fitted_net("update")
         finished = as_sessions(sessions)
         self._check_known(finished, "sessions")
-        self._roll(finished)
+        self._users.roll(finished)
         return self
 
     def _objective(self, sessions: SessionInteractions, random_state: RandomState, hidden: bool) -> NextItemObjective:
@@ -304,7 +308,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
 
     def _validate(self, sessions: SessionInteractions, held_out: SessionInteractions) -> float:
         """The monitored value on sessions held out, after those trained on."""
-        self._remember(sessions)
+        self._users.start_drift(sessions)
         metric = parse_monitor(self._monitor)
         if metric is not None:
             return evaluate(self, held_out, k=metric[1])[self._monitor]
@@ -313,31 +317,19 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         net, total, count = self._net.eval(), 0.0, 0
         with torch.no_grad():
             for batch in scoring_batches(long_enough, self._batch_size, self.device):
+                batch = batch._replace(channels=self._users.recall(batch.channels))
                 targets = int((batch.items != PADDING_IDX).sum()) - len(batch.rows)
                 total, count = total + float(objective(net, batch)) * targets, count + targets
         return total / count
 
     def _epoch(self, sessions: SessionInteractions) -> Iterator[Batch]:
         """Training batches: of whole users where the net carries their state from session to session."""
-        if self._drifts:
-            return user_parallel_batches(sessions, self._batch_size, self.device, self._random_state)
-        return training_batches(sessions, self._batch_size, self._random_state, self.device)
-
-    def _remember(self, sessions: SessionInteractions) -> None:
-        """Users' states after the training sessions, from scratch."""
-        if self._drifts:
-            self._net.drift.forget()
-            self._roll(sessions)
-
-    def _roll(self, sessions: SessionInteractions) -> None:
-        if self._drifts:
-            net = self._net.eval()
-            for batch in user_parallel_batches(sessions, ROLLED_AT_ONCE, self.device):
-                net.roll(batch.items, batch.channels)
-
-    @property
-    def _drifts(self) -> bool:
-        return isinstance(self._net, ASARSNet) and self._net.drift is not None
+        if self._users.drift is not None:
+            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state)
+        else:
+            batches = training_batches(sessions, self._batch_size, self._random_state, self.device)
+        for batch in batches:
+            yield batch._replace(channels=self._users.recall(batch.channels, training=True))
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
@@ -369,7 +361,9 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             last_dwell=self._last_dwell,
             sparse=self._sparse,
         )
-        self._net = build(self._representation, blueprint).to(self.device)
+        net = build(self._representation, blueprint)
+        self._net = (HistoryNet(net) if self._history else net).to(self.device)
+        self._users = UserState(self._net, self._history_size)
         self._optimizer = self._make_optimizer(self._net)
 
     def _make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.random import RandomState
@@ -14,6 +16,7 @@ from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
 from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, Loss
 from spotlight_asars.representations import Representation
+from spotlight_asars.representations.history import RecalledStates
 from spotlight_asars.sampling import Sampler, Seen
 
 
@@ -60,7 +63,8 @@ class NextItemObjective:
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
-        if loss not in OVER_CATALOGUE:
+        self._over_catalogue = next((form for known, form in OVER_CATALOGUE.items() if known is loss), None)
+        if self._over_catalogue is None:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
         if loss in LOG_Q_CORRECTED:
             able = hasattr(self._sample, "log_probability")
@@ -83,32 +87,35 @@ class NextItemObjective:
             states = net.states(viewed, channels)[:, :-1]
         states = states[real]  # (targets, ...)
         targets = batch.items[:, 1:][real]  # (targets,)
+        if self._over_catalogue is not None:
+            return self._over_catalogue(net.score_items(states), targets)
         positive = net.score(states, targets)
-        if self._loss in OVER_CATALOGUE:
-            negative, mask = self._all_others(net, states, targets)
-            return self._loss(positive, negative.T, mask=mask.T)
         events = batch.items[batch.items != PADDING_IDX].cpu().numpy()
         drawn = self._sample(self._num_negatives, self._random_state, events)
         negative, mask = self._sampled(net, states, real, batch.rows, drawn)
         if self._loss in LOG_Q_CORRECTED:
             positive = positive - self._log_q(targets.cpu().numpy(), events, positive)
             negative = negative - self._log_q(drawn, events, negative)
+        if isinstance(states, RecalledStates):
+            others, recalled = self._recalled(net, states, targets)
+            negative, mask = torch.cat([negative, others], dim=1), torch.cat([mask, recalled], dim=1)
         return self._loss(positive, negative.T, mask=mask.T)
 
-    def _all_others(self, net: Representation, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of the catalogue and where they count, (targets, items): neither padding nor the target does."""
-        scores = net.score_items(states)
-        mask = torch.ones_like(scores, dtype=torch.bool)
-        mask[:, PADDING_IDX] = False
-        return scores, mask.scatter_(1, targets.unsqueeze(1), False)
-
     def _sampled(
-        self, net: Representation, states: Tensor, real: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
+        self, net: Representation, states: Any, real: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor]:
         """Scores of one draw for all targets, (targets, neg); what the target's user has seen does not count."""
-        allowed = torch.from_numpy(~self._seen.excludes(rows, drawn)).to(states.device)  # (batch, neg)
+        allowed = torch.from_numpy(~self._seen.excludes(rows, drawn)).to(real.device)  # (batch, neg)
         row_of_target = real.nonzero()[:, 0]
-        return net.score_items(states, torch.from_numpy(drawn).to(states.device)), allowed[row_of_target]
+        return net.score_items(states, torch.from_numpy(drawn).to(real.device)), allowed[row_of_target]
+
+    def _recalled(self, net: Representation, states: RecalledStates, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of the items that the memory holds, and the targets they count for, (targets, items).
+
+        They are no draw's negatives, being seen; but terms that they alone have can only be learned by comparing them.
+        """
+        items, recalled = states.distinct()
+        return net.score_items(states, items), recalled & (items != targets.unsqueeze(1))
 
     def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
         """Logarithm of the probability that the sampler draws each of `items`."""

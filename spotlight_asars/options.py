@@ -22,7 +22,7 @@ CHOICES = {
     "attention": READINGS,
     "last_dwell": LAST_DWELL,
 }
-COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim")
+COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim", "history_size")
 SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
 
 

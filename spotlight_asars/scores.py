@@ -14,6 +14,7 @@ from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.batching import scoring_batches
 from spotlight_asars.channels import Channels, SessionInteractions, as_sessions
 from spotlight_asars.evaluation import SCORES_AT_ONCE
+from spotlight_asars.user_state import UserState
 
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
 
@@ -160,14 +161,16 @@ class NetScores(NextItemScores):
 
     _net: Any
     _use_cuda: Any
+    _users: UserState
 
     @torch.no_grad()
-    def encode(self, items: Tensor, channels: Channels | None = None) -> Tensor:
+    def encode(self, items: Tensor, channels: Channels | None = None) -> Any:
         """State after each step of a batch, (batch, time, ...), without dropout; feed them to ``score_catalogue``."""
-        return self._fitted_net().eval().states(items, channels)  # type: ignore[operator]
+        net = self._fitted_net().eval()
+        return net.states(items, self._users.recall(channels or Channels()))  # type: ignore[operator]
 
     @torch.no_grad()
-    def score_catalogue(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
+    def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
         scores: Tensor = self._fitted_net().score_items(states, item_ids)  # type: ignore[operator]
         padding = slice(0, 1) if item_ids is None else item_ids == PADDING_IDX

@@ -174,3 +174,28 @@ def item_scores(net, state):
     return [
         e @ query + b[0] + offset for e, b in zip(w["item_embeddings.weight"], w["item_biases.weight"], strict=True)
     ]
+
+
+def memory_terms(net, state, viewed, history):
+    """What the memory adds to the score of every item: {item: sum}, item by item.
+
+    `viewed` are the items of this session so far, `history` is {item: (times, sessions ago, seconds ago, dwell)}.
+    """
+    w = net.weights()
+    gate = weights_of(net)["gates.weight"] @ state
+    added = {}
+    for item, (times, sessions_ago, seconds_ago, dwell) in history.items():
+        term = gate[1] + w["seen"] + w["times"] * np.log(1 + times)
+        term += w["sessions_ago"] * sessions_ago ** -w["decay of sessions_ago"]
+        if not np.isnan(seconds_ago):
+            term += w["time_ago"] * (1 + seconds_ago / 86400) ** -w["decay of time_ago"]
+        if not np.isnan(dwell):
+            term += w["dwell"] * np.log(1 + dwell)
+        added[item] = term
+    for item in set(viewed):
+        ago = viewed[::-1].index(item)
+        term = gate[0] + w["here"] + w["steps_ago"] * (1 + ago) ** -w["decay of steps_ago"]
+        if ago == 0:
+            term += w["last"]
+        added[item] = added.get(item, 0.0) + term
+    return added

@@ -188,18 +188,18 @@ def test_updates_one_by_one_are_updates_at_once():
     once.update(later)
     for row in range(8):
         step_by_step.update(later.take(np.array([row])))
-    torch.testing.assert_close(step_by_step._net.drift.state, once._net.drift.state)
-    torch.testing.assert_close(step_by_step._net.drift.final, once._net.drift.final)
+    torch.testing.assert_close(step_by_step._users.drift.state, once._users.drift.state)
+    torch.testing.assert_close(step_by_step._users.drift.final, once._users.drift.final)
 
 
 def test_fit_leaves_the_states_after_the_training_sessions():
     sessions = make_sessions()
     model = quick().fit(sessions)
-    kept = model._net.drift.state.clone()
+    kept = model._users.drift.state.clone()
     assert kept[1:].any(dim=1).all()
     assert not kept[0].any(), "the unknown user has none"
-    model._remember(sessions)
-    assert torch.equal(model._net.drift.state, kept)
+    model._users.start_drift(sessions)
+    assert torch.equal(model._users.drift.state, kept)
 
 
 def test_update_refuses_unknown_items_and_unfitted_models():
@@ -211,7 +211,7 @@ def test_update_refuses_unknown_items_and_unfitted_models():
 
 
 def test_other_representations_have_nothing_to_update(sessions):
-    model = quick("time_user").fit(sessions)
+    model = quick("time_user", history=False).fit(sessions)
     before = model.predict(sessions.sequences)
     np.testing.assert_array_equal(model.update(sessions).predict(sessions.sequences), before)
 
@@ -221,9 +221,9 @@ def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones():
     order = np.argsort(sessions.started)
     test = sessions.take(order[-18:])
     model = quick(n_iter=20, learning_rate=0.3).fit(sessions.take(order[:-18]))
-    before = model._net.drift.state.clone()
+    before = model._users.drift.state.clone()
     report = evaluate(model, test, roll_history=True)
-    assert torch.equal(model._net.drift.state, before), "the model is afterwards as before"
+    assert torch.equal(model._users.drift.state, before), "the model is afterwards as before"
 
     expected = {}
     for row in np.argsort(test.started):

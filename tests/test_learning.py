@@ -22,9 +22,11 @@ def planted(**knobs):
     return to_sessions(train), to_sessions(test)
 
 
-def recall(representation, data, k):
+def recall(representation, data, k, history=False):
     train, test = data
-    model = ASARSSequenceModel(representation=representation, n_iter=8, batch_size=32, random_state=0).fit(train)
+    model = ASARSSequenceModel(
+        representation=representation, n_iter=8, batch_size=32, history=history, random_state=0
+    ).fit(train)
     return evaluate(model, test, k=k)[f"recall@{k}"]
 
 

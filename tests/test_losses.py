@@ -83,7 +83,7 @@ def by_hand(name, positive, negative, mask):
 
 def test_every_loss_has_its_runs():
     assert LOSSES.keys() == (FOR_EACH_PAIR | FOR_EACH_TARGET).keys() == GOLDEN.keys()
-    assert set(LOSSES.values()) >= OVER_CATALOGUE | LOG_Q_CORRECTED | FEEL_OFFSETS
+    assert set(LOSSES.values()) >= {*OVER_CATALOGUE, *LOG_Q_CORRECTED, *FEEL_OFFSETS}
 
 
 @pytest.mark.parametrize("check", contracts_losses.EVERY_LOSS, ids=lambda check: check.__name__)
@@ -180,3 +180,15 @@ def test_the_mean_is_over_what_counts():
     assert masked_mean(values, torch.tensor([False, False])) == 0
     assert masked_mean(torch.tensor([torch.inf, 1.0]), torch.tensor([False, True])) == 1
     assert masked_mean(torch.zeros(0)) == 0
+
+
+def test_over_the_catalogue_the_loss_is_that_against_all_others():
+    torch.manual_seed(0)
+    scores, targets = torch.randn(7, 11, dtype=torch.float64), torch.randint(1, 11, (7,))
+    others = torch.ones(7, 11, dtype=torch.bool)
+    others[:, 0] = False
+    others.scatter_(1, targets[:, None], False)
+    for loss, form in OVER_CATALOGUE.items():
+        positive = scores.gather(1, targets[:, None])[:, 0]
+        torch.testing.assert_close(form(scores, targets), loss(positive, scores.T, mask=others.T))
+        assert form(scores[:0], targets[:0]) == 0

@@ -113,7 +113,7 @@ def test_dropout_lives_on_after_a_prediction(sessions):
     model = quick(dropout=0.5).fit(sessions)
     np.testing.assert_array_equal(model.predict([1, 2, 3]), model.predict([1, 2, 3]))
     modes = []
-    model._net.item_rnn.register_forward_hook(lambda net, *_: modes.append(net.training))
+    model._net.net.item_rnn.register_forward_hook(lambda net, *_: modes.append(net.training))
     model.fit(sessions)
     assert modes
     assert all(modes)
@@ -428,7 +428,7 @@ def test_small_logs_work(given, loss):
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 def test_sparse_gradients_train_the_same_model(sessions):
     dense, sparse = (quick(loss="bpr", sparse=flag, user_dropout=0).fit(sessions) for flag in (False, True))
-    assert sparse._net.item_embeddings.weight.grad.is_sparse
+    assert sparse._net.net.item_embeddings.weight.grad.is_sparse
     np.testing.assert_allclose(sparse.predict([1, 2]), dense.predict([1, 2]), rtol=1e-4)
 
 

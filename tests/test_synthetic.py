@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import defaultdict
 
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
 from spotlight_asars import EventLog, to_sessions
-from spotlight_asars.datasets.synthetic import FAVOURITES, generate_sessions
+from spotlight_asars.datasets.synthetic import FAVOURITES, REMEMBERED, generate_sessions
 
 SIZES = {"num_users": 30, "num_items": 20, "num_sessions": 2000, "session_length": 8, "random_state": 3}
 KNOBS = ("predictability", "dwell_effect", "user_effect")
@@ -95,6 +96,19 @@ def test_the_user_effect_is_how_often_the_user_decides(likes, knob):
     assert found == pytest.approx(knob + (1 - knob) * chance, abs=0.02)
 
 
+@pytest.mark.parametrize("knob", [0.0, 0.4, 1.0])
+def test_the_repeat_effect_is_how_often_a_click_is_from_the_users_latest_sessions(knob):
+    log = generate(repeat_effect=knob, num_items=400, num_sessions=1000)
+    seen, hits, chances = defaultdict(list), [], []
+    for user, items, _ in sessions_of(log):  # in the order of users, and of time within
+        if seen[user]:
+            latest = set().union(*seen[user][-REMEMBERED:])
+            hits += [item in latest for item in items[1:]]
+            chances += [len(latest) / 400] * (len(items) - 1)
+        seen[user].append(set(items))
+    assert share(hits) == pytest.approx(knob + (1 - knob) * np.mean(chances), abs=0.02)
+
+
 def test_without_the_dwell_times_the_dwell_effect_is_hard_to_see(successor):
     log = generate(dwell_effect=0.6)
     assert after_the_longest(log, successor) > 0.6
@@ -162,8 +176,9 @@ def test_a_large_catalogue_and_many_users_take_no_matrix_of_both():
         ({"user_effect": float("nan")}, "user_effect must be a probability; got nan"),
         (
             {"predictability": 0.5, "dwell_effect": 0.5, "user_effect": 0.5},
-            "predictability, dwell_effect, user_effect, drift_effect must not add up to more than 1; "
-            "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5, 'drift_effect': 0.0}",
+            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect must not add up to more than 1; "
+            "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5, 'drift_effect': 0.0, "
+            "'repeat_effect': 0.0}",
         ),
         ({"num_users": 0}, "num_users must be 1 or more; got 0"),
         ({"num_items": 0}, "num_items must be 1 or more; got 0"),

@@ -260,7 +260,7 @@ def test_dropout_stays_on_when_a_loss_predicts():
 
     model = make_model(loss, n_iter=0).fit(SESSIONS)
     model._n_iter = 3
-    model._net.dropout.register_forward_pre_hook(note)
+    model._net.net.dropout.register_forward_pre_hook(note)
     model.fit(SESSIONS)
     assert modes == [True] * 9
 

@@ -7,6 +7,7 @@ Each item has one *successor*: the items stand on a ring in random order. A clic
 - one of a few items that this user likes (``user_effect``),
 - an item of the user's topic (``drift_effect``): the items are shared out among topics, and each session of a user is
   about the topic that comes after that of the session before,
+- an item of one of the user's latest sessions before this one (``repeat_effect``),
 
 and else any item at random.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import RandomState
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from spotlight_asars._checks import require
@@ -23,6 +25,8 @@ from spotlight_asars.events import EventLog
 FAVOURITES = 3  # items that a user likes; two may coincide
 GLANCE, READ = 10.0, 120.0  # mean dwell [s] of a look at an item, and of the one in each session that is read
 TOPICS = 10
+REPEAT = 4  # place of the repeat effect among the five
+REMEMBERED = 3  # earlier sessions that a repeated item may come from
 DAY = 86400.0  # [s] between two sessions of a user
 
 
@@ -35,6 +39,7 @@ def generate_sessions(
     dwell_effect: float = 0.3,
     user_effect: float = 0.3,
     drift_effect: float = 0.0,
+    repeat_effect: float = 0.0,
     random_state: RandomState | int | None = None,
 ) -> EventLog:
     """A log whose next clicks depend on the last item, on dwell times and on the user, as much as the knobs say.
@@ -45,8 +50,8 @@ def generate_sessions(
         Sizes of the log; `num_items` without padding.
     session_length : int
         Mean number of events of a session; each has from half to one and a half of it, and at least 2.
-    predictability, dwell_effect, user_effect, drift_effect : float
-        Probabilities of the four effects; they must not add up to more than 1. At 0 all clicks are at random.
+    predictability, dwell_effect, user_effect, drift_effect, repeat_effect : float
+        Probabilities of the five effects; they must not add up to more than 1. At 0 all clicks are at random.
     random_state : RandomState or int, optional
 
     Returns
@@ -64,6 +69,7 @@ def generate_sessions(
         "dwell_effect": dwell_effect,
         "user_effect": user_effect,
         "drift_effect": drift_effect,
+        "repeat_effect": repeat_effect,
     }
     for name, knob in knobs.items():
         require(0 <= knob <= 1, f"{name} must be a probability", knob)
@@ -80,10 +86,10 @@ def generate_sessions(
     likes = random.randint(num_items, size=(num_users, FAVOURITES))
 
     users = np.r_[np.arange(num_users), random.randint(num_users, size=num_sessions - num_users)]
-    nth = np.empty(num_sessions, dtype=np.int64)  # number of each session among those of its user
     order = np.argsort(users, kind="stable")
-    first = np.searchsorted(users[order], users[order])
-    nth[order] = np.arange(num_sessions) - first
+    place, nth = np.empty((2, num_sessions), dtype=np.int64)
+    place[order] = np.arange(num_sessions)
+    nth[order] = place[order] - np.searchsorted(users[order], users[order])  # number among those of its user
     topics = (random.randint(TOPICS, size=num_users)[users] + nth) % TOPICS
     topic_size = max(num_items // TOPICS, 1)
 
@@ -95,20 +101,40 @@ def generate_sessions(
 
     items = random.randint(num_items, size=(num_sessions, time))
     on_topic = (topics[:, None] * topic_size + random.randint(topic_size, size=items.shape)) % num_items
-    longest = items[:, 0].copy()  # the item looked at longest, of those before the last
-    longest_dwell = dwell[:, 0].copy()
-    bounds = np.cumsum(list(knobs.values()))
+    chance, taste = np.ones(items.shape), np.zeros(items.shape, dtype=np.int64)
     for step in range(1, time):
-        effect = np.searchsorted(bounds, random.rand(num_sessions), side="right")
-        liked = likes[users, random.randint(FAVOURITES, size=num_sessions)]
-        choices = (successor[items[:, step - 1]], successor[longest], liked, on_topic[:, step], items[:, step])
-        items[:, step] = np.choose(effect, choices)
-        longer = dwell[:, step - 1] > longest_dwell
-        longest = np.where(longer, items[:, step - 1], longest)
-        longest_dwell = np.maximum(longest_dwell, dwell[:, step - 1])
-
+        chance[:, step], taste[:, step] = random.rand(num_sessions), random.randint(FAVOURITES, size=num_sessions)
+    effect = np.searchsorted(np.cumsum(list(knobs.values())), chance, side="right")
+    effect[nth == 0] += effect[nth == 0] == REPEAT  # nothing to repeat: an item at random
     start = nth * DAY + random.rand(num_sessions) * DAY / 4
+
+    back = random.randint(1, np.clip(nth, 1, REMEMBERED)[:, None] + 1, size=items.shape)
+    earlier = order[np.maximum(place[:, None] - back, 0)]  # (session, time), a session of the user before this one
+    repeated = random.randint(lengths[earlier])  # which of its events
+    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, items])
+    for rows in np.split(np.argsort(nth, kind="stable"), np.cumsum(np.bincount(nth))[:-1]):  # earlier sessions first
+        choices[REPEAT, rows] = items[earlier[rows], repeated[rows]]
+        _click(items, rows, choices, effect, dwell, successor)
+
     clock = start[:, None] + np.cumsum(dwell, axis=1) - dwell
     real = np.arange(time) < lengths[:, None]
     rows = np.repeat(users, lengths)
     return EventLog(rows, items[real] + 1, clock[real], num_users=num_users, num_items=num_items + 1)
+
+
+def _click(
+    items: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    choices: NDArray[np.int64],
+    effect: NDArray[np.int64],
+    dwell: NDArray[np.float64],
+    successor: NDArray[np.int64],
+) -> None:
+    """Fill in the sessions `rows`, step by step; of the choices, the first two are known on the way."""
+    longest, longest_dwell = items[rows, 0], dwell[rows, 0]  # the item looked at longest, of those before the last
+    for step in range(1, items.shape[1]):
+        last, last_dwell = items[rows, step - 1], dwell[rows, step - 1]
+        known = (successor[last], successor[longest], *choices[2:, rows, step])
+        items[rows, step] = np.choose(effect[rows, step], known)
+        longest = np.where(last_dwell > longest_dwell, last, longest)
+        longest_dwell = np.maximum(longest_dwell, last_dwell)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,13 @@ __all__ = ["REPRESENTATIONS", "ASARSNet", "Blueprint", "Representation", "Spotli
 class Representation(Protocol):
     """What our model, objective and evaluation ask of a net."""
 
-    def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
-        """State after each step, (batch, time, ...)."""
+    def states(self, items: Tensor, channels: Channels | None = None) -> Any:
+        """State after each step, (batch, time, ...): a tensor, or what is indexed like one."""
 
-    def score(self, states: Tensor, targets: Tensor) -> Tensor:
+    def score(self, states: Any, targets: Tensor) -> Tensor:
         """Scores of one item for each state, (rows, ...), (rows,) -> (rows,)."""
 
-    def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
+    def score_items(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
 
 

@@ -1,0 +1,85 @@
+"""What is kept of users between sessions: the memory of what they viewed, and where their drift stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from torch import nn
+
+from spotlight_asars.batching import user_parallel_batches
+from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
+from spotlight_asars.memory import Memory
+from spotlight_asars.representations.asars import ASARSNet
+from spotlight_asars.representations.history import HistoryNet
+
+ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward
+
+
+class UserState:
+    """The memory for a ``HistoryNet``, and the drift of an ``ASARSNet`` that has one; silent for other nets.
+
+    Parameters
+    ----------
+    net : nn.Module
+    size : int
+        What a session sees of the memory at most; see ``Memory``.
+    """
+
+    def __init__(self, net: nn.Module, size: int) -> None:
+        self.memory = Memory(size=size) if isinstance(net, HistoryNet) else None
+        inner = net.net if isinstance(net, HistoryNet) else net
+        self.asars = inner if isinstance(inner, ASARSNet) else None
+        self.drift = None if self.asars is None else self.asars.drift
+
+    def start(self, sessions: SessionInteractions) -> None:
+        """Forget all; keep these sessions."""
+        if self.memory is not None:
+            self.memory = Memory(sessions, self.memory.size)
+        self.start_drift(sessions)
+
+    def start_drift(self, sessions: SessionInteractions) -> None:
+        """Let the drift start anew over these sessions, as the net's weights now have it."""
+        if self.drift is not None:
+            self.drift.forget()
+            self._roll_drift(sessions)
+
+    def roll(self, sessions: SessionInteractions) -> None:
+        """Keep these later sessions, too."""
+        if self.memory is not None:
+            self.memory = self.memory.with_sessions(sessions)
+        self._roll_drift(sessions)
+
+    def _roll_drift(self, sessions: SessionInteractions) -> None:
+        if self.asars is not None and self.drift is not None:
+            self.asars.eval()
+            for batch in user_parallel_batches(sessions, ROLLED_AT_ONCE, self.drift.state.device):
+                self.asars.roll(batch.items, batch.channels)
+
+    def recall(self, channels: Channels, training: bool = False) -> Channels:
+        """`channels` with what the memory holds of the users' earlier sessions.
+
+        A session of unknown start comes after all of them; but in training, where it may itself be among them, it has
+        no history.
+        """
+        if self.memory is None or channels.user_ids is None or channels.history is not None:
+            return channels
+        users = channels.user_ids.cpu().numpy()
+        started = np.full(len(users), np.nan) if channels.started is None else channels.started.cpu().numpy()
+        if training:
+            users = np.where(np.isnan(started), UNKNOWN_USER, users)
+        return channels._replace(history=self.memory.recall(users, started).to(channels.user_ids.device))
+
+    @contextmanager
+    def as_it_is(self) -> Iterator[None]:
+        """What is rolled inside is undone at the end."""
+        memory, drift = self.memory, self.drift
+        kept = None if drift is None else (drift.state.clone(), drift.final.clone())
+        try:
+            yield
+        finally:
+            self.memory = memory
+            if drift is not None and kept is not None:
+                drift.state.copy_(kept[0])
+                drift.final.copy_(kept[1])

@@ -15,8 +15,16 @@ from collections.abc import Callable
 from typing import Any
 
 from spotlight_asars.baselines.association_rules import AssociationRules
+from spotlight_asars.baselines.bpr_mf import BPRMF
 from spotlight_asars.baselines.item_knn import ItemKNN
 from spotlight_asars.baselines.markov import MarkovChain
+from spotlight_asars.baselines.nets import (
+    gru4rec_bpr_max,
+    gru4rec_cross_entropy,
+    narm,
+    wavenet_cnn,
+    youtube_pooling,
+)
 from spotlight_asars.baselines.popularity import MostPopular
 from spotlight_asars.baselines.sequential_rules import SequentialRules
 from spotlight_asars.baselines.session_knn import SessionKNN
@@ -28,6 +36,7 @@ from spotlight_asars.baselines.vstan import VSTAN
 
 __all__ = [
     "BASELINES",
+    "BPRMF",
     "STAN",
     "VSKNN",
     "VSTAN",
@@ -39,6 +48,11 @@ __all__ = [
     "SessionKNN",
     "SessionPopularity",
     "UserVSKNN",
+    "gru4rec_bpr_max",
+    "gru4rec_cross_entropy",
+    "narm",
+    "wavenet_cnn",
+    "youtube_pooling",
 ]
 
 BASELINES: dict[str, Callable[..., Any]] = {
@@ -53,4 +67,10 @@ BASELINES: dict[str, Callable[..., Any]] = {
     "stan": STAN,
     "vstan": VSTAN,
     "user_vsknn": UserVSKNN,
+    "bpr_mf": BPRMF,
+    "youtube_pooling": youtube_pooling,
+    "wavenet_cnn": wavenet_cnn,
+    "gru4rec_cross_entropy": gru4rec_cross_entropy,
+    "gru4rec_bpr_max": gru4rec_bpr_max,
+    "narm": narm,
 }

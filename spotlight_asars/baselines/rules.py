@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -18,9 +20,9 @@ class LastItemRules(Baseline):
     def _learn(self, sessions: SessionInteractions) -> None:
         self._rules = self._find_rules(sessions)
 
+    @abstractmethod
     def _find_rules(self, sessions: SessionInteractions) -> sp.csr_array:
         """Scores of the next item (columns) by the last (rows), (items, items); padding has none."""
-        raise NotImplementedError
 
     def scores(self, prefixes: Prefixes) -> NDArray[np.float64]:
         """The rules of each prefix's last item, float64 (rows, items); zeros where there is no item."""

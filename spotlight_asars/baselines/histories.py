@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars.baselines.rules import session_of_events
 from spotlight_asars.channels import SessionInteractions
 
 
@@ -55,9 +54,9 @@ class Histories:
             return cls(nothing, nothing, nothing)
         order = sessions.in_order_of_users()
         order = order[(sessions.user_ids[order] >= 0) & (sessions.lengths[order] > 0)]
-        ordered = sessions.take(order)
-        session = session_of_events(ordered)
-        return cls(sessions.user_ids[order][session], ordered.items.astype(np.int64), session)
+        session = np.repeat(np.arange(len(order)), sessions.lengths[order])
+        items = sessions.items[sessions.places(order)].astype(np.int64)
+        return cls(sessions.user_ids[order][session], items, session)
 
     def followed_by(self, later: Histories) -> Histories:
         """These histories with the `later` ones after them."""

@@ -115,7 +115,8 @@ def best_pairs(pairs: Pairs, num_rows: int, k: int) -> Pairs:
     keep = np.ones(len(pairs.row), dtype=np.bool_)
     crowded = np.flatnonzero(counts > k)
     width = int(counts.max())
-    for rows in np.array_split(crowded, -(-len(crowded) * width // MOST_NUMBERS)):
+    parts = min(-(-len(crowded) * width // MOST_NUMBERS), len(crowded))
+    for rows in np.array_split(crowded, parts):
         columns = np.arange(counts[rows].max())
         real = columns < counts[rows, None]  # (rows, width)
         places = first[rows, None] + columns

@@ -24,8 +24,8 @@ class STAN(SessionKNN):
               w_3(i, n) \, [i \in n]
 
     where p is the last position of an item in a session, and :math:`i^*` the latest item of s that n has, too. Of a
-    session's time its start is known; and that of the current one, a factor common to all its neighbours, is replaced
-    by that of the latest training session: no ranking changes, and nothing vanishes in a log of years. Neighbours are
+    session's time t its start is known. That of the current one is a factor common to all its neighbours; in its place
+    stands that of the most recent of them: no ranking changes, and nothing vanishes in a log of years. Neighbours are
     chosen by similarity times :math:`w_2`.
 
     Parameters
@@ -74,7 +74,10 @@ class STAN(SessionKNN):
         return np.exp((events.position - events.length) / self._position_decay)
 
     def _pair_weights(self, pairs: Pairs, prefixes: Prefixes) -> Floats | float:
-        return np.exp(-self._index.age / self._recency_decay)[pairs.session]
+        age = self._index.age[pairs.session]
+        newest = np.full(len(prefixes), np.inf)
+        np.minimum.at(newest, pairs.row, age)
+        return np.exp((newest[pairs.row] - age) / self._recency_decay)
 
     def _sum_items(self, pairs: Pairs, events: Events, rows: slice, shape: tuple[int, int]) -> Floats:
         matches = match(pairs, events, rows, self._index)

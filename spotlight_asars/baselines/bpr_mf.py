@@ -65,18 +65,17 @@ class BPRMF(Baseline):
         self._row_of_user = np.full(sessions.num_users, -1)
         self._row_of_user[owners[known]] = np.flatnonzero(known)
         users = owner_of_session[session_of_events(sessions)].astype(np.int32)
-        events = Interactions(users, sessions.items, num_users=max(len(owners), 2), num_items=sessions.num_items)
-        self.factorization = ImplicitFactorizationModel(
-            loss="bpr",
-            embedding_dim=self._embedding_dim,
-            n_iter=self._n_iter,
-            batch_size=self._batch_size,
-            l2=self._l2,
-            learning_rate=self._learning_rate,
-            random_state=check_random_state(self._random_state),
-        )
+        events = Interactions(users, sessions.items, num_users=len(owners), num_items=sessions.num_items)
         with torch.random.fork_rng([]):  # Spotlight seeds torch's global generator, which is the caller's
-            torch.manual_seed(check_random_state(self._random_state).randint(2**31 - 1))
+            self.factorization = ImplicitFactorizationModel(
+                loss="bpr",
+                embedding_dim=self._embedding_dim,
+                n_iter=self._n_iter,
+                batch_size=without_remainder_of_one(len(users), self._batch_size),
+                l2=self._l2,
+                learning_rate=self._learning_rate,
+                random_state=check_random_state(self._random_state),
+            )
             self.factorization.fit(events)
         net = self.factorization._net
         self._users, self._items = _weights(net.user_embeddings), _weights(net.item_embeddings)
@@ -98,6 +97,18 @@ class BPRMF(Baseline):
     def _break_ties(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Learned scores have none."""
         return scores
+
+
+def without_remainder_of_one(events: int, batch_size: int) -> int:
+    """The smallest batch size from `batch_size` up that leaves no batch of a single event.
+
+    Spotlight's ``BilinearNet`` squeezes all axes of one, and so cannot learn a single pair.
+
+    >>> without_remainder_of_one(events=257, batch_size=256)
+    257
+    """
+    require(events >= 2, "interactions must have two events or more", events)
+    return next(size for size in range(max(batch_size, 2), max(batch_size, events) + 1) if events % size != 1)
 
 
 def _weights(layer: torch.nn.Module) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ def _has_upstream() -> bool:
 if TYPE_CHECKING or not _has_upstream():  # upstream has no types: checkers always see the core's
     from spotlight_asars._core.evaluation import FLOAT_MAX
     from spotlight_asars._core.evaluation import sequence_mrr_score as spotlight_sequence_mrr_score
+    from spotlight_asars._core.factorization.implicit import ImplicitFactorizationModel
     from spotlight_asars._core.interactions import Interactions, SequenceInteractions
     from spotlight_asars._core.layers import ScaledEmbedding, ZeroEmbedding
     from spotlight_asars._core.sequence.implicit import ImplicitSequenceModel
@@ -41,6 +42,7 @@ if TYPE_CHECKING or not _has_upstream():  # upstream has no types: checkers alwa
 else:
     from spotlight.evaluation import FLOAT_MAX
     from spotlight.evaluation import sequence_mrr_score as spotlight_sequence_mrr_score
+    from spotlight.factorization.implicit import ImplicitFactorizationModel
     from spotlight.interactions import Interactions, SequenceInteractions
     from spotlight.layers import ScaledEmbedding, ZeroEmbedding
     from spotlight.sequence.implicit import ImplicitSequenceModel
@@ -53,6 +55,7 @@ __all__ = [
     "PADDING_IDX",
     "SPOTLIGHT",
     "CNNNet",
+    "ImplicitFactorizationModel",
     "ImplicitSequenceModel",
     "Interactions",
     "LSTMNet",

@@ -1,0 +1,58 @@
+"""Nets of other papers, as settings of ``ASARSSequenceModel``: each takes its arguments, and has these defaults.
+
+=========================  ==========================================================================================
+``gru4rec_cross_entropy``  a GRU over the items, against the whole catalogue (Hidasi et al. 2016)
+``gru4rec_bpr_max``        the same with BPR-max against popular items (Hidasi and Karatzoglou 2018)
+``youtube_pooling``        the mean of the items' vectors, with sampled softmax (Covington et al. 2016)
+``wavenet_cnn``            dilated causal convolutions, with sampled softmax (van den Oord et al. 2016, as in Spotlight)
+``narm``                   a GRU with global and local attention, against the whole catalogue (Li et al. 2017)
+=========================  ==========================================================================================
+
+References
+----------
+B. Hidasi et al.: Session-based recommendations with recurrent neural networks. ICLR 2016.
+B. Hidasi, A. Karatzoglou: Recurrent neural networks with top-k gains for session-based recommendations. CIKM 2018.
+P. Covington, J. Adams, E. Sargin: Deep neural networks for YouTube recommendations. RecSys 2016.
+A. van den Oord et al.: WaveNet: a generative model for raw audio. 2016.
+J. Li et al.: Neural attentive session-based recommendation. CIKM 2017.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from spotlight_asars._spotlight import CNNNet
+from spotlight_asars.baselines.narm import NARMNet
+from spotlight_asars.model import ASARSSequenceModel
+from spotlight_asars.representations import Blueprint, SpotlightNet
+
+DILATION = (1, 2, 4, 8)  # of layers that look at 3 steps each: 31 steps in all
+
+
+def wavenet(blueprint: Blueprint) -> nn.Module:
+    """Spotlight's convolutions, dilated so that each layer looks twice as far back."""
+    net = CNNNet(
+        blueprint.num_items,
+        blueprint.embedding_dim,
+        kernel_width=3,
+        dilation=DILATION,
+        num_layers=len(DILATION),
+        nonlinearity="relu",
+        sparse=blueprint.sparse,
+    )
+    return SpotlightNet(net, blueprint.num_items)
+
+
+gru4rec_cross_entropy = partial(ASARSSequenceModel, loss="cross_entropy", representation="gru4rec", cell="gru")
+gru4rec_bpr_max = partial(
+    ASARSSequenceModel, loss="bpr_max", representation="gru4rec", cell="gru", negative_sampling="popularity"
+)
+youtube_pooling = partial(
+    ASARSSequenceModel, loss="sampled_softmax", representation="pooling", negative_sampling="popularity"
+)
+wavenet_cnn = partial(
+    ASARSSequenceModel, loss="sampled_softmax", representation=wavenet, negative_sampling="popularity"
+)
+narm = partial(ASARSSequenceModel, loss="cross_entropy", representation=NARMNet.of)

@@ -1,0 +1,152 @@
+"""VS-KNN that knows users who return: earlier items extend a short session, count more, and are brought to mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotlight_asars._checks import require
+from spotlight_asars._spotlight import SequenceInteractions
+from spotlight_asars.baselines.decays import ByPosition, ByStep
+from spotlight_asars.baselines.histories import Histories
+from spotlight_asars.baselines.neighbours import Pairs
+from spotlight_asars.baselines.prefixes import Events, Prefixes
+from spotlight_asars.baselines.session_knn import Similarity
+from spotlight_asars.baselines.vsknn import VSKNN
+from spotlight_asars.channels import SessionInteractions, as_sessions
+
+Floats = NDArray[np.float64]
+
+
+class UserVSKNN(VSKNN):
+    r"""VS-KNN with the three extensions of Latifi, Mauro and Jannach for users who return.
+
+    *Extend*: a session of less than m events is compared as if the user's latest earlier events, up to m in all, came
+    before it. *Boost*: :math:`\mathrm{sim}'(s, n) = (1 + b \, [u_s = u_n]) \, \mathrm{sim}(s, n)`. *Remind*:
+
+    .. math:: r'_i(s) = \frac{r_i(s)}{\max_j r_j(s)} + w \, \frac{1}{a_i}
+
+    where :math:`a_i` counts how many of the user's sessions ago (1 is the one before) item i was viewed last, among the
+    latest `remind_sessions`. For an unknown user this is VS-KNN.
+
+    The paper leaves scales open, and weighs neighbours and reminders by two weights; dividing by the highest score
+    leaves one. Of its two kinds of reminders this is that of recent interactions (IRec).
+
+    Parameters
+    ----------
+    k, sample_size, weighting, weighting_score, idf, similarity, dwell, repeats
+        As in ``VSKNN``.
+    extend_session_length : int
+        m; 0 or 1 extends only the empty session, or none.
+    boost_own_sessions : float
+        b.
+    reminders : float
+        w; 0 reminds of nothing.
+    remind_sessions : int
+        Earlier sessions of the user that reminders come from.
+
+    References
+    ----------
+    S. Latifi, N. Mauro, D. Jannach: Session-aware recommendation: a surprising quest for the state-of-the-art.
+    Information Sciences 573, 2021.
+
+    Examples
+    --------
+    >>> sessions = SessionInteractions([[1, 3], [1, 4]], user_ids=[0, 1])
+    >>> model = UserVSKNN().fit(sessions)
+    >>> [int(model.predict([1], user_ids=[user]).argmax()) for user in (0, 1)]
+    [3, 4]
+    """
+
+    def __init__(
+        self,
+        k: int = 100,
+        sample_size: int | None = 1000,
+        weighting: str | ByPosition = "div",
+        weighting_score: str | ByStep = "div",
+        idf: float = 5.0,
+        similarity: str | Similarity = "dot",
+        dwell: bool = False,
+        repeats: str = "learned",
+        extend_session_length: int = 3,
+        boost_own_sessions: float = 0.5,
+        reminders: float = 0.2,
+        remind_sessions: int = 6,
+    ) -> None:
+        require(extend_session_length >= 0, "extend_session_length must be 0 or more", extend_session_length)
+        require(boost_own_sessions >= 0, "boost_own_sessions must be 0 or more", boost_own_sessions)
+        require(reminders >= 0, "reminders must be 0 or more", reminders)
+        require(remind_sessions >= 1, "remind_sessions must be 1 or more", remind_sessions)
+        super().__init__(k, sample_size, weighting, weighting_score, idf, similarity, dwell, repeats)
+        self._extend_session_length, self._boost_own_sessions = extend_session_length, boost_own_sessions
+        self._reminders, self._remind_sessions = reminders, remind_sessions
+
+    def _learn(self, sessions: SessionInteractions) -> None:
+        super()._learn(sessions)
+        self._histories = Histories.of(sessions)
+
+    def update(self, sessions: SequenceInteractions) -> UserVSKNN:
+        """Add finished sessions to the histories of their users; what is counted and compared stays that of ``fit``.
+
+        Parameters
+        ----------
+        sessions : SessionInteractions or SequenceInteractions
+            Later than those of ``fit`` and earlier updates.
+
+        Returns
+        -------
+        UserVSKNN
+            Itself.
+        """
+        self._check_fitted("update")
+        finished = as_sessions(sessions)
+        self._check_known(finished, "sessions")
+        self._histories = self._histories.followed_by(Histories.of(finished))
+        return self
+
+    @contextmanager
+    def users_as_they_are(self) -> Iterator[None]:
+        """What ``update`` does inside is undone at the end."""
+        kept = self._histories
+        try:
+            yield
+        finally:
+            self._histories = kept
+
+    def scores(self, prefixes: Prefixes) -> Floats:
+        """Scores of VS-KNN, and of what there is to remind of: float64 (rows, items)."""
+        scores = super().scores(prefixes)
+        if self._reminders == 0:
+            return scores
+        users = prefixes.users()
+        highest = scores.max(axis=1, initial=0.0)[:, None]
+        candidates = scores >= 0  # others are marked by a number that must not change
+        np.divide(scores, np.where(highest > 0, highest, 1.0), out=scores, where=candidates)
+        past = self._histories.latest_sessions(users, self._remind_sessions)
+        recency = np.zeros_like(scores)
+        np.maximum.at(recency, (past.row, past.items), 1.0 / past.sessions_ago)
+        np.add(scores, self._reminders * recency, out=scores, where=candidates)
+        return scores
+
+    def _viewed(self, prefixes: Prefixes) -> Events:
+        events = prefixes.events()
+        lengths = np.bincount(events.row, minlength=len(prefixes))
+        missing = np.maximum(self._extend_session_length - lengths, 0)
+        earlier = self._histories.latest_events(prefixes.users(), missing)
+        added = np.bincount(earlier.row, minlength=len(prefixes))
+        row = np.r_[earlier.row, events.row]
+        return Events(
+            row,
+            np.r_[earlier.items, events.items],
+            np.r_[earlier.place, events.position + added[events.row]],
+            (lengths + added)[row],
+            np.r_[np.full(len(earlier.row), np.nan), events.dwell],
+        )
+
+    def _pair_weights(self, pairs: Pairs, prefixes: Prefixes) -> Floats | float:
+        user = prefixes.users()[pairs.row]
+        own = (user >= 0) & (user == self._index.users[pairs.session])
+        return 1.0 + self._boost_own_sessions * own

@@ -1,0 +1,185 @@
+"""What every baseline must satisfy, as functions of a maker of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from spotlight_asars import SessionInteractions
+from spotlight_asars._spotlight import SequenceInteractions, spotlight_sequence_mrr_score
+from spotlight_asars.channels import Channels
+from spotlight_asars.evaluation import evaluate, sequence_mrr_score
+from spotlight_asars.scores import NEVER
+
+ITEMS, USERS, LONGEST, SESSIONS = 13, 5, 7, 41  # primes: no axis can pass for another
+
+
+def random_sessions(seed=0, sessions=SESSIONS, repeats=True):
+    """Sessions of 1 to 7 events of known and unknown users, with dwell times and starts."""
+    draw = np.random.RandomState(seed)
+    rows = np.zeros((sessions, LONGEST), dtype=np.int64)
+    for row, length in zip(rows, draw.randint(1, LONGEST + 1, sessions), strict=True):
+        row[-length:] = draw.choice(np.arange(1, ITEMS), length, replace=repeats)
+    return SessionInteractions(
+        rows,
+        user_ids=draw.randint(-1, USERS, sessions),
+        num_items=ITEMS,
+        num_users=USERS,
+        dwell_times=draw.gamma(2.0, 30.0, rows.shape),
+        started=draw.permutation(sessions) * 40000.0,
+    )
+
+
+def batch_of(seed=1):
+    """Full rows with their channels, as tensors."""
+    draw = np.random.RandomState(seed)
+    items = torch.from_numpy(draw.randint(1, ITEMS, (3, LONGEST)))
+    return items, Channels(torch.tensor([0, -1, 3]), torch.from_numpy(draw.gamma(2.0, 30.0, items.shape)))
+
+
+def everywhere(model, items, channels):
+    """Scores after every step, (batch * time, items)."""
+    mask = torch.ones(items.shape, dtype=torch.bool)
+    return model.score_catalogue(model.encode(items, channels)[mask])
+
+
+def check_options(make):
+    """Parameters are those of the constructor, and setting one starts anew."""
+    model = make().fit(random_sessions())
+    params = model.get_params()
+    assert type(model)(**params).get_params() == params
+    with pytest.raises(ValueError, match=r"set_params must name arguments of the model, .*; got 'nonsense'"):
+        model.set_params(nonsense=1)
+    assert model.set_params() is model
+    assert model.get_params() == params
+    with pytest.raises(RuntimeError, match="needs a fitted model; call fit first"):
+        model.predict([1])
+
+
+def check_not_fitted(make):
+    """Nothing is answered before ``fit``."""
+    for ask in (
+        lambda model: model.predict([1]),
+        lambda model: model.recommend([[1]]),
+        lambda model: model.num_items,
+        lambda model: evaluate(model, random_sessions()),
+    ):
+        with pytest.raises(RuntimeError, match="needs a fitted model; call fit first"):
+            ask(make())
+
+
+def check_fit(make):
+    """``fit`` gives the model, takes Spotlight's plain sequences, and says the same twice."""
+    sessions = random_sessions()
+    model = make()
+    assert model.fit(sessions) is model
+    np.testing.assert_array_equal(model.predict([3, 1]), make().fit(sessions).predict([3, 1]))
+    plain = SequenceInteractions(np.array(sessions.sequences), np.maximum(sessions.user_ids, 0), ITEMS)
+    assert make().fit(plain, verbose=False).predict([3, 1]).shape == (ITEMS,)
+
+
+def check_shapes(make):
+    """One row gives (items,), more give (session, items), candidates are taken in their order, padding is never."""
+    model = make().fit(random_sessions())
+    one, two = model.predict([3, 1]), model.predict([[0, 3, 1], [2, 2, 5]])
+    assert one.dtype == np.float32
+    assert one.shape == (ITEMS,)
+    assert two.shape == (2, ITEMS)
+    np.testing.assert_allclose(two[0], one, rtol=1e-5, atol=1e-5)
+    assert one[0] == np.float32(NEVER)
+    assert np.isfinite(one).all()
+    np.testing.assert_allclose(model.predict([3, 1], item_ids=[4, 0, 2]), one[[4, 0, 2]], rtol=1e-5)
+    assert model.predict([0, 0]).shape == (ITEMS,)  # an empty session
+    states = model.encode(*batch_of())
+    assert states.shape[:2] == (3, LONGEST)
+    assert model.score_catalogue(states[:, -1]).shape == (3, ITEMS)
+    assert model.score_catalogue(states[:, -1][1:2], torch.tensor([5, 4])).shape == (1, 2)
+
+
+def check_recommend(make):
+    """The best items are those that ``predict`` scores highest, and never what is left out."""
+    model = make().fit(random_sessions())
+    rows = np.array([[0, 3, 1], [2, 2, 5]])
+    items, scores = model.recommend(rows, k=4)
+    predicted = model.predict(rows)
+    np.testing.assert_allclose(np.take_along_axis(predicted, items, axis=1), scores, rtol=1e-6)
+    np.testing.assert_allclose(scores, -np.sort(-predicted, axis=1)[:, :4], rtol=1e-6)
+    unseen = model.recommend(rows, k=ITEMS, exclude_seen=True).items
+    assert not {1, 3} & set(unseen[0].tolist())
+
+
+def check_batched(make):
+    """A batch equals one by one, in any order; and batched evaluation equals prefix by prefix."""
+    model = make().fit(random_sessions())
+    items, channels = batch_of()
+    together = everywhere(model, items, channels).view(3, LONGEST, ITEMS)
+    for row in range(3):
+        alone = everywhere(model, items[[row]], channels.rows(slice(row, row + 1)))
+        torch.testing.assert_close(alone, together[row], rtol=1e-4, atol=1e-4)
+    test = random_sessions(seed=2)
+
+    class OneByOne:
+        num_items = _num_items = ITEMS
+        predict = staticmethod(model.predict)
+
+    np.testing.assert_allclose(evaluate(model, test).ranks, evaluate(OneByOne, test).ranks)
+
+
+def check_spotlights_evaluator(make):
+    """Spotlight's unchanged ``sequence_mrr_score`` runs and agrees with ours."""
+    model, test = make().fit(random_sessions()), random_sessions(seed=2)
+    for exclude in (False, True):
+        theirs = spotlight_sequence_mrr_score(model, test, exclude_preceding=exclude)
+        np.testing.assert_allclose(sequence_mrr_score(model, test, exclude_preceding=exclude), theirs)
+
+
+def check_causal(make):
+    """No score changes with later events, later dwell, or the dwell of the last event, which is not over yet."""
+    model = make().fit(random_sessions())
+    items, (users, dwell, *_) = batch_of()
+    before = everywhere(model, items, Channels(users, dwell)).view(3, LONGEST, ITEMS)
+    for step in range(1, LONGEST):
+        changed, longer = items.clone(), dwell.clone()
+        changed[:, step:] = changed[:, step:] % (ITEMS - 1) + 1
+        longer[:, step - 1 :] += 500
+        after = everywhere(model, changed, Channels(users, longer)).view(3, LONGEST, ITEMS)
+        torch.testing.assert_close(after[:, :step], before[:, :step], rtol=1e-4, atol=1e-4)
+
+
+def check_padding_is_nothing(make):
+    """Padding on the left, on the right or in between changes no score."""
+    model = make().fit(random_sessions())
+    items, (users, dwell, *_) = batch_of()
+    plain = everywhere(model, items, Channels(users, dwell)).view(3, LONGEST, ITEMS)
+    places = torch.tensor([2, 3, 5, 6, 9, 10, 12])
+    wide = torch.zeros(3, 15, dtype=torch.int64)
+    wide_dwell = torch.full((3, 15), 77.0, dtype=dwell.dtype)
+    wide[:, places], wide_dwell[:, places] = items, dwell
+    padded = everywhere(model, wide, Channels(users, wide_dwell)).view(3, 15, ITEMS)
+    torch.testing.assert_close(padded[:, places], plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(padded[:, -1], plain[:, -1], rtol=1e-4, atol=1e-4)
+
+
+def check_channels_are_optional(make):
+    """No channels, unknown ones, and a user that training did not meet are all the same."""
+    model = make().fit(random_sessions())
+    items, _ = batch_of()
+    unknown = Channels(torch.full((3,), -1), torch.full(items.shape, torch.nan, dtype=torch.float64))
+    torch.testing.assert_close(everywhere(model, items, None), everywhere(model, items, unknown))
+    stranger = model.predict([3, 1], user_ids=USERS + 90)
+    np.testing.assert_array_equal(stranger, model.predict([3, 1]))
+
+
+CONTRACT = (
+    check_options,
+    check_not_fitted,
+    check_fit,
+    check_shapes,
+    check_recommend,
+    check_batched,
+    check_spotlights_evaluator,
+    check_causal,
+    check_padding_is_nothing,
+    check_channels_are_optional,
+)

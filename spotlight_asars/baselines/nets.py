@@ -1,4 +1,5 @@
-"""Nets of other papers, as settings of ``ASARSSequenceModel``: each takes its arguments, and has these defaults.
+"""Nets of other papers, as settings of ``ASARSSequenceModel``: each takes its arguments, and has these defaults,
+without our memory.
 
 =========================  ==========================================================================================
 ``gru4rec_cross_entropy``  a GRU over the items, against the whole catalogue (Hidasi et al. 2016)
@@ -45,14 +46,10 @@ def wavenet(blueprint: Blueprint) -> nn.Module:
     return SpotlightNet(net, blueprint.num_items)
 
 
-gru4rec_cross_entropy = partial(ASARSSequenceModel, loss="cross_entropy", representation="gru4rec", cell="gru")
-gru4rec_bpr_max = partial(
-    ASARSSequenceModel, loss="bpr_max", representation="gru4rec", cell="gru", negative_sampling="popularity"
-)
-youtube_pooling = partial(
-    ASARSSequenceModel, loss="sampled_softmax", representation="pooling", negative_sampling="popularity"
-)
-wavenet_cnn = partial(
-    ASARSSequenceModel, loss="sampled_softmax", representation=wavenet, negative_sampling="popularity"
-)
-narm = partial(ASARSSequenceModel, loss="cross_entropy", representation=NARMNet.of)
+_net = partial(ASARSSequenceModel, history=False)
+
+gru4rec_cross_entropy = partial(_net, loss="cross_entropy", representation="gru4rec", cell="gru")
+gru4rec_bpr_max = partial(_net, loss="bpr_max", representation="gru4rec", cell="gru", negative_sampling="popularity")
+youtube_pooling = partial(_net, loss="sampled_softmax", representation="pooling", negative_sampling="popularity")
+wavenet_cnn = partial(_net, loss="sampled_softmax", representation=wavenet, negative_sampling="popularity")
+narm = partial(_net, loss="cross_entropy", representation=NARMNet.of)

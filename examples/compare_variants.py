@@ -1,37 +1,61 @@
-"""Every variant of the paper on one log: the same budget, several seeds, the last dwell unknown and observed.
+"""Every variant of the paper on one log, with and without the memories: the same budget, several seeds.
 
     python examples/compare_variants.py --events clicks.csv.gz --seeds 3 --jobs 2
 
-Without ``--events`` the log is synthetic, with effects planted for each channel.
+Without ``--events`` the log is synthetic, with effects planted for each channel. The paper's variants are those of
+memory "none". Two baselines of counts stand beside them, and what the memories have learned below.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
+from spotlight_asars.baselines import BASELINES
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events import EventLog
 
 BY_TIME = ("time_att", "time_cat", "time_user", "time_dynamics")
 VARIANTS = ("gru4rec", "user_att", "user_cat", "dynamics", *BY_TIME)
+MEMORIES = {
+    "none": {"history": False, "transitions": False},
+    "history": {"history": True, "transitions": False},
+    "both": {"history": True, "transitions": True},
+}
+BESIDE = ("sequential_rules", "vsknn")
+
+Result = tuple[float, float, float, dict[str, float]]  # MRR@20, Recall@20, seconds, learned weights
+Row = tuple[str, str, str]  # variant, memory, last dwell
 
 
-def score(
-    train: SessionInteractions, test: SessionInteractions, variant: str, last_dwell: str, seed: int, epochs: int
-) -> tuple[float, float, float]:
-    """MRR@20, Recall@20 and seconds of one model."""
+def score(train: SessionInteractions, test: SessionInteractions, row: Row, seed: int, epochs: int) -> Result:
+    """One model, trained and evaluated."""
     torch.set_num_threads(1)
+    variant, memory, last_dwell = row
     start = time.perf_counter()
-    model = ASARSSequenceModel(representation=variant, last_dwell=last_dwell, n_iter=epochs, random_state=seed)
-    report = evaluate(model.fit(train), test, k=20, roll_history=True)
-    return report["mrr@20"], report["recall@20"], time.perf_counter() - start
+    if variant in BASELINES:
+        model = BASELINES[variant]()
+    else:
+        options = {"last_dwell": last_dwell, "n_iter": epochs, "random_state": seed, **MEMORIES[memory]}
+        model = ASARSSequenceModel(representation=variant, **options)
+    report = evaluate(model.fit(train), test, k=20, roll_history=hasattr(model, "update"))
+    weights = {} if variant in BASELINES else model.memory_weights()
+    return report["mrr@20"], report["recall@20"], time.perf_counter() - start, weights
+
+
+def rows_of(args: argparse.Namespace) -> list[Row]:
+    beside = [(name, "-", "-") for name in BESIDE]
+    dwells: dict[str, Sequence[str]] = dict.fromkeys(args.variants, ("-",))
+    dwells.update(dict.fromkeys(set(BY_TIME) & set(args.variants), args.last_dwell))
+    trained = [(v, m, d.replace("-", "unknown")) for v in args.variants for m in args.memories for d in dwells[v]]
+    return beside + trained
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,6 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dwell", metavar="COL", help="measured seconds on the item; else the gap to the next event")
     parser.add_argument("--keep-repeats", action="store_true", help="do not join runs of one item into one event")
     parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=VARIANTS)
+    parser.add_argument("--memories", nargs="+", default=tuple(MEMORIES), choices=tuple(MEMORIES))
+    parser.add_argument("--last-dwell", nargs="+", default=("unknown",), choices=("unknown", "observed"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1, help="models trained side by side, one thread each")
@@ -55,15 +81,23 @@ def main(argv: list[str] | None = None) -> None:
     print(f"train {train_log}, {len(train)} sessions\ntest  {test_log}, {len(test)} sessions")
     print(f"{args.epochs} epochs, {args.seeds} seeds, torch {torch.__version__}\n")
 
-    rows = [(v, d) for v in args.variants for d in (("unknown", "observed") if v in BY_TIME else ("unknown",))]
-    runs = [(*row, seed) for row in rows for seed in range(args.seeds)]
+    rows = rows_of(args)
+    runs = [(row, seed) for row in rows for seed in range(1 if row[0] in BASELINES else args.seeds)]
     found = Parallel(n_jobs=args.jobs)(delayed(score)(train, test, *run, args.epochs) for run in runs)
-    print(f"{'variant':14}{'last dwell':>11}{'MRR@20':>17}{'Recall@20':>17}{'seconds':>9}")
-    for row, scores in zip(rows, np.reshape(found, (len(rows), args.seeds, 3)), strict=True):
-        (mrr, recall, seconds), (mrr_spread, recall_spread, _) = scores.mean(axis=0), scores.std(axis=0)
-        dwell = row[1] if row[0] in BY_TIME else "-"
-        print(f"{row[0]:14}{dwell:>11}", end="")
+    print(f"{'variant':17}{'memory':8}{'last dwell':>11}{'MRR@20':>17}{'Recall@20':>17}{'seconds':>9}")
+    weights: dict[Row, dict[str, float]] = {}
+    for row in rows:
+        mine = [result for run, result in zip(runs, found, strict=True) if run[0] == row]
+        (mrr, recall, seconds), (mrr_spread, recall_spread, _) = (
+            spread([result[:3] for result in mine], axis=0) for spread in (np.mean, np.std)
+        )
+        print(f"{row[0]:17}{row[1]:8}{row[2]:>11}", end="")
         print(f"{mrr:10.4f} ±{mrr_spread:.4f}{recall:10.4f} ±{recall_spread:.4f}{seconds:9.1f}")
+        weights[row] = {name: float(np.mean([result[3][name] for result in mine])) for name in mine[0][3]}
+    print("\nlearned weights, mean over the seeds")
+    for row, learned in weights.items():
+        if learned:
+            print(f"{row[0]:14}{row[1]:8}", ", ".join(f"{name} {value:.2f}" for name, value in learned.items()))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 
-MODELS = {"GRU4REC": "gru4rec", "ASARS": "time_user"}
+MODELS: dict[str, dict[str, object]] = {
+    "GRU4REC": {"representation": "gru4rec", "history": False, "transitions": False},
+    "ASARS": {"representation": "time_user"},
+}
 SESSIONS_SHOWN = 3
 
 
@@ -60,11 +63,11 @@ def main(argv: list[str] | None = None) -> None:
     )
 
     rows, models = [], {}
-    for name, representation in MODELS.items():
+    for name, options in MODELS.items():
         print(f"\n{name}", file=sys.stderr)
         start = time.perf_counter()
         models[name] = ASARSSequenceModel(
-            representation=representation,
+            **options,
             n_iter=args.epochs,
             last_dwell=args.last_dwell,
             use_cuda=args.cuda,

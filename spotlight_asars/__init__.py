@@ -6,13 +6,16 @@ The way of the data, and where to find each stage:
 ``events``             raw ids, timestamps and dwell -> ``EventLog`` (``frames`` reads, ``timeline`` knows order)
 ``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
 ``channels``           ``SessionInteractions``: items, users and dwell side by side
+``memory``             what each user viewed in earlier sessions; ``transitions``: what followed each item
 ``batching``           sessions -> trimmed mini-batches
 ``representations``    a session's items, user and dwell -> its state: the networks
 ``losses, sampling``   the target's score against those of other items
 ``objective``          what one mini-batch teaches
 ``training``           the loop over epochs, early stopping
-``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend
+``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend;
+                       ``user_state``: what is kept of users between sessions
 ``evaluation``         ranks, and metrics of ranks
+``baselines``          models to be measured against: popularity, rules, neighbours, other nets
 ``search``             grid and random search over the model's options
 ``analysis, dwell``    what a log looks like before any model; ``plots`` draws it
 ``datasets``           logs with planted effects

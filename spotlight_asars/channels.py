@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -73,6 +73,29 @@ class History(NamedTuple):
         return History(*(column.to(device, non_blocking=True) for column in self))
 
 
+class Answer(NamedTuple):
+    """Candidates for some states, an entry for each state, item and kind of evidence.
+
+    state, items, kind : int64 (entries,)
+    strength : float (entries,), positive
+    """
+
+    state: torch.Tensor
+    items: torch.Tensor
+    strength: torch.Tensor
+    kind: torch.Tensor
+
+
+class Questions(Protocol):
+    """Sessions of a batch whose states may be asked for candidates."""
+
+    def at(self, rows: torch.Tensor, steps: torch.Tensor) -> Answer:
+        """Candidates for the states after these steps of these rows, int64 (states,) each."""
+
+    def of(self, chosen: slice) -> Questions:
+        """Some of the sessions."""
+
+
 class Channels(NamedTuple):
     """What a net may know of a batch besides its items; None is unknown throughout.
 
@@ -81,6 +104,7 @@ class Channels(NamedTuple):
     started : float64 (batch,) [s], when each session starts, NaN where unknown
     chain : the order of the users' sessions, where a batch holds whole users
     history : what the users viewed in earlier sessions
+    transitions : what may be asked about the items that followed the session's in training
     """
 
     user_ids: torch.Tensor | None = None
@@ -88,6 +112,7 @@ class Channels(NamedTuple):
     started: torch.Tensor | None = None
     chain: Chain | None = None
     history: History | None = None
+    transitions: Questions | None = None
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, each on its own."""
@@ -96,6 +121,7 @@ class Channels(NamedTuple):
             pick(self.dwell_times, chosen),
             pick(self.started, chosen),
             history=self.history and History(*(column[chosen] for column in self.history)),
+            transitions=self.transitions and self.transitions.of(chosen),
         )
 
     def steps(self, chosen: slice) -> Channels:

@@ -21,12 +21,12 @@ from spotlight_asars.evaluation import evaluate
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
-from spotlight_asars.representations import Blueprint, build
-from spotlight_asars.representations.history import HistoryNet
+from spotlight_asars.representations import Blueprint, build, with_recall
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
 from spotlight_asars.scores import NetScores
 from spotlight_asars.training import EarlyStopping, Epoch, train
+from spotlight_asars.transitions import Transitions
 from spotlight_asars.user_state import UserState
 
 
@@ -88,7 +88,9 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         One of ``SAMPLERS``, or a function like them.
     history : bool
         Add learned terms to the scores of items that the user viewed before, in earlier sessions and in this one; see
-        ``HistoryNet``.
+        ``HistoryTerms``.
+    transitions : bool
+        Add learned terms to the scores of items that followed the latest ones in training; see ``TransitionTerms``.
     history_size : int
         Items of earlier sessions that are recalled at most, the latest ones.
     patience : int, optional
@@ -140,6 +142,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         negative_sampling: str | Sampler = "local",
         history: bool = True,
         history_size: int = 200,
+        transitions: bool = True,
         patience: int | None = None,
         monitor: str = "loss",
     ) -> None:
@@ -175,9 +178,11 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         self._negative_sampling = negative_sampling
         self._history = history
         self._history_size = history_size
+        self._transitions = transitions
         self._patience = patience
         self._monitor = monitor
         self._num_users = 0
+        self._followers: Transitions | None = None
         self.epochs: list[Epoch] = []
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -245,6 +250,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             if held_out is not None:
                 self._check_known(held_out, "validation")
             self._users.start(sessions)
+            self._followers = Transitions(sessions) if self._transitions else None
             net = self._users.asars
             if net is not None and sessions.user_ids is not None:
                 started = sessions.started
@@ -317,7 +323,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         net, total, count = self._net.eval(), 0.0, 0
         with torch.no_grad():
             for batch in scoring_batches(long_enough, self._batch_size, self.device):
-                batch = batch._replace(channels=self._users.recall(batch.channels))
+                batch = batch._replace(channels=self._recall(batch.items, batch.channels))
                 targets = int((batch.items != PADDING_IDX).sum()) - len(batch.rows)
                 total, count = total + float(objective(net, batch)) * targets, count + targets
         return total / count
@@ -329,7 +335,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         else:
             batches = training_batches(sessions, self._batch_size, self._random_state, self.device)
         for batch in batches:
-            yield batch._replace(channels=self._users.recall(batch.channels, training=True))
+            yield batch._replace(channels=self._recall(batch.items, batch.channels, training=True))
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
@@ -352,7 +358,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             cell=self._cell,
             attention=self._attention,
             residual=self._residual,
-            offset=self._loss_func in FEEL_OFFSETS,
+            offset=any(self._loss_func is loss for loss in FEEL_OFFSETS),
             embedding_dim=self._embedding_dim,
             hidden_dim=self._hidden_dim,
             user_dim=self._user_dim,
@@ -362,8 +368,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             sparse=self._sparse,
         )
         net = build(self._representation, blueprint)
-        self._net = (HistoryNet(net) if self._history else net).to(self.device)
-        self._users = UserState(self._net, self._history_size)
+        self._net = with_recall(net, self._history, self._transitions).to(self.device)
+        self._users = UserState(self._net, self._history_size if self._history else None)
         self._optimizer = self._make_optimizer(self._net)
 
     def _make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:

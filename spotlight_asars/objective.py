@@ -16,7 +16,7 @@ from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
 from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, Loss
 from spotlight_asars.representations import Representation
-from spotlight_asars.representations.history import RecalledStates
+from spotlight_asars.representations.recall import RecalledStates
 from spotlight_asars.sampling import Sampler, Seen
 
 
@@ -66,7 +66,9 @@ class NextItemObjective:
         self._over_catalogue = next((form for known, form in OVER_CATALOGUE.items() if known is loss), None)
         if self._over_catalogue is None:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
-        if loss in LOG_Q_CORRECTED:
+        self._chance = min(1.0, num_negatives / max(sessions.num_items - 1, 1))  # of an item in a uniform draw
+        self._log_corrected = any(loss is one for one in LOG_Q_CORRECTED)
+        if self._log_corrected:
             able = hasattr(self._sample, "log_probability")
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
@@ -93,12 +95,12 @@ class NextItemObjective:
         events = batch.items[batch.items != PADDING_IDX].cpu().numpy()
         drawn = self._sample(self._num_negatives, self._random_state, events)
         negative, mask = self._sampled(net, states, real, batch.rows, drawn)
-        if self._loss in LOG_Q_CORRECTED:
+        if self._log_corrected:
             positive = positive - self._log_q(targets.cpu().numpy(), events, positive)
             negative = negative - self._log_q(drawn, events, negative)
         if isinstance(states, RecalledStates):
-            others, recalled = self._recalled(net, states, targets)
-            negative, mask = torch.cat([negative, others], dim=1), torch.cat([mask, recalled], dim=1)
+            seen, seen_mask = self._seen_before(net, states, real, batch.rows, targets)
+            negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
         return self._loss(positive, negative.T, mask=mask.T)
 
     def _sampled(
@@ -109,13 +111,21 @@ class NextItemObjective:
         row_of_target = real.nonzero()[:, 0]
         return net.score_items(states, torch.from_numpy(drawn).to(real.device)), allowed[row_of_target]
 
-    def _recalled(self, net: Representation, states: RecalledStates, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of the items that the memory holds, and the targets they count for, (targets, items).
+    def _seen_before(
+        self, net: Representation, states: RecalledStates, real: Tensor, rows: NDArray[np.int64], targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of items that a target's user has seen before it, and where they count, (targets, items).
 
-        They are no draw's negatives, being seen; but terms that they alone have can only be learned by comparing them.
+        A draw never compares these, so their terms would only ever see them as targets. They count as often as a
+        uniform draw of as many negatives would find them.
         """
         items, recalled = states.distinct()
-        return net.score_items(states, items), recalled & (items != targets.unsqueeze(1))
+        seen = torch.from_numpy(self._seen.excludes(rows, items.cpu().numpy())).to(real.device)[real.nonzero()[:, 0]]
+        drawn = torch.from_numpy(self._random_state.random_sample(seen.shape) < self._chance).to(real.device)
+        scores = net.score_items(states, items)
+        if self._log_corrected:
+            scores = scores - float(np.log(self._chance / self._num_negatives))
+        return scores, recalled & seen & drawn & (items != targets.unsqueeze(1))
 
     def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
         """Logarithm of the probability that the sampler draws each of `items`."""

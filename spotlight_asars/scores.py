@@ -14,6 +14,8 @@ from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.batching import scoring_batches
 from spotlight_asars.channels import Channels, SessionInteractions, as_sessions
 from spotlight_asars.evaluation import SCORES_AT_ONCE
+from spotlight_asars.representations.recall import RecallNet
+from spotlight_asars.transitions import Transitions
 from spotlight_asars.user_state import UserState
 
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
@@ -162,12 +164,13 @@ class NetScores(NextItemScores):
     _net: Any
     _use_cuda: Any
     _users: UserState
+    _followers: Transitions | None
 
     @torch.no_grad()
     def encode(self, items: Tensor, channels: Channels | None = None) -> Any:
         """State after each step of a batch, (batch, time, ...), without dropout; feed them to ``score_catalogue``."""
         net = self._fitted_net().eval()
-        return net.states(items, self._users.recall(channels or Channels()))  # type: ignore[operator]
+        return net.states(items, self._recall(items, channels or Channels()))  # type: ignore[operator]
 
     @torch.no_grad()
     def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
@@ -176,6 +179,18 @@ class NetScores(NextItemScores):
         padding = slice(0, 1) if item_ids is None else item_ids == PADDING_IDX
         scores[:, padding] = NEVER
         return scores
+
+    def memory_weights(self) -> dict[str, float]:
+        """What each term of the memories has learned, by its name; see ``HistoryTerms`` and ``TransitionTerms``."""
+        net = self._fitted_net("memory_weights")
+        return net.weights() if isinstance(net, RecallNet) else {}
+
+    def _recall(self, items: Tensor, channels: Channels, training: bool = False) -> Channels:
+        """`channels` with what is remembered: of the users, and of what followed the items."""
+        channels = self._users.recall(channels, training)
+        if self._followers is None:
+            return channels
+        return channels._replace(transitions=self._followers.ask(items, training))
 
     @property
     def device(self) -> torch.device:

@@ -12,24 +12,24 @@ from spotlight_asars.batching import user_parallel_batches
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
 from spotlight_asars.memory import Memory
 from spotlight_asars.representations.asars import ASARSNet
-from spotlight_asars.representations.history import HistoryNet
+from spotlight_asars.representations.recall import RecallNet
 
 ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward
 
 
 class UserState:
-    """The memory for a ``HistoryNet``, and the drift of an ``ASARSNet`` that has one; silent for other nets.
+    """The memory, and the drift of an ``ASARSNet`` that has one; silent for other nets.
 
     Parameters
     ----------
     net : nn.Module
-    size : int
-        What a session sees of the memory at most; see ``Memory``.
+    size : int, optional
+        What a session sees of the memory at most, see ``Memory``; without it there is no memory.
     """
 
-    def __init__(self, net: nn.Module, size: int) -> None:
-        self.memory = Memory(size=size) if isinstance(net, HistoryNet) else None
-        inner = net.net if isinstance(net, HistoryNet) else net
+    def __init__(self, net: nn.Module, size: int | None) -> None:
+        self.memory = None if size is None else Memory(size=size)
+        inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None
         self.drift = None if self.asars is None else self.asars.drift
 

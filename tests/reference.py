@@ -182,7 +182,7 @@ def memory_terms(net, state, viewed, history):
     `viewed` are the items of this session so far, `history` is {item: (times, sessions ago, seconds ago, dwell)}.
     """
     w = net.weights()
-    gate = weights_of(net)["gates.weight"] @ state
+    gate = weights_of(net)["terms.0.gates.weight"] @ state
     added = {}
     for item, (times, sessions_ago, seconds_ago, dwell) in history.items():
         term = gate[1] + w["seen"] + w["times"] * np.log(1 + times)

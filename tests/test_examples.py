@@ -60,7 +60,11 @@ def test_compare_variants_prints_a_row_for_each_setting(capsys, monkeypatch):
     module = load("compare_variants")
     small = {"num_users": 20, "num_items": 30, "num_sessions": 200, "random_state": 0}
     monkeypatch.setattr(module, "generate_sessions", lambda **options: generate_sessions(**small))
-    module.main(["--variants", "gru4rec", "time_cat", "--seeds", "2", "--epochs", "1"])
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("gru4rec", "time_cat"))]
-    assert [row[:2] for row in rows] == [["gru4rec", "-"], ["time_cat", "unknown"], ["time_cat", "observed"]]
-    assert all(0 < float(row[2]) < 1 for row in rows)
+    module.main(["--variants", "gru4rec", "time_cat", "--memories", "none", "both", "--seeds", "2", "--epochs", "1"])
+    table, learned = capsys.readouterr().out.split("learned weights")
+    rows = [line.split() for line in table.splitlines() if "±" in line]
+    memories = [("none", "unknown"), ("both", "unknown")]
+    trained = [[variant, memory, dwell] for variant in ("gru4rec", "time_cat") for memory, dwell in memories]
+    assert [row[:3] for row in rows] == [["sequential_rules", "-", "-"], ["vsknn", "-", "-"], *trained]
+    assert all(0 < float(row[3]) < 1 for row in rows)
+    assert learned.count("together") == 4, "two variants with both memories, a weight and a scale each"

@@ -1,5 +1,5 @@
 """Nets of other papers, as settings of ``ASARSSequenceModel``: each takes its arguments, and has these defaults,
-without our memory.
+without our memories.
 
 =========================  ==========================================================================================
 ``gru4rec_cross_entropy``  a GRU over the items, against the whole catalogue (Hidasi et al. 2016)
@@ -46,7 +46,7 @@ def wavenet(blueprint: Blueprint) -> nn.Module:
     return SpotlightNet(net, blueprint.num_items)
 
 
-_net = partial(ASARSSequenceModel, history=False)
+_net = partial(ASARSSequenceModel, history=False, transitions=False)
 
 gru4rec_cross_entropy = partial(_net, loss="cross_entropy", representation="gru4rec", cell="gru")
 gru4rec_bpr_max = partial(_net, loss="bpr_max", representation="gru4rec", cell="gru", negative_sampling="popularity")

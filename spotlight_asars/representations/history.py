@@ -1,4 +1,4 @@
-r"""Memory in the score: learned terms for the items that the user has viewed before, whatever scores all items.
+r"""Memory in the score: learned terms for the items that the user has viewed before.
 
 .. math:: r'_{jk} = r_{jk} + [k \in H_u] \, \big( g_H(q_j) + T_H(k) \big)
                     + [k \in S_j] \, \big( g_S(q_j) + T_S(j, k) \big)
@@ -22,40 +22,28 @@ P. Ren et al.: RepeatNet: A repeat aware neural recommendation machine for sessi
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.channels import Channels, History
 from spotlight_asars.representations.dynamics import DAY
+from spotlight_asars.representations.recall import Added
 
 EARLIER = ("seen", "times", "sessions_ago", "time_ago", "dwell")
 HERE = ("here", "steps_ago", "last")
 DECAYS = ("sessions_ago", "time_ago", "steps_ago")
 
 
-class HistoryNet(nn.Module):
-    """Any representation, with the terms of the memory added to its scores.
+class HistoryTerms(nn.Module):
+    """Terms of earlier sessions, ``channels.history``, and of the session itself, for a ``RecallNet``."""
 
-    Its states are ``RecalledStates`` in the place of tensors.
-
-    Parameters
-    ----------
-    net : Representation
-    """
-
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, state_size: int) -> None:
         super().__init__()
-        self.net = net
         self.earlier = nn.Parameter(torch.zeros(len(EARLIER)))
         self.here = nn.Parameter(torch.zeros(len(HERE)))
         self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
-        with torch.no_grad():
-            state = net.states(torch.ones(1, 1, dtype=torch.int64))[0, 0]  # type: ignore[operator]
-        self.gates = nn.Linear(state.numel(), 2, bias=False)
+        self.gates = nn.Linear(state_size, 2, bias=False)
         nn.init.zeros_(self.gates.weight)
 
     def weights(self) -> dict[str, float]:
@@ -63,38 +51,10 @@ class HistoryNet(nn.Module):
         weights = torch.cat([self.earlier, self.here, self.log_decay.exp()]).tolist()
         return dict(zip((*EARLIER, *HERE, *(f"decay of {name}" for name in DECAYS)), weights, strict=True))
 
-    def states(self, items: Tensor, channels: Channels | None = None) -> RecalledStates:
-        """State after each step, (batch, time, ...), and what the memory holds for it.
-
-        Parameters
-        ----------
-        items : int64 (batch, time)
-            Padded with 0 anywhere.
-        channels : Channels, optional
-            ``channels.history`` are the items of earlier sessions; the terms of this session need no channel.
-        """
-        channels = channels or Channels()
-        values = self.net.states(items, channels)  # type: ignore[operator]
-        rows = torch.arange(len(items), device=items.device).unsqueeze(1).expand(items.shape)
-        steps = torch.arange(items.shape[1], device=items.device).expand(items.shape)
-        return RecalledStates(values, rows, steps, Recalled(self, items, channels.history))
-
-    def score(self, states: RecalledStates, targets: Tensor) -> Tensor:
-        """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
-        scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
-        items, terms = states.terms
-        return scores + (terms * (items == targets.unsqueeze(1))).sum(dim=1)
-
-    def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
-        """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
-        scores: Tensor = self.net.score_items(states.values, item_ids)  # type: ignore[operator]
-        items, terms = states.terms
-        if item_ids is None:
-            return scores.scatter_add(1, items, terms)
-        distinct, column = item_ids.unique(return_inverse=True)
-        place, found = _places(distinct, items)
-        added = terms.new_zeros(len(terms), len(distinct)).scatter_add(1, place, terms * found)
-        return scores + added[:, column]
+    def recall(self, items: Tensor, channels: Channels) -> Viewed:
+        """What the user has viewed before each step of a batch, int64 (batch, time)."""
+        history = channels.history
+        return Viewed(items, history, None if history is None else self.earlier_terms(history))
 
     def earlier_terms(self, history: History) -> Tensor:
         """:math:`T_H` of each item of each user's history: (batch, slots), 0 at padding."""
@@ -115,70 +75,30 @@ class HistoryNet(nn.Module):
         here, steps_ago, last = self.here
         return here + steps_ago * (1 + ago) ** -self.log_decay[2].exp() + last * (ago == 0)
 
+    def forward(self, viewed: Viewed, values: Tensor, rows: Tensor, steps: Tensor) -> Added:
+        """What is added for the states `values` (states, ...) after these steps of these rows."""
+        gates = self.gates(values.flatten(1))  # (states, 2)
+        items = viewed.items[rows]  # (states, time)
+        here = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
+        here = here & (viewed.next[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # the latest view of each item
+        ago = (viewed.place[rows, steps].unsqueeze(1) - viewed.place[rows]).clamp(min=0).to(values.dtype)
+        items, terms = items * here, (self.here_terms(ago) + gates[:, :1]) * here
+        if viewed.history is not None and viewed.earlier is not None:
+            before = viewed.history.items[rows]  # (states, slots)
+            earlier = viewed.earlier[rows] + gates[:, 1:] * (before != PADDING_IDX)
+            items, terms = torch.cat([before, items], dim=1), torch.cat([earlier, terms], dim=1)
+        state = torch.arange(len(rows), device=rows.device).repeat_interleave(items.shape[1])
+        return Added(state, items.flatten(), terms.flatten())
 
-class Recalled:
-    """What the memory holds for a batch, shared by its states."""
 
-    def __init__(self, net: HistoryNet, items: Tensor, history: History | None) -> None:
-        self.net, self.items, self.history = net, items, history
-        self.earlier = None if history is None else net.earlier_terms(history)
+class Viewed:
+    """What the users of a batch have viewed: each event of the session with the step of its item's next view."""
+
+    def __init__(self, items: Tensor, history: History | None, earlier: Tensor | None) -> None:
+        self.items, self.history, self.earlier = items, history, earlier
         self.place = (items != PADDING_IDX).cumsum(dim=1)  # number of each event among those of its session
         ordered, order = items.sort(dim=1, stable=True)
         following = torch.full_like(items, items.shape[1])
         again = ordered[:, 1:] == ordered[:, :-1]
         following[:, :-1] = torch.where(again, order[:, 1:], following[:, :-1])
-        self.next = torch.empty_like(items).scatter(1, order, following)  # step of the item's next view
-
-    def terms(self, values: Tensor, rows: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
-        """Items that the terms touch, and what they add to the scores: (rows, slots) each, 0 at padding."""
-        gates = self.net.gates(values.flatten(1))  # (rows, 2)
-        viewed = self.items[rows]  # (rows, time)
-        here = torch.arange(viewed.shape[1], device=rows.device) <= steps.unsqueeze(1)
-        here = here & (self.next[rows] > steps.unsqueeze(1)) & (viewed != PADDING_IDX)  # the latest view of each item
-        ago = (self.place[rows, steps].unsqueeze(1) - self.place[rows]).clamp(min=0).to(values.dtype)
-        items, terms = viewed * here, (self.net.here_terms(ago) + gates[:, :1]) * here
-        if self.history is None or self.earlier is None:
-            return items, terms
-        before = self.history.items[rows]
-        earlier = self.earlier[rows] + gates[:, 1:] * (before != PADDING_IDX)
-        return torch.cat([before, items], dim=1), torch.cat([earlier, terms], dim=1)
-
-
-class RecalledStates:
-    """States that know which steps of which sessions they are of; indexed like a tensor (batch, time, ...)."""
-
-    def __init__(self, values: Tensor, rows: Tensor, steps: Tensor, recalled: Recalled) -> None:
-        self.values, self.rows, self.steps, self.recalled = values, rows, steps, recalled
-
-    def __getitem__(self, key: Any) -> RecalledStates:
-        return RecalledStates(self.values[key], self.rows[key], self.steps[key], self.recalled)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def device(self) -> torch.device:
-        return self.values.device
-
-    @cached_property
-    def terms(self) -> tuple[Tensor, Tensor]:
-        """Items that the memory touches and what it adds, (rows, slots) each; an item may stand there twice."""
-        return self.recalled.terms(self.values, self.rows, self.steps)
-
-    def distinct(self) -> tuple[Tensor, Tensor]:
-        """The items that the memory touches in any row, int64 (items,), and in which, bool (rows, items)."""
-        items, _ = self.terms
-        distinct = items.unique()
-        distinct = distinct[distinct != PADDING_IDX]
-        place, found = _places(distinct, items)
-        hits = torch.zeros(len(items), len(distinct) + 1, dtype=torch.bool, device=items.device)
-        hits.scatter_(1, torch.where(found, place, len(distinct)), True)
-        return distinct, hits[:, :-1]
-
-
-def _places(distinct: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Where `items` stand among the sorted `distinct` ones, and whether they do."""
-    if not len(distinct):
-        return torch.zeros_like(items), torch.zeros_like(items, dtype=torch.bool)
-    place = torch.searchsorted(distinct, items).clamp(max=len(distinct) - 1)
-    return place, distinct[place] == items
+        self.next = torch.empty_like(items).scatter(1, order, following)  # the length where there is none

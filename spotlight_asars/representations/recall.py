@@ -1,0 +1,118 @@
+"""What is recalled, added to the scores of any representation: few items for each state, whatever the catalogue."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.channels import Channels
+
+
+class Added(NamedTuple):
+    """What is added to scores, one entry for a state and an item; several for the same two add up.
+
+    state, items : int64 (entries,), padding item 0 takes nothing
+    value : float (entries,)
+    """
+
+    state: Tensor
+    items: Tensor
+    value: Tensor
+
+
+class RecallNet(nn.Module):
+    """Any representation, with what its terms recall added to its scores.
+
+    Its states are ``RecalledStates`` in the place of tensors.
+
+    Parameters
+    ----------
+    net : Representation
+    *terms : nn.Module
+        Each has ``recall(items, channels)``, what it finds for a batch, and ``forward(recalled, values, rows, steps)``,
+        what is ``Added`` for states.
+    """
+
+    def __init__(self, net: nn.Module, *terms: nn.Module) -> None:
+        super().__init__()
+        self.net, self.terms = net, nn.ModuleList(terms)
+
+    def weights(self) -> dict[str, float]:
+        """What each term has learned, by its name."""
+        found: dict[str, float] = {}
+        for terms in self.terms:
+            found.update(terms.weights())  # type: ignore[operator]
+        return found
+
+    def states(self, items: Tensor, channels: Channels | None = None) -> RecalledStates:
+        """State after each step, (batch, time, ...), of items (batch, time), padded with 0 anywhere."""
+        channels = channels or Channels()
+        values = self.net.states(items, channels)  # type: ignore[operator]
+        rows = torch.arange(len(items), device=items.device).unsqueeze(1).expand(items.shape)
+        steps = torch.arange(items.shape[1], device=items.device).expand(items.shape)
+        recalled = [(terms, terms.recall(items, channels)) for terms in self.terms]  # type: ignore[operator]
+        return RecalledStates(values, rows, steps, recalled)
+
+    def score(self, states: RecalledStates, targets: Tensor) -> Tensor:
+        """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
+        scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
+        state, items, value = states.added
+        return scores.index_add(0, state, value * (items == targets[state]))
+
+    def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
+        """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
+        scores: Tensor = self.net.score_items(states.values, item_ids)  # type: ignore[operator]
+        state, items, value = states.added
+        if item_ids is None:
+            return _add(scores, state, items, value)
+        distinct, column = item_ids.unique(return_inverse=True)
+        place, found = _places(distinct, items)
+        added = _add(scores.new_zeros(len(scores), len(distinct)), state, place, value * found)
+        return scores + added[:, column]
+
+
+class RecalledStates:
+    """States that know which steps of which sessions they are of; indexed like a tensor (batch, time, ...)."""
+
+    def __init__(self, values: Tensor, rows: Tensor, steps: Tensor, recalled: list[tuple[nn.Module, Any]]) -> None:
+        self.values, self.rows, self.steps, self._recalled = values, rows, steps, recalled
+
+    def __getitem__(self, key: Any) -> RecalledStates:
+        return RecalledStates(self.values[key], self.rows[key], self.steps[key], self._recalled)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def added(self) -> Added:
+        """What all terms add to the scores of these states (rows, ...)."""
+        parts = [terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled]
+        return Added(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def distinct(self) -> tuple[Tensor, Tensor]:
+        """The items that are recalled for any state, int64 (items,), and for which, bool (rows, items)."""
+        state, items, _ = self.added
+        distinct = items.unique()
+        distinct = distinct[distinct != PADDING_IDX]
+        place, found = _places(distinct, items)
+        hits = torch.zeros(len(self), len(distinct), dtype=torch.bool, device=items.device)
+        hits[state[found], place[found]] = True
+        return distinct, hits
+
+
+def _add(scores: Tensor, state: Tensor, items: Tensor, value: Tensor) -> Tensor:
+    """`scores` (rows, items) with each value added in its place."""
+    flat = scores.reshape(-1).index_add(0, state * scores.shape[1] + items, value)
+    return flat.view(scores.shape)
+
+
+def _places(distinct: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """Where `items` stand among the sorted `distinct` ones, and whether they do."""
+    if not len(distinct):
+        return torch.zeros_like(items), torch.zeros_like(items, dtype=torch.bool)
+    place = torch.searchsorted(distinct, items).clamp(max=len(distinct) - 1)
+    return place, distinct[place] == items

@@ -1,0 +1,176 @@
+r"""Which items follow an item, and which come together with it: counts from all training sessions, by item.
+
+For item i the counts of a candidate k are
+
+.. math:: F_{ik} = \sum_{p < q \le p + 10} \frac{[x_p = i] \, [x_q = k]}{q - p}, \qquad
+          G_{ik} = \frac{1}{\sqrt{n_i}} \sum_{0 < |p - q| \le 10} [x_p = i] \, [x_q = k]
+
+over the events x of each session, the first as in sequential rules, the second as in item neighbours; :math:`n_i` is
+how often i occurs. A session is answered by its latest events, the last one most:
+
+.. math:: f_k = \sum_{d=1}^{10} F_{i_d k} / d, \qquad g_k = \sum_{d=1}^{10} G_{i_d k} / d
+
+where :math:`i_1` is its last item, :math:`i_2` the one before. It must satisfy:
+
+- each item keeps its strongest candidates only, so that an answer costs the same in any catalogue;
+- a training session is answered without its own counts, or it would find its own clicks in them.
+
+References
+----------
+M. Ludewig, D. Jannach: Evaluation of session-based recommendation algorithms. User Modeling and User-Adapted
+Interaction 28 (2018).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spotlight_asars._checks import require
+from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.channels import Answer, SessionInteractions
+
+STEPS = 10  # events that two clicks are apart at most to be counted together, and that an answer looks back
+KEPT = 100  # candidates of an item
+SMALLEST = 1e-6  # what is less is the rest of a subtraction
+KINDS = ("follows", "together")
+
+
+class Transitions:
+    """Counts of the training sessions.
+
+    Parameters
+    ----------
+    sessions : SessionInteractions
+    kept : int
+        Candidates that each item keeps, the strongest ones.
+
+    Examples
+    --------
+    >>> transitions = Transitions(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
+    >>> answer = transitions.ask(torch.tensor([[1]])).at(torch.tensor([0]), torch.tensor([0]))
+    >>> answer.kind.tolist(), answer.items.tolist(), answer.strength.tolist()
+    ([0, 0, 1, 1], [3, 2, 3, 2], [0.5, 2.0, 0.7071067690849304, 1.4142135381698608])
+    """
+
+    def __init__(self, sessions: SessionInteractions, kept: int = KEPT) -> None:
+        require(kept >= 1, "kept must be 1 or more", kept)
+        self.num_items = sessions.num_items
+        items = sessions.items.astype(np.int64)
+        self.weight = 1.0 / np.sqrt(np.maximum(np.bincount(items, minlength=self.num_items), 1))
+        pairs = _pairs(items, np.repeat(sessions.offsets[:-1], sessions.lengths))
+        self.matrices = tuple(
+            _strongest(_count(kind, pairs, items, items, (self.num_items, self.num_items), self.weight), kept)
+            for kind in KINDS
+        )
+
+    def ask(self, items: Tensor, training: bool = False) -> Sessions:
+        """What sessions (batch, time), padded with 0 anywhere, may ask; in training, answered without themselves."""
+        return Sessions(self, items, training)
+
+
+class Sessions:
+    """The states of a batch, which may be asked for their candidates."""
+
+    def __init__(self, transitions: Transitions, items: Tensor, training: bool) -> None:
+        self._transitions, self._items, self._training = transitions, items, training
+        matrix = items.cpu().numpy()
+        real = matrix != PADDING_IDX  # (batch, time)
+        ends = real.sum(axis=1).cumsum()
+        self._first = np.r_[0, ends[:-1]]  # (batch,), place of each session's first event among all
+        self._events = matrix[real].astype(np.int64)
+        self._latest = self._first[:, None] + real.cumsum(axis=1) - 1  # (batch, time), place of the event of each step
+
+    def of(self, chosen: slice) -> Sessions:
+        """Some of the sessions."""
+        return Sessions(self._transitions, self._items[chosen], self._training)
+
+    def at(self, rows: Tensor, steps: Tensor) -> Answer:
+        """Candidates of the states after these steps of these rows, int64 (states,) each."""
+        row, step = rows.cpu().numpy(), steps.cpu().numpy()
+        latest, first = self._latest[row, step], self._first[row]
+        back = latest[:, None] - np.arange(STEPS)  # (states, steps back), places of the events that are looked at
+        state, ago = np.nonzero(back >= first[:, None])
+        place, weight = back[state, ago], 1.0 / (ago + 1)
+        answers = []
+        for kind, matrix in enumerate(self._transitions.matrices):
+            asked = _sparse(weight, state, self._events[place], (len(row), self._transitions.num_items))
+            found = asked @ matrix
+            if self._training:
+                found = found - _sparse(weight, state, place, (len(row), len(self._events))) @ self._own[kind]
+            found = found.tocoo()
+            real = found.data > SMALLEST
+            answers.append((found.row[real], found.col[real], found.data[real], np.full(real.sum(), kind)))
+        state, item, strength, kinds = (np.concatenate(column) for column in zip(*answers, strict=True))
+        device = self._items.device
+        return Answer(
+            torch.from_numpy(state.astype(np.int64)).to(device),
+            torch.from_numpy(item.astype(np.int64)).to(device),
+            torch.from_numpy(strength.astype(np.float32)).to(device),
+            torch.from_numpy(kinds).to(device),
+        )
+
+    @cached_property
+    def _own(self) -> tuple[sp.csr_array, ...]:
+        """What each event's item counts in its own session: (events, items) for each kind."""
+        session = np.searchsorted(self._first, np.arange(len(self._events)), side="right")
+        _, alike = np.unique(session * self._transitions.num_items + self._events, return_inverse=True)
+        first = self._first[session - 1]
+        pairs = _pairs(self._events, first)
+        shape = (int(alike.max(initial=-1)) + 1, self._transitions.num_items)
+        weight = np.empty(shape[0])  # of the item that stands behind each number in `alike`
+        weight[alike] = self._transitions.weight[self._events]
+        return tuple(_count(kind, pairs, alike, self._events, shape, weight)[alike] for kind in KINDS)
+
+
+class _Pairs(NamedTuple):
+    """Places of two different items of one session, ``STEPS`` events apart at most."""
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+
+def _pairs(items: NDArray[np.int64], first: NDArray[np.int64]) -> _Pairs:
+    """Pairs among events one after the other; `first` is where the session of each begins."""
+    place = np.arange(len(items))
+    late = [place[step:][first[step:] <= place[:-step]] for step in range(1, STEPS + 1)]
+    after = np.concatenate(late)
+    before = after - np.repeat(np.arange(1, STEPS + 1), [len(part) for part in late])
+    different = items[before] != items[after]
+    return _Pairs(before[different], after[different])
+
+
+def _count(
+    kind: str,
+    pairs: _Pairs,
+    rows: NDArray[np.int64],
+    items: NDArray[np.int64],
+    shape: tuple[int, int],
+    weight: NDArray[np.float64],
+) -> sp.csr_array:
+    """The counts F or G; `rows` and `items` say in which row and column each event stands."""
+    before, after = pairs
+    if kind == "follows":
+        return _sparse(1.0 / (after - before), rows[before], items[after], shape)
+    one, other = np.r_[before, after], np.r_[after, before]
+    return _sparse(weight[rows[one]], rows[one], items[other], shape)
+
+
+def _sparse(
+    values: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
+) -> sp.csr_array:
+    return sp.csr_array(sp.coo_array((values, (rows, columns)), shape=shape))
+
+
+def _strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
+    """Each row with its `kept` largest entries."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((-matrix.data, row))
+    strong = order[np.arange(len(order)) - matrix.indptr[row] < kept]
+    return _sparse(matrix.data[strong], row[strong], matrix.indices[strong], matrix.shape)

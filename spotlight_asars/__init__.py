@@ -4,6 +4,7 @@ The way of the data, and where to find each stage:
 
 =====================  =================================================================================
 ``events``             raw ids, timestamps and dwell -> ``EventLog`` (``frames`` reads, ``timeline`` knows order)
+``raw_ids``            whose vocabulary an id is in
 ``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
 ``channels``           ``SessionInteractions``: items, users and dwell side by side
 ``batching``           sessions -> trimmed mini-batches
@@ -12,6 +13,7 @@ The way of the data, and where to find each stage:
 ``objective``          what one mini-batch teaches
 ``training``           the loop over epochs, early stopping
 ``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend
+``histories``          what ``recommend`` is asked for, raw or not; ``recommendations``: what it answers
 ``evaluation``         ranks, and metrics of ranks
 ``search``             grid and random search over the model's options
 ``analysis, dwell``    what a log looks like before any model; ``plots`` draws it

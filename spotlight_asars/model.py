@@ -21,6 +21,7 @@ from spotlight_asars.evaluation import evaluate
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
+from spotlight_asars.raw_ids import check_vocabulary
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.history import HistoryNet
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
@@ -100,6 +101,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
     ----------
     epochs : list of Epoch
         Mean training loss, and what validation found, of every epoch so far.
+    item_vocabulary, user_vocabulary : Vocabulary or None
+        Raw ids, where the training sessions know theirs.
 
     Examples
     --------
@@ -178,6 +181,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         self._patience = patience
         self._monitor = monitor
         self._num_users = 0
+        self.item_vocabulary = self.user_vocabulary = None
         self.epochs: list[Epoch] = []
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -242,6 +246,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             for what in ("num_items", "num_users"):
                 most, given = getattr(self, f"_{what}"), getattr(sessions, what)
                 require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
+            check_vocabulary(self, sessions, "interactions")
             if held_out is not None:
                 self._check_known(held_out, "validation")
             self._users.start(sessions)
@@ -342,6 +347,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
     def _initialize(self, interactions: SequenceInteractions) -> None:
         sessions = as_sessions(interactions)
         self._num_items, self._num_users = sessions.num_items, sessions.num_users
+        self.item_vocabulary, self.user_vocabulary = sessions.item_vocabulary, sessions.user_vocabulary
         self._loss_func = resolve(self._loss, LOSSES, "loss")
         dwell = sessions.dwell
         blueprint = Blueprint(

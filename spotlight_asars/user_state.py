@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from spotlight_asars.batching import user_parallel_batches
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
@@ -70,6 +71,13 @@ class UserState:
         if training:
             users = np.where(np.isnan(started), UNKNOWN_USER, users)
         return channels._replace(history=self.memory.recall(users, started).to(channels.user_ids.device))
+
+    def viewed(self, channels: Channels, batch: int) -> Tensor:
+        """All items that the memory holds of the users' earlier sessions, int64 (batch, slots), padded with 0."""
+        if self.memory is None or channels.user_ids is None:
+            return torch.zeros(batch, 1, dtype=torch.int64)
+        started = np.full(batch, np.nan) if channels.started is None else channels.started.cpu().numpy()
+        return self.memory.viewed(channels.user_ids.cpu().numpy(), started)
 
     @contextmanager
     def as_it_is(self) -> Iterator[None]:

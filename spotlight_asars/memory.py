@@ -81,6 +81,17 @@ class Memory:
         memory._index(self._views.append(later))
         return memory
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is remembered, for a file."""
+        return self._views._asdict()
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], size: int) -> Memory:
+        """A memory of what ``arrays`` gave."""
+        memory = cls(size=size)
+        memory._index(Views(**arrays))
+        return memory
+
     def __len__(self) -> int:
         return len(self._views.item)
 

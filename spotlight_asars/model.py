@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import RandomState
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import nn
 
@@ -21,6 +22,7 @@ from spotlight_asars.evaluation import evaluate
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
+from spotlight_asars.persistence import ModelFiles
 from spotlight_asars.raw_ids import check_vocabulary
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.history import HistoryNet
@@ -31,7 +33,7 @@ from spotlight_asars.training import EarlyStopping, Epoch, train
 from spotlight_asars.user_state import UserState
 
 
-class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
+class ASARSSequenceModel(NetScores, ModelFiles, ImplicitSequenceModel):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a
@@ -346,14 +348,18 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
 
     def _initialize(self, interactions: SequenceInteractions) -> None:
         sessions = as_sessions(interactions)
-        self._num_items, self._num_users = sessions.num_items, sessions.num_users
         self.item_vocabulary, self.user_vocabulary = sessions.item_vocabulary, sessions.user_vocabulary
+        scale = TIME_ENCODINGS[self._time_encoding].fit([] if sessions.dwell is None else sessions.dwell)
+        self._build(sessions.num_items, sessions.num_users, scale)
+
+    def _build(self, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> None:
+        """A fresh net for what the training log says."""
+        self._num_items, self._num_users, self._dwell_scale = num_items, num_users, dwell_scale
         self._loss_func = resolve(self._loss, LOSSES, "loss")
-        dwell = sessions.dwell
         blueprint = Blueprint(
             num_items=self._num_items,
             num_users=self._num_users,
-            dwell_scale=TIME_ENCODINGS[self._time_encoding].fit([] if dwell is None else dwell),
+            dwell_scale=dwell_scale,
             time_encoding=self._time_encoding,
             cell=self._cell,
             attention=self._attention,

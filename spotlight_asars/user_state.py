@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spotlight_asars.batching import user_parallel_batches
@@ -71,6 +73,15 @@ class UserState:
         if training:
             users = np.where(np.isnan(started), UNKNOWN_USER, users)
         return channels._replace(history=self.memory.recall(users, started).to(channels.user_ids.device))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps beside the net's tensors, of which the drift is a part."""
+        return {} if self.memory is None else self.memory.arrays()
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Back to what ``arrays`` gave."""
+        if self.memory is not None:
+            self.memory = Memory.from_arrays(arrays, self.memory.size)
 
     def viewed(self, channels: Channels, batch: int) -> Tensor:
         """All items that the memory holds of the users' earlier sessions, int64 (batch, slots), padded with 0."""

@@ -28,12 +28,12 @@ from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.history import HistoryNet
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
-from spotlight_asars.scores import NetScores
+from spotlight_asars.serving import Serving
 from spotlight_asars.training import EarlyStopping, Epoch, train
 from spotlight_asars.user_state import UserState
 
 
-class ASARSSequenceModel(NetScores, ModelFiles, ImplicitSequenceModel):
+class ASARSSequenceModel(Serving, ModelFiles, ImplicitSequenceModel):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a

@@ -194,13 +194,8 @@ class NextItemScores:
         rows_at_once = max(1, SCORES_AT_ONCE // (among + 1))
         for batch in scoring_batches(given, rows_at_once, self.device):
             score = self.score_catalogue(self.encode(batch.items, batch.channels)[:, -1], chosen)
-            if seen:
-                viewed = batch.items if seen == "session" else self._viewed_items(batch)
-                score = _never(score, viewed, chosen)
-            best = score.topk(k, dim=1)
-            ids = best.indices if chosen is None else chosen[best.indices]
-            scores[batch.rows] = best.values.cpu()
-            items[batch.rows] = ids.masked_fill(best.values <= NEVER, PADDING_IDX).cpu()
+            viewed = None if not seen else batch.items if seen == "session" else self._viewed_items(batch)
+            items[batch.rows], scores[batch.rows] = best_of(score, k, viewed, chosen)
         return Recommendations(items, scores)
 
     def _candidates(self, candidates: Any, raw: Catalogue | None) -> Tensor:
@@ -222,6 +217,16 @@ class NextItemScores:
         check_vocabulary(self, sessions, argument)
         rule = f"{argument} must have item ids below {self._num_items}, as in the first call of fit"
         reject(sessions.items >= self._num_items, sessions.items, rule)
+
+
+def best_of(scores: Tensor, k: int, viewed: Tensor | None = None, chosen: Tensor | None = None) -> Recommendations:
+    """The k highest of scores (batch, items), without the items `viewed` by each row, (batch, slots).
+
+    Columns stand for the catalogue, or for the `chosen` ids, which rise.
+    """
+    best = (scores if viewed is None else _never(scores, viewed, chosen)).topk(k, dim=1)
+    ids = best.indices if chosen is None else chosen[best.indices]
+    return Recommendations(ids.masked_fill(best.values <= NEVER, PADDING_IDX).cpu().numpy(), best.values.cpu().numpy())
 
 
 def _never(scores: Tensor, viewed: Tensor, chosen: Tensor | None) -> Tensor:

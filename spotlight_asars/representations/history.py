@@ -74,7 +74,10 @@ class HistoryNet(nn.Module):
             ``channels.history`` are the items of earlier sessions; the terms of this session need no channel.
         """
         channels = channels or Channels()
-        values = self.net.states(items, channels)  # type: ignore[operator]
+        return self.recall(self.net.states(items, channels), items, channels)  # type: ignore[operator]
+
+    def recall(self, values: Any, items: Tensor, channels: Channels) -> RecalledStates:
+        """The net's own states, (batch, time, ...), with what the memory holds for them."""
         rows = torch.arange(len(items), device=items.device).unsqueeze(1).expand(items.shape)
         steps = torch.arange(items.shape[1], device=items.device).expand(items.shape)
         return RecalledStates(values, rows, steps, Recalled(self, items, channels.history))

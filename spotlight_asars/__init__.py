@@ -14,6 +14,8 @@ The way of the data, and where to find each stage:
 ``training``           the loop over epochs, early stopping
 ``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend
 ``histories``          what ``recommend`` is asked for, raw or not; ``recommendations``: what it answers
+``live_session``       a session that goes on event by event
+``serving, export``    vectors for an index of neighbours, graphs for other programs
 ``persistence``        a fitted model <-> one safetensors file
 ``evaluation``         ranks, and metrics of ranks
 ``search``             grid and random search over the model's options

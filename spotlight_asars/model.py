@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from spotlight_asars._spotlight import PADDING_IDX, ImplicitSequenceModel, Seque
 from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.export import Exports
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
@@ -28,17 +30,20 @@ from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.history import HistoryNet
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
-from spotlight_asars.serving import Serving
 from spotlight_asars.training import EarlyStopping, Epoch, train
 from spotlight_asars.user_state import UserState
 
+ONE_AT_A_TIME = threading.RLock()  # who trains has torch's generator for themselves
 
-class ASARSSequenceModel(Serving, ModelFiles, ImplicitSequenceModel):
+
+class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a
     session is a training example. Negatives are drawn once for a batch and shared; ``cross_entropy`` needs none, for it
     compares each target with the whole catalogue.
+
+    A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
 
     Parameters
     ----------
@@ -340,9 +345,12 @@ class ASARSSequenceModel(Serving, ModelFiles, ImplicitSequenceModel):
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
-        """Torch draws from our random state, and the caller's generators stay as they were."""
+        """Torch draws from our random state, and the caller's generators stay as they were.
+
+        Torch's generator is the process's own: two threads that train would draw from each other's, so they take turns.
+        """
         devices = [torch.cuda.current_device()] if self._use_cuda else []
-        with torch.random.fork_rng(devices):
+        with ONE_AT_A_TIME, torch.random.fork_rng(devices):
             torch.manual_seed(self._random_state.randint(2**31 - 1))
             yield
 

@@ -130,6 +130,17 @@ def test_the_product_of_vectors_is_the_score_without_the_memory(name, loss):
     assert batch_of_one.shape == (1, remembering.item_matrix().shape[1])
 
 
+def test_the_memory_touches_what_was_viewed_in_the_session_and_before(model):
+    touched = model.remembered([[3, 0, 3], [1, 2, 2]], user_ids=[1, -1])
+    anns = set(TRAIN.items[TRAIN.places(np.flatnonzero(TRAIN.user_ids == 1))].tolist())
+    assert touched[0].tolist() == sorted(anns | {3})
+    assert touched[1].tolist() == [1, 2]
+    with_memory, without = model.predict([1, 2]), model.queries([1, 2]) @ model.item_matrix().T
+    np.testing.assert_allclose(with_memory[3:], without[0, 3:], atol=1e-5)
+    assert (np.abs(with_memory - without[0])[1:3] > 1e-3).all()
+    assert [len(items) for items in quick(history=False).fit(TRAIN).remembered([[1, 2]])] == [0]
+
+
 def test_vectors_need_a_score_that_is_one_product():
     model = quick(representation="mixture").fit(TRAIN)
     with pytest.raises(
@@ -163,3 +174,19 @@ def test_many_threads_may_ask_at_once(name):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_trainings_in_several_threads_give_the_same_weights_as_one_after_the_other():
+    def weights(model):
+        return [weight.detach().numpy() for weight in model._net.parameters()]
+
+    alone = weights(quick(loss="bpr", dropout=0.5).fit(TRAIN))
+    models = [quick(loss="bpr", dropout=0.5) for _ in range(4)]
+    threads = [threading.Thread(target=model.fit, args=(TRAIN,)) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for model in models:
+        for expected, found in zip(alone, weights(model), strict=True):
+            np.testing.assert_array_equal(found, expected)

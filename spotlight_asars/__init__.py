@@ -4,6 +4,7 @@ The way of the data, and where to find each stage:
 
 =====================  =================================================================================
 ``events``             raw ids, timestamps and dwell -> ``EventLog`` (``frames`` reads, ``timeline`` knows order)
+``raw_ids``            whose vocabulary an id is in
 ``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
 ``channels``           ``SessionInteractions``: items, users and dwell side by side
 ``memory``             what each user viewed in earlier sessions; ``transitions``: what followed each item
@@ -14,6 +15,10 @@ The way of the data, and where to find each stage:
 ``training``           the loop over epochs, early stopping
 ``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend;
                        ``user_state``: what is kept of users between sessions
+``histories``          what ``recommend`` is asked for, raw or not; ``recommendations``: what it answers
+``live_session``       a session that goes on event by event
+``serving, export``    vectors for an index of neighbours, graphs for other programs
+``persistence``        a fitted model <-> one safetensors file
 ``evaluation``         ranks, and metrics of ranks
 ``baselines``          models to be measured against: popularity, rules, neighbours, other nets
 ``search``             grid and random search over the model's options

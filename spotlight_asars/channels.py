@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spotlight_asars._checks import LARGEST_ID, integers, reject, require, seconds
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.session_array import SessionArray, pick
+from spotlight_asars.vocabulary import Vocabulary
 
 UNKNOWN_USER = -1
 
@@ -155,6 +156,8 @@ class SessionInteractions(SequenceInteractions):
         Session s is ``items[offsets[s]:offsets[s + 1]]``.
     sequences, dwell_times
         The padded matrices, made when asked for, read-only.
+    user_vocabulary, item_vocabulary : Vocabulary or None
+        Raw ids, where the sessions come from an ``EventLog``.
 
     Raises
     ------
@@ -169,6 +172,9 @@ class SessionInteractions(SequenceInteractions):
     >>> sessions.sequences[:, :-1][1], sessions.sequences[:, :-1][1].user_ids
     (SessionArray([2, 3], dtype=int32), np.int64(4))
     """
+
+    user_vocabulary: Vocabulary | None = None
+    item_vocabulary: Vocabulary | None = None
 
     def __init__(
         self,
@@ -336,7 +342,12 @@ class SessionInteractions(SequenceInteractions):
             num_users=self.num_users,
             started=pick(self.started, rows),
             max_sequence_length=self.max_sequence_length,
-        )
+        ).named(self.user_vocabulary, self.item_vocabulary)
+
+    def named(self, users: Vocabulary | None, items: Vocabulary | None) -> SessionInteractions:
+        """Itself, from now on with these raw ids."""
+        self.user_vocabulary, self.item_vocabulary = users, items
+        return self
 
     def places(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Where the events of the sessions `rows` stand in the flat arrays, int64 (events,)."""

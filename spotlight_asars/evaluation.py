@@ -18,6 +18,7 @@ from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
 from spotlight_asars.batching import scoring_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
+from spotlight_asars.raw_ids import check_vocabulary
 
 Ranks = NDArray[np.float64]
 
@@ -93,7 +94,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If no session has two events, `test` has items the model doesn't know, or a score is NaN.
+        If no session has two events, `test` has items the model doesn't know or ids of another vocabulary, or a score
+        is NaN.
     RuntimeError
         Before ``fit``.
     """
@@ -106,6 +108,7 @@ def evaluate(
     require(longest >= 2, "test must have a session of two events or more; the longest has", longest)
     if getattr(model, "_net", model) is None:
         raise RuntimeError("evaluate needs a fitted model; call fit first")
+    check_vocabulary(model, sessions, "test")
     num_items = getattr(model, "_num_items", sessions.num_items)
     reject(
         sessions.items >= num_items,

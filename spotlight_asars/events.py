@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from spotlight_asars import frames, timeline
 from spotlight_asars._checks import LARGEST_ID, integers, one_of, reject, require, seconds
 from spotlight_asars._spotlight import Interactions
+from spotlight_asars.raw_ids import encode_raw, vocabularies
 from spotlight_asars.vocabulary import Vocabulary
 
 HOUR = 3600.0  # [s]; sessions end where a user is idle this long
@@ -28,7 +29,7 @@ RETURNING_SHARE = 0.01  # below this share of users with a second session, a "us
 
 @dataclass(frozen=True)
 class Dropped:
-    """What a test log lost because its training log does not know it."""
+    """What a log lost in the step that made it."""
 
     events: int
     items: int
@@ -58,7 +59,8 @@ class EventLog(Interactions):
     Attributes
     ----------
     dropped : Dropped
-        What ``split_by_time`` took out of a test log; zeros elsewhere.
+        What ``split_by_time`` took out of a test log, ``encode_like`` or ``filter_support`` out of any; zeros
+        elsewhere.
 
     Raises
     ------
@@ -215,6 +217,9 @@ class EventLog(Interactions):
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1, inactivity: float = HOUR) -> EventLog:
         """The largest part of the log where every item, session and user has its support.
 
+        What is left gets new ids, without gaps; ``encode_like`` gives a log those of another one again, as it needs
+        after a split.
+
         Parameters
         ----------
         item, session, user : int
@@ -233,7 +238,63 @@ class EventLog(Interactions):
         kept = timeline.supported(self.user_ids, self.item_ids, cuts, item=item, session=session, user=user)
         support = {"item": item, "session": session, "user": user}
         require(len(kept) > 0, f"filter_support must leave events of the {len(self)} given", support)
-        return self._keep(kept, *self._compact(kept))
+        log = self._keep(kept, *self._compact(kept))
+        lost = np.ones(len(self), dtype=bool)
+        lost[kept] = False
+        gone = Dropped(len(self) - len(kept), *(len(np.unique(ids[lost])) for ids in (self.item_ids, self.user_ids)))
+        log.dropped = gone
+        return log
+
+    def encode_like(self, other: Any, unknown_users: str = "keep") -> EventLog:
+        """The log with the ids that its raw ids have in another log, in sessions or in a model.
+
+        Parameters
+        ----------
+        other : EventLog, SessionInteractions or fitted model
+            Whose ids to take over.
+        unknown_users : {"keep", "drop"}
+            Users that `other` does not know: keep them as ids beyond its users, which a model takes for unknown, or
+            drop them.
+
+        Returns
+        -------
+        EventLog
+            Without the events of items that `other` does not know; ``dropped`` says how many these were.
+
+        Raises
+        ------
+        ValueError
+            If `other` has no raw ids, or no event is left.
+        TypeError
+            If the raw ids are strings on one side and integers on the other.
+
+        Examples
+        --------
+        >>> train, test = EventLog([7, 7], [3, 9], [0, 5]), EventLog([7, 8, 8], [9, 3, 4], [99, 99, 100])
+        >>> same = test.filter_support(item=1, session=1).encode_like(train.filter_support(item=1))
+        >>> same.items.decode(same.item_ids), same.dropped
+        (array([9, 3]), Dropped(events=1, items=1, users=0))
+        """
+        one_of(unknown_users, ("keep", "drop"), "unknown_users")
+        users, items = vocabularies(other)
+        user_map = encode_raw(users, self.users.raw, "user ids of the log")
+        item_map = np.r_[Vocabulary.ABSENT, encode_raw(items, self.items.raw, "item ids of the log")]
+        known = item_map[self.item_ids] >= 0
+        if unknown_users == "keep":
+            newcomers = np.flatnonzero(
+                (np.bincount(self.user_ids[known], minlength=self.num_users) > 0) & (user_map < 0)
+            )
+            user_map[newcomers] = len(users) + np.arange(len(newcomers))
+            users = Vocabulary(np.concatenate([users.raw, self.users.raw[newcomers]]), first=0)
+        known &= user_map[self.user_ids] >= 0
+        require(known.any(), "encode_like must leave events of known items and users", f"{len(self)} of unknown ones")
+        log = self._keep(np.flatnonzero(known), user_map, item_map, users, items)
+        log.dropped = Dropped(
+            events=int((~known).sum()),
+            items=len(np.unique(self.item_ids[item_map[self.item_ids] < 0])),
+            users=len(np.unique(self.user_ids[user_map[self.user_ids] < 0])) if unknown_users == "drop" else 0,
+        )
+        return log
 
     def split_by_time(
         self, test_fraction: float = 0.15, inactivity: float = HOUR, unknown_users: str = "auto"
@@ -302,8 +363,15 @@ class EventLog(Interactions):
         """Maps from user and item ids to the compact ids of those with an event in `kept`."""
         return self.users.compact(self.user_ids[kept]), self.items.compact(self.item_ids[kept])
 
-    def _keep(self, kept: NDArray[np.intp], user_map: NDArray[np.int64], item_map: NDArray[np.int64]) -> EventLog:
-        """The log of the events `kept`, with ids renamed by the maps (old id -> new id)."""
+    def _keep(
+        self,
+        kept: NDArray[np.intp],
+        user_map: NDArray[np.int64],
+        item_map: NDArray[np.int64],
+        users: Vocabulary | None = None,
+        items: Vocabulary | None = None,
+    ) -> EventLog:
+        """The log of the events `kept`, ids renamed by the maps (old id -> new id), raw ids as given or its own."""
         columns = self._columns.take(kept)
         columns.user_ids, columns.item_ids = user_map[columns.user_ids], item_map[columns.item_ids]
         log = EventLog.__new__(EventLog)
@@ -311,8 +379,8 @@ class EventLog(Interactions):
             columns,
             self._gaps[kept],
             timeline.carry_pauses(self._pauses, kept),
-            self.users.renamed(user_map),
-            self.items.renamed(item_map),
+            users or self.users.renamed(user_map),
+            items or self.items.renamed(item_map),
         )
         return log
 

@@ -11,9 +11,11 @@ latest posting of each item in it has the counts. It must satisfy:
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
@@ -77,6 +79,17 @@ class Memory:
         later = more._replace(session=more.session + self._views.session.max(initial=-1) + 1)
         memory = Memory(size=self.size)
         memory._index(self._views.append(later))
+        return memory
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is remembered, for a file."""
+        return self._views._asdict()
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], size: int) -> Memory:
+        """A memory of what ``arrays`` gave."""
+        memory = cls(size=size)
+        memory._index(Views(**arrays))
         return memory
 
     def __len__(self) -> int:
@@ -158,6 +171,12 @@ class Memory:
             seconds_ago=now[row] - self._views.started[place],
             dwell=self._dwell[place],
         )
+
+    def viewed(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> torch.Tensor:
+        """Items of all sessions that ``recall`` may see, whatever `size` says: int64 (batch, slots), padded with 0."""
+        whole = copy.copy(self)
+        whole.size = len(self) + 1
+        return whole.recall(user_ids, started).items
 
 
 _NOTHING = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import RandomState
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import nn
 
@@ -18,24 +20,30 @@ from spotlight_asars._spotlight import PADDING_IDX, ImplicitSequenceModel, Seque
 from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.export import Exports
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
+from spotlight_asars.persistence import ModelFiles
+from spotlight_asars.raw_ids import check_vocabulary
 from spotlight_asars.representations import Blueprint, build, with_recall
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS, Sampler
-from spotlight_asars.scores import NetScores
 from spotlight_asars.training import EarlyStopping, Epoch, train
 from spotlight_asars.transitions import Transitions
 from spotlight_asars.user_state import UserState
 
+ONE_AT_A_TIME = threading.RLock()  # who trains has torch's generator for themselves
 
-class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
+
+class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a
     session is a training example. Negatives are drawn once for a batch and shared; ``cross_entropy`` needs none, for it
     compares each target with the whole catalogue.
+
+    A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
 
     Parameters
     ----------
@@ -102,6 +110,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
     ----------
     epochs : list of Epoch
         Mean training loss, and what validation found, of every epoch so far.
+    item_vocabulary, user_vocabulary : Vocabulary or None
+        Raw ids, where the training sessions know theirs.
 
     Examples
     --------
@@ -183,6 +193,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         self._monitor = monitor
         self._num_users = 0
         self._followers: Transitions | None = None
+        self.item_vocabulary = self.user_vocabulary = None
         self.epochs: list[Epoch] = []
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -247,6 +258,7 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             for what in ("num_items", "num_users"):
                 most, given = getattr(self, f"_{what}"), getattr(sessions, what)
                 require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
+            check_vocabulary(self, sessions, "interactions")
             if held_out is not None:
                 self._check_known(held_out, "validation")
             self._users.start(sessions)
@@ -339,21 +351,29 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
-        """Torch draws from our random state, and the caller's generators stay as they were."""
+        """Torch draws from our random state, and the caller's generators stay as they were.
+
+        Torch's generator is the process's own: two threads that train would draw from each other's, so they take turns.
+        """
         devices = [torch.cuda.current_device()] if self._use_cuda else []
-        with torch.random.fork_rng(devices):
+        with ONE_AT_A_TIME, torch.random.fork_rng(devices):
             torch.manual_seed(self._random_state.randint(2**31 - 1))
             yield
 
     def _initialize(self, interactions: SequenceInteractions) -> None:
         sessions = as_sessions(interactions)
-        self._num_items, self._num_users = sessions.num_items, sessions.num_users
+        self.item_vocabulary, self.user_vocabulary = sessions.item_vocabulary, sessions.user_vocabulary
+        scale = TIME_ENCODINGS[self._time_encoding].fit([] if sessions.dwell is None else sessions.dwell)
+        self._build(sessions.num_items, sessions.num_users, scale)
+
+    def _build(self, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> None:
+        """A fresh net for what the training log says."""
+        self._num_items, self._num_users, self._dwell_scale = num_items, num_users, dwell_scale
         self._loss_func = resolve(self._loss, LOSSES, "loss")
-        dwell = sessions.dwell
         blueprint = Blueprint(
             num_items=self._num_items,
             num_users=self._num_users,
-            dwell_scale=TIME_ENCODINGS[self._time_encoding].fit([] if dwell is None else dwell),
+            dwell_scale=dwell_scale,
             time_encoding=self._time_encoding,
             cell=self._cell,
             attention=self._attention,

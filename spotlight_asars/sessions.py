@@ -43,7 +43,8 @@ def to_sessions(
     Returns
     -------
     SessionInteractions
-        With user ids, the start of each row, and dwell NaN at each session's last event unless it was measured.
+        With user ids, the start of each row, and dwell NaN at each session's last event unless it was measured; and
+        the raw ids of an ``EventLog``.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def to_sessions(
         min_sequence_length,
     )
     kept = np.repeat(long_enough, row_lengths)
-    return SessionInteractions.from_ragged(
+    sessions = SessionInteractions.from_ragged(
         events.items[kept],
         np.r_[0, np.cumsum(row_lengths[long_enough])],
         user_ids=events.users[row_first[long_enough]],
@@ -88,6 +89,7 @@ def to_sessions(
         started=events.timestamps[row_first[long_enough]],
         max_sequence_length=max_sequence_length,
     )
+    return sessions.named(log.users, log.items) if isinstance(log, EventLog) else sessions
 
 
 class Recorded(NamedTuple):

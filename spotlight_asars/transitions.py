@@ -23,8 +23,9 @@ Interaction 28 (2018).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,8 +39,10 @@ from spotlight_asars.channels import Answer, SessionInteractions
 
 STEPS = 10  # events that two clicks are apart at most to be counted together, and that an answer looks back
 KEPT = 100  # candidates of an item
-SMALLEST = 1e-6  # what is less is the rest of a subtraction
 KINDS = ("follows", "together")
+CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
+ARRAYS = ("weight", *(f"{kind}.{name}" for kind in KINDS for name in CSR))
+SMALLEST = 1e-6  # what is less is the rest of a subtraction
 
 
 class Transitions:
@@ -69,6 +72,25 @@ class Transitions:
             _strongest(_count(kind, pairs, items, items, (self.num_items, self.num_items), self.weight), kept)
             for kind in KINDS
         )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that there is, for a model file."""
+        matrices = zip(KINDS, self.matrices, strict=True)
+        parts = {f"{kind}.{name}": getattr(matrix, name) for kind, matrix in matrices for name in CSR}
+        return {"weight": self.weight, **parts}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Transitions:
+        """What ``arrays`` gave; ``ValueError`` if they make no matrices."""
+        transitions = cls.__new__(cls)
+        transitions.weight = arrays["weight"]
+        transitions.num_items = len(transitions.weight)
+        shape = (transitions.num_items, transitions.num_items)
+        parts = (tuple(arrays[f"{kind}.{name}"] for name in CSR) for kind in KINDS)
+        transitions.matrices = tuple(sp.csr_array(part, shape=shape) for part in parts)
+        for matrix in transitions.matrices:
+            matrix.check_format(full_check=True)
+        return transitions
 
     def ask(self, items: Tensor, training: bool = False) -> Sessions:
         """What sessions (batch, time), padded with 0 anywhere, may ask; in training, answered without themselves."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from spotlight_asars.batching import user_parallel_batches
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
@@ -70,6 +73,22 @@ class UserState:
         if training:
             users = np.where(np.isnan(started), UNKNOWN_USER, users)
         return channels._replace(history=self.memory.recall(users, started).to(channels.user_ids.device))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps beside the net's tensors, of which the drift is a part."""
+        return {} if self.memory is None else self.memory.arrays()
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Back to what ``arrays`` gave."""
+        if self.memory is not None:
+            self.memory = Memory.from_arrays(arrays, self.memory.size)
+
+    def viewed(self, channels: Channels, batch: int) -> Tensor:
+        """All items that the memory holds of the users' earlier sessions, int64 (batch, slots), padded with 0."""
+        if self.memory is None or channels.user_ids is None:
+            return torch.zeros(batch, 1, dtype=torch.int64)
+        started = np.full(batch, np.nan) if channels.started is None else channels.started.cpu().numpy()
+        return self.memory.viewed(channels.user_ids.cpu().numpy(), started)
 
     @contextmanager
     def as_it_is(self) -> Iterator[None]:

@@ -57,6 +57,7 @@ class Baseline(NextItemScores, ABC):
         self._learn(sessions)
         self._popularity = places_by_popularity(sessions)
         self._num_items = sessions.num_items
+        self.item_vocabulary, self.user_vocabulary = sessions.item_vocabulary, sessions.user_vocabulary
         return self
 
     @abstractmethod

@@ -233,7 +233,7 @@ class ASARSNet(nn.Module):
             hidden = torch.cat([hidden, user.unsqueeze(1).expand(-1, hidden.shape[1], -1)], dim=2)
             nothing = F.pad(user, (hidden.shape[2] - user.shape[1], 0)).unsqueeze(1)
             if self.user_biases is not None and offset is not None:
-                offset = offset + self._user_bias(rows, channels.started)  # (batch, 1)
+                offset = offset + self.user_bias(rows, channels.started)  # (batch, 1)
         else:
             nothing = hidden.new_zeros(len(items), 1, hidden.shape[2])
         trace = self.output(torch.cat([nothing, hidden], dim=1))  # (batch, 1 + time, embedding_dim)
@@ -265,7 +265,7 @@ class ASARSNet(nn.Module):
         dwell = dwell.gather(1, order)
         return F.pad(dwell, (1, 0), value=torch.nan)[:, :-1] if shifted else dwell
 
-    def _user_bias(self, rows: Tensor, started: Tensor | None) -> Tensor:
+    def user_bias(self, rows: Tensor, started: Tensor | None) -> Tensor:
         r""":math:`b_u(t) = b_u + \alpha_u dev_u(t)` (eq. 12), (batch, 1)."""
         assert self.user_biases is not None
         bias: Tensor = self.user_biases(rows)

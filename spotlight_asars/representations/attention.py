@@ -127,6 +127,11 @@ def shift(prefix: Prefix) -> Prefix:
     )
 
 
+def empty_prefix(value: Tensor) -> Prefix:
+    """The prefix of no event, for values (batch, dim)."""
+    return Prefix(torch.zeros_like(value), torch.full_like(value[:, 0], _lowest(value)))
+
+
 def join(left: Prefix, right: Prefix) -> Prefix:
     """The average and mass of two stretches together."""
     share = torch.sigmoid(right.mass - left.mass).unsqueeze(-1)  # (batch, time, 1)

@@ -51,7 +51,10 @@ class RecallNet(nn.Module):
     def states(self, items: Tensor, channels: Channels | None = None) -> RecalledStates:
         """State after each step, (batch, time, ...), of items (batch, time), padded with 0 anywhere."""
         channels = channels or Channels()
-        values = self.net.states(items, channels)  # type: ignore[operator]
+        return self.recall(self.net.states(items, channels), items, channels)  # type: ignore[operator]
+
+    def recall(self, values: Tensor, items: Tensor, channels: Channels) -> RecalledStates:
+        """The net's own states, (batch, time, ...), with what the terms find for them."""
         rows = torch.arange(len(items), device=items.device).unsqueeze(1).expand(items.shape)
         steps = torch.arange(items.shape[1], device=items.device).expand(items.shape)
         recalled = [(terms, terms.recall(items, channels)) for terms in self.terms]  # type: ignore[operator]

@@ -1,12 +1,15 @@
 """Logs larger than memory: the way from events to sessions as queries, on the engine that holds the log.
 
-=============  ===================================================================================
-``steps``      sessions, dwell, collapsed repeats and support, written once for every engine
-``engines``    what pandas, polars, pyarrow, DuckDB and PySpark each need: file order, files between
-``lazy_log``   ``LazyLog``: the steps of an ``EventLog``, put off until ``write_sessions``
-``writing``    users by ranges -> the fixed point of support -> shards
-``shards``     ``SessionShards`` and ``read_sessions``: what was written, a shard at a time or at once
-=============  ===================================================================================
+=================  ===============================================================================
+``steps``          sessions, dwell, collapsed repeats and support, written once for every engine
+``engines``        what pandas, polars, pyarrow, DuckDB and PySpark each need
+``lazy_log``       ``LazyLog``: the steps of an ``EventLog``, put off until ``write_sessions``
+``checks``         what is refused at the door
+``writing``        ranges of users -> the fixed point of support -> shards
+``shard_writer``   events of whole users -> a file of sessions
+``manifest``       what a folder of sessions must hold
+``shards``         ``SessionShards`` and ``read_sessions``: what was written, a shard at a time or at once
+=================  ===============================================================================
 
 A log that fits into memory is prepared faster by ``EventLog``, with the same sessions, dwell and ids.
 """

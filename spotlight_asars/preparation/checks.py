@@ -13,7 +13,7 @@ REACH = 2**53  # [s]; float64 counts whole seconds so far
 
 
 def check_events(events: Frame, measured: bool) -> None:
-    """Raise ``ValueError`` for no events, missing ids, timestamps that are missing or no time, and dwell that is none."""
+    """Raise ``ValueError`` for no events, missing ids, timestamps that are no time, and dwell that is none."""
     time, dwell = nw.col("time"), nw.col("dwell")
     questions = {
         "events": nw.len(),
@@ -29,7 +29,7 @@ def check_events(events: Frame, measured: bool) -> None:
         questions |= {"shortest": dwell.min(), "longest": dwell.max()}
     found = {name: values[0] for name, values in engines.collect(events.select(**questions)).to_pydict().items()}
 
-    size = found["events"]
+    size = int(found["events"])
     require(size > 0, "frame must have at least one event", size)
     for name, column in (("users", "user"), ("items", "item"), ("times", "timestamp")):
         missing = size - found[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
+from spotlight_asars._checks import require
 from spotlight_asars.preparation.steps import Frame
 
 if TYPE_CHECKING:
@@ -56,9 +57,30 @@ def _out_of_arrow(table: Any) -> Any:
     return table.to_pandas()
 
 
+def dates_as_seconds(frame: Frame, name: str) -> Frame:
+    """`frame` with the column `name` of dates and times as seconds since 1970-01-01, float64.
+
+    Narwhals lacks the moments of DuckDB and PySpark, so they are asked in their own words.
+    """
+    engine, kind = frame.implementation, frame.collect_schema()[name]
+    if engine.is_duckdb():
+        quoted = '"' + name.replace('"', '""') + '"'
+        return nw.from_native(frame.to_native().select(f"* REPLACE (epoch_us({quoted}) / 1e6 AS {quoted})"))
+    if engine.is_pyspark():
+        from pyspark.sql import functions
+
+        moment = isinstance(kind, nw.Datetime) and kind.time_zone is not None
+        rule = f"timestamp column {name!r} must be numbers, or timestamps with a zone, in pyspark"
+        require(moment, rule, str(kind), "Its other dates depend on the zone of the session")
+        seconds = functions.unix_micros(functions.col(f"`{name}`")) / 1e6
+        return nw.from_native(frame.to_native().withColumn(name, seconds))
+    moments = nw.col(name).cast(nw.Datetime("us")) if kind == nw.Date else nw.col(name)
+    return frame.with_columns((moments.dt.timestamp("us").cast(nw.Int64) / 1e6).alias(name))
+
+
 def save(frame: Frame, path: Path) -> Frame:
     """`frame` computed into parquet at `path`, a file or a folder as the engine likes, and lazy again from there."""
-    frame.sink_parquet(path)
+    frame.sink_parquet(str(path))  # Spark takes no Path
     return _scan(path, frame)
 
 
@@ -72,8 +94,8 @@ def put(table: pa.Table, path: Path, like: Frame) -> Frame:
 
 def _scan(path: Path, like: Frame) -> Frame:
     if like.implementation.is_pyspark():
-        return nw.scan_parquet(path, backend="pyspark", session=like.to_native().sparkSession)
-    return nw.scan_parquet(path, backend=like.implementation)
+        return nw.scan_parquet(str(path), backend="pyspark", session=like.to_native().sparkSession)
+    return nw.scan_parquet(str(path), backend=like.implementation)
 
 
 def collect(frame: Frame) -> pa.Table:

@@ -60,7 +60,7 @@ class LazyLog:
         user, item : str
             Columns of raw ids, integers or strings.
         timestamp : str
-            Column of seconds, or of dates and times.
+            Column of seconds, or of dates and times, which count from 1970-01-01 (UTC where they have no zone).
         dwell : str, optional
             Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
         order : str, optional
@@ -83,6 +83,9 @@ class LazyLog:
         for argument, name in given.items():
             there = [column for column in schema if order is not None or column != order_column]
             require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
+        if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
+            events = engines.dates_as_seconds(events, timestamp)
+            schema = events.collect_schema()
         columns = {
             "user": _ids(user, schema, "user"),
             "item": _ids(item, schema, "item"),
@@ -150,9 +153,6 @@ def _ids(name: str, schema: nw.Schema, argument: str) -> nw.Expr:
 
 def _seconds(name: str, schema: nw.Schema) -> nw.Expr:
     kind, column = schema[name], nw.col(name)
-    if kind in (nw.Datetime, nw.Date):
-        moments = column.cast(nw.Datetime("us")) if kind == nw.Date else column
-        return moments.dt.timestamp("us").cast(nw.Int64) / 1e6
     rule = f"timestamp column {name!r} must be numbers of 64 bits, in seconds, or dates"
     require(kind.is_integer() or kind == nw.Float64, rule, str(kind), "Cast it to int64 or float64")
     return column.cast(nw.Int64) if kind.is_integer() else column

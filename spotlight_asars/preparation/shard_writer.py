@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 
 from spotlight_asars import frames
-from spotlight_asars.preparation.shards import ITEMS, USERS, Manifest, Shard
+from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
 from spotlight_asars.sessions import Lengths
 from spotlight_asars.vocabulary import Vocabulary
 

@@ -1,14 +1,8 @@
-"""Sessions in a folder: a file for each shard of users, the vocabularies, and a manifest that says what must be there.
-
-The manifest is written last and read first, so that a folder without one, or with a file that differs from what it
-says, is no folder of sessions.
-"""
+"""Sessions in a folder, read a shard at a time or all at once."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -17,54 +11,11 @@ import numpy as np
 
 from spotlight_asars._checks import require
 from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
 from spotlight_asars.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MANIFEST, USERS, ITEMS = "manifest.json", "users.parquet", "items.parquet"
-FORMAT = "spotlight_asars sessions 1"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A file of sessions, and how many it holds."""
-
-    file: str
-    sessions: int
-    events: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What the folder holds; sizes as Spotlight's, with padding counted in `num_items`."""
-
-    num_items: int
-    num_users: int
-    max_sequence_length: int
-    shards: tuple[Shard, ...]
-
-    def save(self, folder: Path) -> None:
-        """Write it into `folder`."""
-        (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
-
-    @classmethod
-    def load(cls, folder: Path) -> Manifest:
-        """The manifest of `folder`; ``FileNotFoundError`` or ``ValueError`` where it is none of ours."""
-        path = folder / MANIFEST
-        if not path.is_file():
-            rule = f"path must be a folder that write_sessions wrote, with a {MANIFEST}"
-            raise FileNotFoundError(f"{rule}; got {str(folder)!r}")
-        try:
-            found = json.loads(path.read_text())
-            rule = f"{str(path)!r} must have the format {FORMAT!r}"
-            kind = found.pop("format", None) if isinstance(found, dict) else type(found).__name__
-            require(kind == FORMAT, rule, kind)
-            shards = tuple(Shard(**shard) for shard in found.pop("shards"))
-            return cls(shards=shards, **found)
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{str(path)!r} must be a manifest of sessions; got {error}") from error
-
 
 class SessionShards(Sequence[SessionInteractions]):
     """Sessions that ``LazyLog.write_sessions`` wrote, read a shard at a time.

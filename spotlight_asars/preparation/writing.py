@@ -14,10 +14,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals as nw
+import numpy as np
 
 from spotlight_asars._checks import require
 from spotlight_asars.preparation import engines, steps
@@ -84,8 +86,8 @@ def _user_ranges(events: Frame, events_per_shard: int) -> Iterator[tuple[Any, An
     counts = engines.collect(events.group_by("user").agg(n=nw.len())).sort_by("user")
     sizes = counts["n"].to_numpy().astype("int64")
     shard = (sizes.cumsum() - sizes) // events_per_shard
-    starts = [None, *(counts["user"][int(place) + 1].as_py() for place in (shard[1:] != shard[:-1]).nonzero()[0]), None]
-    return zip(starts[:-1], starts[1:], strict=True)
+    later = np.flatnonzero(np.diff(shard)) + 1
+    return pairwise([None, *(counts["user"][int(place)].as_py() for place in later), None])
 
 
 def _between(events: Frame, low: Any, high: Any) -> Frame:

@@ -129,9 +129,7 @@ def same_or_same_error(task, lazy_log):
             written(lazy, max_sequence_length=most, min_sequence_length=least)
         return
     assert_same_sessions(
-        written(
-            lazy, max_sequence_length=most, min_sequence_length=least, events_per_shard=task["events_per_shard"]
-        ),
+        written(lazy, max_sequence_length=most, min_sequence_length=least, events_per_shard=task["events_per_shard"]),
         expected,
         log,
     )
@@ -139,7 +137,14 @@ def same_or_same_error(task, lazy_log):
 
 @pytest.mark.parametrize(
     ("engine", "examples"),
-    [("pandas", 10), ("polars", 20), ("polars_lazy", 20), ("pyarrow", 10), ("duckdb", 12), pytest.param("pyspark", 4, marks=pytest.mark.spark)],
+    [
+        ("pandas", 10),
+        ("polars", 20),
+        ("polars_lazy", 20),
+        ("pyarrow", 10),
+        ("duckdb", 12),
+        pytest.param("pyspark", 4, marks=pytest.mark.spark),
+    ],
 )
 def test_sessions_are_those_of_the_log_in_memory(engine, examples, lazy_log):
     @settings(max_examples=examples, phases=[Phase.generate] if engine == "pyspark" else settings().phases)
@@ -259,7 +264,10 @@ def test_what_is_no_frame_is_refused(frame):
             "item must be a number of events or sessions, 0 or more; got -1",
         ),
         (lambda log: written(log, events_per_shard=0), "events_per_shard must be 1 or more; got 0"),
-        (lambda log: written(log, min_sequence_length=0), "min_sequence_length must be a whole number, 1 or more; got 0"),
+        (
+            lambda log: written(log, min_sequence_length=0),
+            "min_sequence_length must be a whole number, 1 or more; got 0",
+        ),
         (
             lambda log: written(log, min_sequence_length=6),
             "min_sequence_length must leave at least one session, and the longest has 5 events; got 6",

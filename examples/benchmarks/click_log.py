@@ -10,7 +10,7 @@ MEAN_LENGTH = 6  # events of a session, geometrically distributed
 MEAN_GAP = 90.0  # [s] between two events of a session, exponentially distributed
 DAYS = 90  # over which the sessions start
 REPEATED = 0.1  # share of clicks that repeat the last item
-EVENTS_PER_USER, EVENTS_PER_ITEM = 50, 100
+EVENTS_PER_USER, EVENTS_PER_ITEM = 50, 20
 FIRST_USER, FIRST_ITEM = 10**9, 10**6  # raw ids are not contiguous ids
 SPREAD = 15_485_863  # a prime: ranks of popularity do not stand in the order of the ids
 

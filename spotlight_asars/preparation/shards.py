@@ -17,6 +17,7 @@ from spotlight_asars.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
 class SessionShards(Sequence[SessionInteractions]):
     """Sessions that ``LazyLog.write_sessions`` wrote, read a shard at a time.
 

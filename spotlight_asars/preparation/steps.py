@@ -39,17 +39,24 @@ def recorded(events: Frame, inactivity: float, measured: bool) -> Frame:
 
 
 def collapse_repeats(events: Frame) -> Frame:
-    """Each run of one item inside a session becomes its first event, with the sum of what is known of the dwell."""
-    last = nw.col("item").shift(1).over("user", "session", order_by=IN_ORDER)
-    events = events.with_columns(last=last)
-    events = events.with_columns(starts=(nw.col("last").is_null() | (nw.col("item") != nw.col("last"))).cast(nw.Int64))
-    run = nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64)
-    events = events.with_columns(run=run)
-    dwell = nw.col("dwell")
-    events = events.with_columns(total=dwell.sum().over("user", "run"), known=dwell.count().over("user", "run"))
-    events = events.filter(nw.col("starts") == 1)
+    """Each run of one item inside a session becomes its first event, with the sum of what is known of the dwell.
+
+    Its ``order`` is the least of the run, which need not be that of its first event but sorts runs in the same way: of
+    two runs that start at one time, all events of the earlier stand before those of the later.
+    """
+    item, session, dwell = nw.col("item"), nw.col("session"), nw.col("dwell")
+    events = events.with_columns(
+        last_item=item.shift(1).over("user", order_by=IN_ORDER),
+        last_session=session.shift(1).over("user", order_by=IN_ORDER),
+    )
+    same = (item == nw.col("last_item")) & (session == nw.col("last_session"))
+    events = events.with_columns(starts=nw.when(same).then(nw.lit(0)).otherwise(nw.lit(1)))
+    events = events.with_columns(run=nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
+    runs = events.group_by("user", "session", "run").agg(
+        *(nw.col(name).min() for name in ("item", *IN_ORDER)), total=dwell.sum(), known=dwell.count()
+    )
     total = nw.when(nw.col("known") > 0).then(nw.col("total").cast(nw.Float64))
-    return events.with_columns(dwell=total).drop("last", "starts", "run", "total", "known")
+    return runs.with_columns(dwell=total).drop("run", "total", "known")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,18 +44,20 @@ def write(log: Recording, todo: Sequence[Step | Support], path: Path, lengths: L
     """The sessions of a log after the steps `todo`, in a new folder at `path`."""
     with _new_folder(path) as (folder, work):
         check_events(log.events, log.measured)
-        ranges = list(_user_ranges(log.events, events_per_shard))
+        before = list(takewhile(callable, todo))  # done once, not in each round
         parts = [
             engines.save(
-                steps.recorded(_between(log.events, *limits), log.inactivity, log.measured), work / f"{place}.parquet"
+                _apply(before, steps.recorded(_between(log.events, *limits), log.inactivity, log.measured)),
+                work / f"{place}.parquet",
             )
-            for place, limits in enumerate(ranges)
+            for place, limits in enumerate(_user_ranges(log.events, events_per_shard))
         ]
         items, done = None, list[Step]()
-        for number, step in enumerate(todo):
+        for number, step in enumerate(todo[len(before) :]):
             if isinstance(step, Support):
-                items = _supported_items(parts, done, step, work / f"items-{number}.parquet")
-                step = partial(step.keep, items=engines.put(items, work / f"items-{number}.parquet", parts[0]))
+                path_of_items = work / f"items-{number}.parquet"
+                items = _supported_items(parts, done, step, path_of_items)
+                step = partial(step.keep, items=engines.put(items, path_of_items, parts[0]))
             done.append(step)
         items = _item_counts(parts) if items is None else items
         with ShardWriter(folder, items["item"], lengths) as shards:

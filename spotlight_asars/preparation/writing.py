@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,12 +44,9 @@ def write(log: Recording, todo: Sequence[Step | Support], path: Path, lengths: L
     """The sessions of a log after the steps `todo`, in a new folder at `path`."""
     with _new_folder(path) as (folder, work):
         check_events(log.events, log.measured)
-        before = list(takewhile(callable, todo))  # done once, not in each round
+        before = _up_to_support(todo)  # done once, not in each round
         parts = [
-            engines.save(
-                _apply(before, steps.recorded(_between(log.events, *limits), log.inactivity, log.measured)),
-                work / f"{place}.parquet",
-            )
+            engines.save(_apply(before, _recorded(log, *limits)), work / f"{place}.parquet")
             for place, limits in enumerate(_user_ranges(log.events, events_per_shard))
         ]
         items, done = None, list[Step]()
@@ -92,10 +89,24 @@ def _user_ranges(events: Frame, events_per_shard: int) -> Iterator[tuple[Any, An
     return pairwise([None, *(counts["user"][int(place)].as_py() for place in later), None])
 
 
-def _between(events: Frame, low: Any, high: Any) -> Frame:
+def _recorded(log: Recording, low: Any, high: Any) -> Frame:
+    """Sessions and dwell of the users from `low` to before `high`."""
+    events = log.events
     if low is not None:
         events = events.filter(nw.col("user") >= low)
-    return events if high is None else events.filter(nw.col("user") < high)
+    if high is not None:
+        events = events.filter(nw.col("user") < high)
+    return steps.recorded(events, log.inactivity, log.measured)
+
+
+def _up_to_support(todo: Sequence[Step | Support]) -> list[Step]:
+    """The steps that come before the first support, and need to know nothing of other users."""
+    before: list[Step] = []
+    for step in todo:
+        if isinstance(step, Support):
+            break
+        before.append(step)
+    return before
 
 
 def _apply(done: Sequence[Step], part: Frame) -> Frame:

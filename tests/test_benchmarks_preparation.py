@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ BENCHMARKS = Path(__file__).parent.parent / "examples" / "benchmarks"
 
 @pytest.fixture
 def load(monkeypatch):
+    """Imports a benchmark as if it were run from its folder."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
+    yield importlib.import_module
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.mark.parametrize("text", [False, True])

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
-from spotlight_asars.preparation import LazyLog, SessionShards, read_sessions, shard_writer
+from spotlight_asars.preparation import LazyLog, SessionShards, manifest, read_sessions, shard_writer
 
 MANIFEST = {"format": "spotlight_asars sessions 1", "num_items": 4, "num_users": 3, "max_sequence_length": 50}
 
@@ -73,11 +73,11 @@ def test_a_model_learns_from_one_shard_after_the_other(folder):
 
 
 def test_the_manifest_says_what_there_is(folder):
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert {name: manifest[name] for name in MANIFEST} == MANIFEST | {"num_users": 4}
-    assert manifest["shards"][0] == {"file": "sessions-00000.parquet", "sessions": 1, "events": 3}
+    saved = json.loads((folder / "manifest.json").read_text())
+    assert {name: saved[name] for name in MANIFEST} == MANIFEST | {"num_users": 4}
+    assert saved["shards"][0] == {"file": "sessions-00000.parquet", "sessions": 1, "events": 3}
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["manifest.json", "users.parquet", "items.parquet", *(shard["file"] for shard in manifest["shards"])]
+        ["manifest.json", "users.parquet", "items.parquet", *(shard["file"] for shard in saved["shards"])]
     )
 
 
@@ -98,6 +98,14 @@ def test_what_is_there_is_not_written_over(table, folder, tmp_path):
     nowhere = tmp_path / "none" / "clicks"
     with refuses(f"path must stand in an existing folder; got {str(nowhere)!r}", FileNotFoundError):
         log.write_sessions(nowhere)
+
+
+def test_folders_need_pyarrow(table, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "find_spec", lambda name: None)
+    for work in (lambda: SessionShards(folder), lambda: LazyLog.from_frame(table).write_sessions(tmp_path / "other")):
+        message = "sessions in folders need pyarrow; pip install 'spotlight-asars[parquet]' brings it"
+        with refuses(message, ImportError):
+            work()
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -38,7 +38,7 @@ def lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
         known = nw.from_native(_out_of_arrow(known.to_native()))
     if order is not None:
         return known.lazy(), order
-    order = nw.generate_temporary_column_name(8, known.columns if isinstance(known, nw.DataFrame) else [])
+    order = nw.generate_temporary_column_name(8, known.collect_schema().names())
     if isinstance(known, nw.DataFrame):
         return known.with_row_index(order).lazy(), order
     if known.implementation.is_polars():

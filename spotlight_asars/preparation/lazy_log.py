@@ -11,12 +11,13 @@ import narwhals as nw
 from spotlight_asars._checks import require
 from spotlight_asars.events import HOUR
 from spotlight_asars.preparation import engines
+from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
 from spotlight_asars.preparation.steps import Step, Support, collapse_repeats
 from spotlight_asars.preparation.writing import Recording, write
 from spotlight_asars.sessions import Lengths
 
-EVENTS_PER_SHARD = 5_000_000  # some hundred bytes of memory each while a shard is made
+EVENTS_PER_SHARD = 5_000_000  # some 300 bytes of memory each while a shard is made
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,14 @@ class LazyLog:
     """A log on the engine that holds it: the steps of an ``EventLog``, done when the sessions are written.
 
     Sessions, dwell and contiguous ids come out as those of ``EventLog`` and ``to_sessions``. Sessions are cut once, at
-    the `inactivity` of the log.
+    the `inactivity` of the log. Made by ``from_frame``; each step gives a new log and computes nothing.
+
+    Attributes
+    ----------
+    recording : Recording
+        The events as they came, and how their sessions are cut.
+    steps : tuple
+        What is to be done to them, in turn.
 
     Examples
     --------
@@ -64,8 +72,8 @@ class LazyLog:
         dwell : str, optional
             Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
         order : str, optional
-            Column whose values rise in file order, in which events with equal timestamps of one user stand. DuckDB and
-            PySpark have no file order and need it; for the others it is the order of the rows by default.
+            Column of distinct values that rise in file order: the order of events of one user with equal timestamps.
+            DuckDB and PySpark have no file order and need it; for the others it is the order of the rows by default.
         inactivity : float
             A session ends where its user is idle this long [s].
 
@@ -79,9 +87,9 @@ class LazyLog:
         require(inactivity > 0, "inactivity must be positive", inactivity)
         events, order_column = engines.lazy(frame, order)
         schema = events.collect_schema()
+        there = [column for column in schema if order is not None or column != order_column]
         given = {"user": user, "item": item, "timestamp": timestamp, "dwell": dwell, "order": order}
         for argument, name in given.items():
-            there = [column for column in schema if order is not None or column != order_column]
             require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
         if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
             events = engines.dates_as_seconds(events, timestamp)
@@ -137,6 +145,7 @@ class LazyLog:
             For an empty log, missing ids, timestamps that are not finite, negative dwell, if no events have the
             support asked for, and if no session is long enough.
         """
+        require_pyarrow()
         lengths = Lengths(max_sequence_length, min_sequence_length)
         require(events_per_shard >= 1, "events_per_shard must be 1 or more", events_per_shard)
         write(self.recording, self.steps, Path(path), lengths, events_per_shard)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from spotlight_asars._checks import require
@@ -54,3 +55,9 @@ class Manifest:
             return cls(shards=shards, **found)
         except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{str(path)!r} must be a manifest of sessions; got {error}") from error
+
+
+def require_pyarrow() -> None:
+    """Raise ``ImportError`` where there is no pyarrow, which reads and writes parquet."""
+    if not find_spec("pyarrow"):
+        raise ImportError("sessions in folders need pyarrow; pip install 'spotlight-asars[parquet]' brings it")

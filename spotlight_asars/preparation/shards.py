@@ -11,7 +11,7 @@ import numpy as np
 
 from spotlight_asars._checks import require
 from spotlight_asars.channels import SessionInteractions
-from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
+from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
 from spotlight_asars.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class SessionShards(Sequence[SessionInteractions]):
     """
 
     def __init__(self, path: str | Path) -> None:
+        require_pyarrow()
         self.path = Path(path)
         self._manifest = Manifest.load(self.path)
         self.num_items, self.num_users = self._manifest.num_items, self._manifest.num_users

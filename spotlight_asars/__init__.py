@@ -5,6 +5,8 @@ The way of the data, and where to find each stage:
 =====================  =================================================================================
 ``events``             raw ids, timestamps and dwell -> ``EventLog`` (``frames`` reads, ``timeline`` knows order)
 ``raw_ids``            whose vocabulary an id is in
+``encoding``           distinct ids and their codes, without sorting a log
+``preparation``        the same way for logs larger than memory, on DuckDB, polars or PySpark
 ``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
 ``channels``           ``SessionInteractions``: items, users and dwell side by side
 ``memory``             what each user viewed in earlier sessions; ``transitions``: what followed each item

@@ -98,6 +98,8 @@ class EventLog(Interactions):
             categories=None if categories is None else np.asarray(categories),
         )
         columns.check()
+        columns.user_ids = columns.user_ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
+        columns.item_ids = columns.item_ids.astype(np.int32)
         ordered = columns.take(timeline.order_events(columns.user_ids, columns.timestamps))
         gaps = timeline.gaps_to_next(ordered.user_ids, ordered.timestamps)
         self._fill(ordered, gaps, gaps, users, items, num_users, num_items)
@@ -105,7 +107,7 @@ class EventLog(Interactions):
     def _fill(
         self,
         columns: _Columns,
-        gaps: NDArray[np.float64],
+        gaps: NDArray[np.float64] | None,
         pauses: NDArray[np.float64],
         users: Vocabulary | None,
         items: Vocabulary | None,
@@ -113,13 +115,14 @@ class EventLog(Interactions):
         num_items: int | None = None,
     ) -> None:
         super().__init__(
-            columns.user_ids.astype(np.int32),  # Spotlight hashes int32 ids where it splits by user
-            columns.item_ids.astype(np.int32),
+            columns.user_ids,
+            columns.item_ids,
             timestamps=columns.timestamps,
             num_users=len(users) if users else num_users,
             num_items=len(items) + 1 if items else num_items,
         )
-        self._columns, self._gaps, self._pauses = columns, gaps, pauses
+        self._columns, self._pauses = columns, pauses
+        self._gaps = gaps if columns.dwell_times is None else None  # a measured dwell takes their place
         self.categories = columns.categories
         self.users = users or Vocabulary(np.arange(self.num_users), first=0)
         self.items = items or Vocabulary(np.arange(1, self.num_items), first=1)
@@ -161,8 +164,8 @@ class EventLog(Interactions):
             For a frame of another kind.
         """
         table = frames.to_frame(frame)
-        users, user_ids = Vocabulary.learn(frames.ids(table, user, "user"), first=0)
-        items, item_ids = Vocabulary.learn(frames.ids(table, item, "item"), first=1)
+        users, user_ids = frames.encoded(table, user, "user", first=0)
+        items, item_ids = frames.encoded(table, item, "item", first=1)
         return cls(
             user_ids,
             item_ids,
@@ -192,8 +195,10 @@ class EventLog(Interactions):
         The measured dwell where the log has it; else the gap to the user's next event, if shorter than `inactivity`.
         """
         require(inactivity > 0, "inactivity must be positive", inactivity)
-        measured = self._columns.dwell_times
-        return timeline.dwell_from_gaps(self._gaps, inactivity) if measured is None else measured.copy()
+        if self._gaps is not None:
+            return timeline.dwell_from_gaps(self._gaps, inactivity)
+        assert self._columns.dwell_times is not None
+        return self._columns.dwell_times.copy()
 
     def session_ids(self, inactivity: float = HOUR) -> NDArray[np.int64]:
         """Number of each event's session, int64 (events,), from 0; sessions are cut as the log was recorded."""
@@ -205,13 +210,14 @@ class EventLog(Interactions):
 
         The dwell of a run is the sum of what is known of it, and known no more than `inactivity` cuts it here.
         """
-        starts = np.diff(self.session_ids(inactivity), prepend=-1) > 0
+        require(inactivity > 0, "inactivity must be positive", inactivity)
+        starts = timeline.session_starts(self._pauses, inactivity)
         first = np.flatnonzero(timeline.run_starts(self.item_ids, starts))
         columns = self._columns.take(first)
         columns.dwell_times = timeline.sum_runs(self.dwell_times(inactivity), first)
         log = EventLog.__new__(EventLog)
         pauses = timeline.carry_pauses(self._pauses, first)
-        log._fill(columns, self._gaps[first], pauses, self.users, self.items, self.num_users, self.num_items)
+        log._fill(columns, None, pauses, self.users, self.items, self.num_users, self.num_items)
         return log
 
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1, inactivity: float = HOUR) -> EventLog:
@@ -373,11 +379,12 @@ class EventLog(Interactions):
     ) -> EventLog:
         """The log of the events `kept`, ids renamed by the maps (old id -> new id), raw ids as given or its own."""
         columns = self._columns.take(kept)
-        columns.user_ids, columns.item_ids = user_map[columns.user_ids], item_map[columns.item_ids]
+        columns.user_ids = user_map.astype(np.int32)[columns.user_ids]
+        columns.item_ids = item_map.astype(np.int32)[columns.item_ids]
         log = EventLog.__new__(EventLog)
         log._fill(
             columns,
-            self._gaps[kept],
+            None if self._gaps is None else self._gaps[kept],
             timeline.carry_pauses(self._pauses, kept),
             users or self.users.renamed(user_map),
             items or self.items.renamed(item_map),
@@ -387,10 +394,10 @@ class EventLog(Interactions):
 
 @dataclass
 class _Columns:
-    """What is stored per event."""
+    """What is stored per event; ids are int32 once they are checked."""
 
-    user_ids: NDArray[np.int64]
-    item_ids: NDArray[np.int64]
+    user_ids: NDArray[np.integer[Any]]
+    item_ids: NDArray[np.integer[Any]]
     timestamps: NDArray[Any]
     dwell_times: NDArray[np.float64] | None
     categories: NDArray[Any] | None

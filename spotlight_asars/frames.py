@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import integers, reject, require
+from spotlight_asars.encoding import distinct_texts
+from spotlight_asars.vocabulary import Vocabulary
 
 # In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
 READERS: dict[Literal["pandas", "pyarrow", "polars"], dict[str, Any]] = {
@@ -72,6 +74,14 @@ def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
         require(len(kinds) <= 1, f"{argument} column {name!r} must hold ids of one type", sorted(kinds, key=str))
         return values if kinds <= {str} else np.array(values.tolist())
     return values
+
+
+def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
+    """The vocabulary of one column of raw ids, from `first` on, and the column in it; the same ids as of ``ids``."""
+    texts = distinct_texts(_column(frame, name, argument))
+    if texts is None:
+        return Vocabulary.learn(ids(frame, name, argument), first)
+    return Vocabulary(texts[0], first), texts[1] + first
 
 
 def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:

@@ -54,42 +54,68 @@ def to_sessions(
     if not isinstance(log, Interactions):
         raise TypeError(f"log must be a Spotlight Interactions; got {type(log).__name__}")
     require(inactivity > 0, "inactivity must be positive", inactivity)
-    whole = isinstance(min_sequence_length, (int, np.integer))
-    rule = "min_sequence_length must be a whole number, 1 or more"
-    require(whole and min_sequence_length >= 1, rule, min_sequence_length)
-    whole = isinstance(max_sequence_length, (int, np.integer))
-    rule = f"max_sequence_length must be a whole number, at least min_sequence_length, {min_sequence_length}"
-    require(whole and max_sequence_length >= min_sequence_length, rule, max_sequence_length)
-
+    cut = Lengths(max_sequence_length, min_sequence_length)
     events = _recorded(log, inactivity)
-    cuts = events.sessions
-    first = np.flatnonzero(np.diff(cuts, prepend=-1))
-    lengths = np.diff(np.r_[first, len(cuts)])
-    from_end = (first + lengths)[cuts] - 1 - np.arange(len(cuts))  # events that follow in the session
-    starts = np.zeros(len(cuts), dtype=bool)
-    starts[first] = True
-    starts |= from_end % max_sequence_length == max_sequence_length - 1
-
-    row_first = np.flatnonzero(starts)
-    row_lengths = np.diff(np.r_[row_first, len(cuts)])
-    long_enough = row_lengths >= min_sequence_length
-    require(
-        long_enough.any(),
-        f"min_sequence_length must leave at least one session, and the longest has {row_lengths.max()} events",
-        min_sequence_length,
-    )
-    kept = np.repeat(long_enough, row_lengths)
+    rows = cut.rows(events.sessions)
+    cut.require_some(len(rows.first), rows.longest)
     sessions = SessionInteractions.from_ragged(
-        events.items[kept],
-        np.r_[0, np.cumsum(row_lengths[long_enough])],
-        user_ids=events.users[row_first[long_enough]],
+        events.items[rows.kept],
+        rows.offsets,
+        user_ids=events.users[rows.first],
         num_items=log.num_items,
-        dwell=events.dwell[kept],
+        dwell=events.dwell[rows.kept],
         num_users=log.num_users,
-        started=events.timestamps[row_first[long_enough]],
+        started=events.timestamps[rows.first],
         max_sequence_length=max_sequence_length,
     )
     return sessions.named(log.users, log.items) if isinstance(log, EventLog) else sessions
+
+
+class Rows(NamedTuple):
+    """Which events make which rows.
+
+    kept : bool (events,), events of a row that is long enough
+    first : int64 (session,), where each of those rows starts among all events
+    offsets : int64 (session + 1,), where each starts among the events kept
+    longest : int, events of the longest row, kept or not
+    """
+
+    kept: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    longest: int
+
+
+class Lengths:
+    """Events of a row, at most and at least; checked."""
+
+    def __init__(self, max_sequence_length: int, min_sequence_length: int) -> None:
+        whole = isinstance(min_sequence_length, (int, np.integer))
+        rule = "min_sequence_length must be a whole number, 1 or more"
+        require(whole and min_sequence_length >= 1, rule, min_sequence_length)
+        whole = isinstance(max_sequence_length, (int, np.integer))
+        rule = f"max_sequence_length must be a whole number, at least min_sequence_length, {min_sequence_length}"
+        require(whole and max_sequence_length >= min_sequence_length, rule, max_sequence_length)
+        self.most, self.least = int(max_sequence_length), int(min_sequence_length)
+
+    def rows(self, sessions: NDArray[np.int64]) -> Rows:
+        """Rows of the events of sessions that are numbered from 0, one after the other; cut from each one's end."""
+        first = np.flatnonzero(np.diff(sessions, prepend=-1))
+        lengths = np.diff(first, append=len(sessions))
+        from_end = (first + lengths)[sessions] - 1 - np.arange(len(sessions))  # events that follow in the session
+        starts = from_end % self.most == self.most - 1
+        starts[first] = True
+
+        row_first = np.flatnonzero(starts)
+        row_lengths = np.diff(row_first, append=len(sessions))
+        enough = row_lengths >= self.least
+        kept, offsets = np.repeat(enough, row_lengths), np.r_[0, np.cumsum(row_lengths[enough])]
+        return Rows(kept, row_first[enough], offsets, int(row_lengths.max(initial=0)))
+
+    def require_some(self, rows: int, longest: int) -> None:
+        """Raise ``ValueError`` where there are no rows."""
+        rule = f"min_sequence_length must leave at least one session, and the longest has {longest} events"
+        require(rows > 0, rule, self.least)
 
 
 class Recorded(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
 Ids = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
@@ -22,8 +23,24 @@ Mask = NDArray[np.bool_]
 
 
 def order_events(user_ids: Ids, timestamps: NDArray[Any]) -> NDArray[np.intp]:
-    """Indices that sort events by user, then time; equal timestamps keep file order."""
-    return np.lexsort((timestamps, user_ids))
+    """Indices that sort events by user, then time; equal timestamps keep file order. Users are not negative."""
+    forward = timestamps[1:] >= timestamps[:-1]
+    if np.all((user_ids[1:] > user_ids[:-1]) | ((user_ids[1:] == user_ids[:-1]) & forward)):
+        return np.arange(len(user_ids))
+    if forward.all():
+        return _order_of_counts(user_ids)
+    by_time = np.argsort(timestamps, kind="stable")
+    return by_time[_order_of_counts(user_ids[by_time])]
+
+
+def _order_of_counts(ids: Ids) -> NDArray[np.intp]:
+    """``np.argsort(ids, kind="stable")``, by counting where the ids leave few holes: the rows of a sparse matrix."""
+    size, highest = len(ids), int(ids.max(initial=0))
+    if highest > 2 * size:
+        return np.argsort(ids, kind="stable")
+    places = np.arange(size, dtype=np.int32 if size < 2**31 else np.int64)
+    events = coo_array((np.ones(size, dtype=bool), (ids, places)), shape=(highest + 1, size))
+    return events.tocsr().indices.astype(np.intp)
 
 
 def gaps_to_next(user_ids: Ids, timestamps: NDArray[Any]) -> Floats:
@@ -33,7 +50,8 @@ def gaps_to_next(user_ids: Ids, timestamps: NDArray[Any]) -> Floats:
     array([15.,  1., inf, inf])
     """
     gaps = np.full(len(user_ids), np.inf)
-    gaps[:-1] = np.where(user_ids[1:] == user_ids[:-1], timestamps[1:] - timestamps[:-1], np.inf)
+    np.subtract(timestamps[1:], timestamps[:-1], out=gaps[:-1])
+    gaps[:-1][user_ids[1:] != user_ids[:-1]] = np.inf
     return gaps
 
 
@@ -88,16 +106,25 @@ def supported(
 
     Each item has at least `item` events, each session at least `session` events and each user at least `user`
     sessions. Dropping one may break another, so the rules are applied until nothing changes; the result does not
-    depend on their order. Each round is linear in the events that are left.
+    depend on their order. A round looks up each event, and counts anew only what the last one dropped.
     """
-    kept = np.arange(len(user_ids))
-    while len(kept):
-        users, items, cuts = user_ids[kept], item_ids[kept], sessions[kept]
-        first_of_session = np.r_[True, cuts[1:] != cuts[:-1]]
-        enough = np.bincount(items)[items] >= item
-        enough &= np.bincount(cuts)[cuts] >= session
-        enough &= np.bincount(users[first_of_session], minlength=users.max() + 1)[users] >= user
-        if enough.all():
-            break
-        kept = kept[enough]
-    return kept
+    if not len(user_ids):
+        return np.arange(0)
+    first = np.flatnonzero(np.diff(sessions, prepend=-1))  # sessions are numbered from 0, none is empty
+    user_of = user_ids[first]
+    events_of_item, events_of_session = np.bincount(item_ids), np.diff(first, append=len(sessions))
+    sessions_of_user = np.bincount(user_of)
+    left = np.ones(len(user_ids), dtype=bool)
+    while True:
+        lost = (events_of_item < item)[item_ids]
+        lost |= ((events_of_session < session) | (sessions_of_user < user)[user_of])[sessions]
+        lost &= left
+        dropped = np.flatnonzero(lost)
+        if not len(dropped):
+            return np.flatnonzero(left)
+        left[dropped] = False
+        before = events_of_session > 0
+        events_of_item -= np.bincount(item_ids[dropped], minlength=len(events_of_item))
+        events_of_session -= np.bincount(sessions[dropped], minlength=len(events_of_session))
+        ended = before & (events_of_session == 0)
+        sessions_of_user -= np.bincount(user_of[ended], minlength=len(sessions_of_user))

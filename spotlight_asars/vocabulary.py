@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import integers, reject
+from spotlight_asars.encoding import distinct
 
 
 class Vocabulary:
@@ -31,7 +33,10 @@ class Vocabulary:
 
     def __init__(self, raw: NDArray[Any], first: int) -> None:
         self.raw, self.first = raw, first
-        self._order = np.argsort(raw, kind="stable")
+
+    @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        return np.argsort(self.raw, kind="stable")
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -42,12 +47,8 @@ class Vocabulary:
     @classmethod
     def learn(cls, values: NDArray[Any], first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
         """The sorted vocabulary of `values`, and `values` encoded in it."""
-        if values.dtype.kind != "O":
-            raw, codes = np.unique(values, return_inverse=True)
-            return cls(raw, first), codes.astype(np.int64) + first
-        given = values.tolist()
-        code = {value: place for place, value in enumerate(sorted(set(given)), start=first)}
-        return cls(np.array(list(code)), first), np.fromiter(map(code.__getitem__, given), np.int64, len(given))
+        raw, codes = distinct(values)
+        return cls(raw, first), codes + first
 
     def encode(self, values: ArrayLike) -> NDArray[np.int64]:
         """Contiguous ids; -1 for a raw id that is not in the vocabulary."""
@@ -70,7 +71,8 @@ class Vocabulary:
 
     def compact(self, used: NDArray[Any]) -> NDArray[np.int64]:
         """Map from id to the id it has when only the `used` ones are kept, indexed by the old id; -1 for the rest."""
-        present = np.bincount(used, minlength=self.first + len(self)) > 0
+        present = np.zeros(self.first + len(self), dtype=bool)
+        present[used] = True
         return np.where(present, np.cumsum(present) - 1 + self.first, self.ABSENT)
 
     def renamed(self, id_map: NDArray[np.int64]) -> Vocabulary:

@@ -1,4 +1,4 @@
-"""What all tests share: the slow mark, the header, real logs where they are, and a log to read at a glance."""
+"""What all tests share: the marks left out, the header, real logs where they are, and a log to read at a glance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 
 from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
+LEFT_OUT = ("slow", "spark")
+
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("default")
 
@@ -21,11 +23,11 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the slow tests out unless a mark expression asks for something else."""
+    """Leave the tests out that take long, unless a mark expression asks for something else."""
     if not config.getoption("-m"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in LEFT_OUT)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)

@@ -139,3 +139,11 @@ def test_support_keeps_the_largest_set_in_which_nothing_offends(events, support)
     users, items = (np.array([event[axis] for event in numbered]) for axis in (1, 2))
     cuts = np.array([event[0] for event in numbered])
     assert set(timeline.supported(users, items, cuts, **support).tolist()) == largest
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**31 - 1]), st.integers(0, 3)), max_size=12), st.booleans())
+def test_the_order_is_that_of_a_stable_sort_whether_ids_have_holes_and_times_run_on_or_not(events, sorted_by_time):
+    events = sorted(events, key=lambda event: event[1]) if sorted_by_time else events
+    users = np.array([user for user, _ in events], np.int32)
+    times = np.array([time for _, time in events], np.int64)
+    assert timeline.order_events(users, times).tolist() == np.lexsort((times, users)).tolist()

@@ -1,0 +1,80 @@
+"""Distinct values and their codes, without sorting the values: what is sorted is the distinct ones, which are few.
+
+Integers that lie close together count in a table as long as their range; others, and strings, go through the hash
+table of pyarrow where it is installed. Without it numpy and Python do the same, more slowly.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+TABLE_PER_VALUE = 4  # a table of integers has at most so many places for each value
+
+Coded = tuple[NDArray[Any], NDArray[np.int64]]
+
+
+def distinct(values: NDArray[Any]) -> Coded:
+    """The sorted distinct `values`, and for each value its place among them, int64 (events,).
+
+    Examples
+    --------
+    >>> distinct(np.array([30, -5, 30]))
+    (array([-5, 30]), array([1, 0, 1]))
+    """
+    if values.dtype.kind == "O":
+        given = values.tolist()
+        code = {value: place for place, value in enumerate(sorted(set(given)))}
+        return np.array(list(code)), np.fromiter(map(code.__getitem__, given), np.int64, len(given))
+    if values.dtype.kind in "iu" and len(values):
+        low, high = int(values.min()), int(values.max())
+        if high - low < TABLE_PER_VALUE * len(values):
+            return _by_table(values, low, high)
+        if find_spec("pyarrow"):
+            import pyarrow as pa
+
+            return _by_hash(pa.chunked_array([values]), values.dtype)
+    raw, codes = np.unique(values, return_inverse=True)
+    return raw, codes.astype(np.int64)
+
+
+def distinct_texts(column: nw.Series[Any]) -> Coded | None:
+    """``distinct`` of a column of strings; None for one that is not, has missing values, or without pyarrow."""
+    if not find_spec("pyarrow") or column.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
+        return None
+    import pyarrow as pa
+
+    try:
+        given = column.to_arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # values of several types, or no Unicode
+        return None
+    chunks = given if isinstance(given, pa.ChunkedArray) else pa.chunked_array([given])
+    if pa.types.is_dictionary(chunks.type):  # its dictionary may hold values that do not occur
+        chunks = chunks.cast(chunks.type.value_type)
+    if pa.types.is_string_view(chunks.type):
+        chunks = chunks.cast(pa.large_string())
+    text = pa.types.is_string(chunks.type) or pa.types.is_large_string(chunks.type)
+    return _by_hash(chunks) if text and not chunks.null_count and len(chunks) else None
+
+
+def _by_table(values: NDArray[Any], low: int, high: int) -> Coded:
+    wide = np.uint64 if values.dtype == np.uint64 else np.int64  # the range of int8 is no int8
+    place = np.subtract(values, low, dtype=wide).astype(np.int64)
+    present = np.zeros(high - low + 1, dtype=bool)
+    present[place] = True
+    raw = np.flatnonzero(present).astype(wide) + wide(low)
+    return raw.astype(values.dtype), (np.cumsum(present) - 1)[place]
+
+
+def _by_hash(chunks: Any, dtype: np.dtype[Any] | None = None) -> Coded:
+    coded = chunks.dictionary_encode().unify_dictionaries()
+    raw = np.array(coded.chunk(0).dictionary.to_pylist(), dtype=dtype)
+    order = np.argsort(raw, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
+    return raw[order], rank[codes]

@@ -1,0 +1,104 @@
+"""What each engine needs besides the steps: a column of file order, files between two steps, a way into memory."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from spotlight_asars._checks import require
+from spotlight_asars.preparation.steps import Frame
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KNOWN = ("pandas", "polars", "pyarrow", "duckdb", "pyspark")
+
+
+def lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
+    """Any native frame as a lazy one, and the name of its column of file order.
+
+    Raises
+    ------
+    TypeError
+        For a frame of another kind.
+    ValueError
+        For an engine without file order, where `order` names no column.
+    """
+    try:
+        known = nw.from_native(frame)
+    except TypeError:
+        known = None
+    if known is None or known.implementation.value not in KNOWN:
+        kind = type(frame)
+        raise TypeError(f"frame must be one of {', '.join(KNOWN)}; got {kind.__module__}.{kind.__qualname__}")
+    if known.implementation.is_pyarrow():  # knows no windows
+        known = nw.from_native(_out_of_arrow(known.to_native()))
+    if order is not None:
+        return known.lazy(), order
+    order = nw.generate_temporary_column_name(8, known.collect_schema().names())
+    if isinstance(known, nw.DataFrame):
+        return known.with_row_index(order).lazy(), order
+    if known.implementation.is_polars():
+        return nw.from_native(known.to_native().with_row_index(order)), order
+    raise ValueError(
+        f"order must name a column that tells the order of events, for {known.implementation.value} keeps none; "
+        f"got None. In DuckDB read_parquet(..., file_row_number=True) makes one"
+    )
+
+
+def _out_of_arrow(table: Any) -> Any:
+    if find_spec("polars"):
+        import polars as pl
+
+        return pl.from_arrow(table)
+    return table.to_pandas()
+
+
+def dates_as_seconds(frame: Frame, name: str) -> Frame:
+    """`frame` with the column `name` of dates and times as seconds since 1970-01-01, float64.
+
+    Narwhals lacks the moments of DuckDB and PySpark, so they are asked in their own words.
+    """
+    engine, kind = frame.implementation, frame.collect_schema()[name]
+    if engine.is_duckdb():
+        quoted = '"' + name.replace('"', '""') + '"'
+        return nw.from_native(frame.to_native().select(f"* REPLACE (epoch_us({quoted}) / 1e6 AS {quoted})"))
+    if engine.is_pyspark():
+        from pyspark.sql import functions
+
+        moment = isinstance(kind, nw.Datetime) and kind.time_zone is not None
+        rule = f"timestamp column {name!r} must be numbers, or timestamps with a zone, in pyspark"
+        require(moment, rule, str(kind), "Its other dates depend on the zone of the session")
+        seconds = functions.unix_micros(functions.col(f"`{name}`")) / 1e6
+        return nw.from_native(frame.to_native().withColumn(name, seconds))
+    moments = nw.col(name).cast(nw.Datetime("us")) if kind == nw.Date else nw.col(name)
+    return frame.with_columns((moments.dt.timestamp("us").cast(nw.Int64) / 1e6).alias(name))
+
+
+def save(frame: Frame, path: Path) -> Frame:
+    """`frame` computed into parquet at `path`, a file or a folder as the engine likes, and lazy again from there."""
+    frame.sink_parquet(str(path))  # Spark takes no Path
+    return _scan(path, frame)
+
+
+def put(table: pa.Table, path: Path, like: Frame) -> Frame:
+    """A table in memory as a lazy frame on the engine of `like`, through the file at `path`."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, path)
+    return _scan(path, like)
+
+
+def _scan(path: Path, like: Frame) -> Frame:
+    if like.implementation.is_pyspark():
+        return nw.scan_parquet(str(path), backend="pyspark", session=like.to_native().sparkSession)
+    return nw.scan_parquet(str(path), backend=like.implementation)
+
+
+def collect(frame: Frame) -> pa.Table:
+    """`frame` computed into memory, by polars' streaming engine where it is of polars."""
+    options = {"engine": "streaming"} if frame.implementation.is_polars() else {}
+    return frame.collect("pyarrow", **options).to_native()

@@ -1,0 +1,167 @@
+"""A log that need not fit into memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from spotlight_asars._checks import require
+from spotlight_asars.events import HOUR
+from spotlight_asars.preparation import engines
+from spotlight_asars.preparation.manifest import require_pyarrow
+from spotlight_asars.preparation.shards import SessionShards
+from spotlight_asars.preparation.steps import Step, Support, collapse_repeats
+from spotlight_asars.preparation.writing import Recording, write
+from spotlight_asars.sessions import Lengths
+
+EVENTS_PER_SHARD = 5_000_000  # some 300 bytes of memory each while a shard is made
+
+
+@dataclass(frozen=True)
+class LazyLog:
+    """A log on the engine that holds it: the steps of an ``EventLog``, done when the sessions are written.
+
+    Sessions, dwell and contiguous ids come out as those of ``EventLog`` and ``to_sessions``. Sessions are cut once, at
+    the `inactivity` of the log. Made by ``from_frame``; each step gives a new log and computes nothing.
+
+    Attributes
+    ----------
+    recording : Recording
+        The events as they came, and how their sessions are cut.
+    steps : tuple
+        What is to be done to them, in turn.
+
+    Examples
+    --------
+    >>> import pandas as pd, tempfile
+    >>> clicks = pd.DataFrame({"user_id": list("aab"), "item_id": [7, 8, 7], "timestamp": [0, 30, 5]})
+    >>> log = LazyLog.from_frame(clicks).collapse_repeats().filter_support(item=1)
+    >>> shards = log.write_sessions(tempfile.mkdtemp() + "/clicks")
+    >>> shards, shards[0].sequences[:, -2:].tolist()
+    (<SessionShards (1 shards, 1 sessions, 2 events, 2 items)>, [[1, 2]])
+    """
+
+    recording: Recording
+    steps: tuple[Step | Support, ...] = ()
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        user: str = "user_id",
+        item: str = "item_id",
+        timestamp: str = "timestamp",
+        dwell: str | None = None,
+        order: str | None = None,
+        inactivity: float = HOUR,
+    ) -> LazyLog:
+        """A log from a frame of pandas, polars or pyarrow, a lazy frame of polars, or one of DuckDB or PySpark.
+
+        Parameters
+        ----------
+        frame : pandas, polars or pyarrow table, polars.LazyFrame, duckdb relation, pyspark DataFrame
+            One event a row, in any order, as ``polars.scan_parquet``, ``duckdb.read_parquet`` or
+            ``spark.read.parquet`` open it.
+        user, item : str
+            Columns of raw ids, integers or strings.
+        timestamp : str
+            Column of seconds, or of dates and times, which count from 1970-01-01 (UTC where they have no zone).
+        dwell : str, optional
+            Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
+        order : str, optional
+            Column of distinct values that rise in file order: the order of events of one user with equal timestamps.
+            DuckDB and PySpark have no file order and need it; for the others it is the order of the rows by default.
+        inactivity : float
+            A session ends where its user is idle this long [s].
+
+        Raises
+        ------
+        ValueError
+            For a missing column, ids or timestamps of another type, and an engine that needs `order`.
+        TypeError
+            For a frame of another kind.
+        """
+        require(inactivity > 0, "inactivity must be positive", inactivity)
+        events, order_column = engines.lazy(frame, order)
+        schema = events.collect_schema()
+        there = [column for column in schema if order is not None or column != order_column]
+        given = {"user": user, "item": item, "timestamp": timestamp, "dwell": dwell, "order": order}
+        for argument, name in given.items():
+            require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
+        if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
+            events = engines.dates_as_seconds(events, timestamp)
+            schema = events.collect_schema()
+        columns = {
+            "user": _ids(user, schema, "user"),
+            "item": _ids(item, schema, "item"),
+            "time": _seconds(timestamp, schema),
+            "order": nw.col(order_column),
+        }
+        if dwell is not None:
+            numeric = schema[dwell].is_numeric()
+            require(numeric, f"dwell column {dwell!r} must be numbers, in seconds", str(schema[dwell]))
+            columns["dwell"] = nw.col(dwell).cast(nw.Float64).fill_nan(None)
+        return cls(Recording(events.select(**columns), inactivity, measured=dwell is not None))
+
+    def collapse_repeats(self) -> LazyLog:
+        """Each run of one item inside a session becomes one event, as ``EventLog.collapse_repeats`` does."""
+        return replace(self, steps=(*self.steps, collapse_repeats))
+
+    def filter_support(self, item: int = 5, session: int = 2, user: int = 1) -> LazyLog:
+        """The largest part where every item, session and user has its support, as in ``EventLog.filter_support``."""
+        for name, value in (("item", item), ("session", session), ("user", user)):
+            require(value >= 0, f"{name} must be a number of events or sessions, 0 or more", value)
+        return replace(self, steps=(*self.steps, Support(item, session, user)))
+
+    def write_sessions(
+        self,
+        path: str | Path,
+        max_sequence_length: int = 50,
+        min_sequence_length: int = 2,
+        events_per_shard: int = EVENTS_PER_SHARD,
+    ) -> SessionShards:
+        """The sessions of ``to_sessions``, written into a new folder of parquet files, and opened for reading.
+
+        A shard holds whole users, in the order of their ids. The folder appears when it is complete; until then its
+        parts stand beside it under another name, and go if the work fails.
+
+        Parameters
+        ----------
+        path : str or Path
+            Folder to make; its parent must exist.
+        max_sequence_length, min_sequence_length : int
+            Events of a row, as in ``to_sessions``.
+        events_per_shard : int
+            Recorded events that are treated at once: what bounds the memory. A user with more is treated at once.
+
+        Raises
+        ------
+        FileExistsError
+            If there is something at `path`.
+        ValueError
+            For an empty log, missing ids, timestamps that are not finite, negative dwell, if no events have the
+            support asked for, and if no session is long enough.
+        """
+        require_pyarrow()
+        lengths = Lengths(max_sequence_length, min_sequence_length)
+        require(events_per_shard >= 1, "events_per_shard must be 1 or more", events_per_shard)
+        write(self.recording, self.steps, Path(path), lengths, events_per_shard)
+        return SessionShards(path)
+
+
+def _ids(name: str, schema: nw.Schema, argument: str) -> nw.Expr:
+    kind = schema[name]
+    text = kind in (nw.String, nw.Categorical, nw.Enum)
+    rule = f"{argument} column {name!r} must hold integers or strings"
+    require(text or kind.is_integer(), rule, str(kind), "Cast it to one of them")
+    return nw.col(name).cast(nw.String) if text else nw.col(name)
+
+
+def _seconds(name: str, schema: nw.Schema) -> nw.Expr:
+    kind, column = schema[name], nw.col(name)
+    rule = f"timestamp column {name!r} must be numbers of 64 bits, in seconds, or dates"
+    require(kind.is_integer() or kind == nw.Float64, rule, str(kind), "Cast it to int64 or float64")
+    return column.cast(nw.Int64) if kind.is_integer() else column

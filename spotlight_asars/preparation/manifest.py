@@ -1,0 +1,63 @@
+"""A folder of sessions: a file for each shard of users, the vocabularies, and a manifest that says what must be there.
+
+The manifest is written last and read first, so that a folder without one, or with a file that differs from what it
+says, is no folder of sessions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from spotlight_asars._checks import require
+
+MANIFEST, USERS, ITEMS = "manifest.json", "users.parquet", "items.parquet"
+FORMAT = "spotlight_asars sessions 1"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of sessions, and how many it holds."""
+
+    file: str
+    sessions: int
+    events: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the folder holds; sizes as Spotlight's, with padding counted in `num_items`."""
+
+    num_items: int
+    num_users: int
+    max_sequence_length: int
+    shards: tuple[Shard, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write it into `folder`."""
+        (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """The manifest of `folder`; ``FileNotFoundError`` or ``ValueError`` where it is none of ours."""
+        path = folder / MANIFEST
+        if not path.is_file():
+            rule = f"path must be a folder that write_sessions wrote, with a {MANIFEST}"
+            raise FileNotFoundError(f"{rule}; got {str(folder)!r}")
+        try:
+            found = json.loads(path.read_text())
+            rule = f"{str(path)!r} must have the format {FORMAT!r}"
+            kind = found.pop("format", None) if isinstance(found, dict) else type(found).__name__
+            require(kind == FORMAT, rule, kind)
+            shards = tuple(Shard(**shard) for shard in found.pop("shards"))
+            return cls(shards=shards, **found)
+        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{str(path)!r} must be a manifest of sessions; got {error}") from error
+
+
+def require_pyarrow() -> None:
+    """Raise ``ImportError`` where there is no pyarrow, which reads and writes parquet."""
+    if not find_spec("pyarrow"):
+        raise ImportError("sessions in folders need pyarrow; pip install 'spotlight-asars[parquet]' brings it")

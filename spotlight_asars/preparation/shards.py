@@ -1,0 +1,150 @@
+"""Sessions in a folder, read a shard at a time or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from spotlight_asars._checks import require
+from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
+from spotlight_asars.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class SessionShards(Sequence[SessionInteractions]):
+    """Sessions that ``LazyLog.write_sessions`` wrote, read a shard at a time.
+
+    All shards share the ids, so that one model learns from them in turn: ``for shard in shards: model.fit(shard)``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Attributes
+    ----------
+    num_items, num_users, max_sequence_length : int
+        As of each of the ``SessionInteractions``.
+    users, items : Vocabulary
+        Raw ids, read when asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a folder without a manifest, or without a file that it names.
+    ValueError
+        For a folder of another kind, and a shard that is not what the manifest says.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        require_pyarrow()
+        self.path = Path(path)
+        self._manifest = Manifest.load(self.path)
+        self.num_items, self.num_users = self._manifest.num_items, self._manifest.num_users
+        self.max_sequence_length = self._manifest.max_sequence_length
+        for file in (USERS, ITEMS, *(shard.file for shard in self._manifest.shards)):
+            if not (self.path / file).is_file():
+                raise FileNotFoundError(f"path must have all files of its manifest; got no {file} in {str(path)!r}")
+
+    def __repr__(self) -> str:
+        counts = f"{self.num_sessions} sessions, {self.num_events} events, {self.num_items - 1} items"
+        return f"<SessionShards ({len(self)} shards, {counts})>"
+
+    @property
+    def num_sessions(self) -> int:
+        """Sessions in all shards."""
+        return sum(shard.sessions for shard in self._manifest.shards)
+
+    @property
+    def num_events(self) -> int:
+        """Events in all shards."""
+        return sum(shard.events for shard in self._manifest.shards)
+
+    @cached_property
+    def users(self) -> Vocabulary:
+        """Raw ids of users."""
+        return self._vocabulary(USERS, first=0, size=self.num_users)
+
+    @cached_property
+    def items(self) -> Vocabulary:
+        """Raw ids of items."""
+        return self._vocabulary(ITEMS, first=1, size=self.num_items - 1)
+
+    def __len__(self) -> int:
+        return len(self._manifest.shards)
+
+    @overload
+    def __getitem__(self, index: int) -> SessionInteractions: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[SessionInteractions]: ...
+    def __getitem__(self, index: int | slice) -> SessionInteractions | list[SessionInteractions]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        return self._read([self._manifest.shards[index]])
+
+    def __iter__(self) -> Iterator[SessionInteractions]:
+        return (self[place] for place in range(len(self)))
+
+    def read(self) -> SessionInteractions:
+        """All sessions at once."""
+        return self._read(list(self._manifest.shards))
+
+    def _read(self, shards: list[Shard]) -> SessionInteractions:
+        tables = [self._table(shard) for shard in shards]
+        items, users, dwell, started, lengths = (
+            np.concatenate([table[name] for table in tables])
+            for name in ("items", "user_id", "dwell", "started", "lengths")
+        )
+        return SessionInteractions.from_ragged(
+            items,
+            np.r_[0, np.cumsum(lengths)],
+            users,
+            self.num_items,
+            dwell=dwell,
+            num_users=self.num_users,
+            started=started,
+            max_sequence_length=self.max_sequence_length,
+        )
+
+    def _table(self, shard: Shard) -> dict[str, Any]:
+        path = self.path / shard.file
+        table = _parquet(path, ["user_id", "started", "items", "dwell"])
+        items, dwell = (table[name].combine_chunks() for name in ("items", "dwell"))
+        found = Shard(shard.file, len(table), len(items.flatten()))
+        require(found == shard, f"{str(path)!r} must hold what the manifest says, {shard}", found)
+        return {
+            "user_id": table["user_id"].to_numpy(),
+            "started": table["started"].to_numpy(),
+            "items": items.flatten().to_numpy(zero_copy_only=False),
+            "dwell": dwell.flatten().to_numpy(zero_copy_only=False),
+            "lengths": items.value_lengths().to_numpy(),
+        }
+
+    def _vocabulary(self, file: str, first: int, size: int) -> Vocabulary:
+        raw = _parquet(self.path / file, ["raw"])["raw"]
+        require(len(raw) == size, f"{file} must hold the {size} ids of the manifest", len(raw))
+        return Vocabulary(np.array(raw.to_pylist()), first)
+
+
+def read_sessions(path: str | Path) -> SessionInteractions:
+    """All sessions of a folder that ``LazyLog.write_sessions`` wrote."""
+    return SessionShards(path).read()
+
+
+def _parquet(path: Path, columns: list[str]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{str(path)!r} must be a parquet file; got {error}") from error
+    require(table.column_names == columns, f"{str(path)!r} must have the columns {columns}", table.column_names)
+    return table

@@ -1,0 +1,86 @@
+"""What a log says, as queries: each step takes a lazy frame of events and gives one.
+
+The columns are ``user, item, time, order`` and, from ``recorded`` on, ``session`` and ``dwell``. A session is known by
+its user and its number among the user's, so that no step counts across users: a part of the log with whole users can
+be treated by itself. The steps must say on every engine what ``timeline`` says of sorted arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+
+Frame = nw.LazyFrame[Any]
+Step = Callable[[Frame], Frame]
+
+IN_ORDER = ("time", "order")  # equal times keep file order
+
+
+def recorded(events: Frame, inactivity: float, measured: bool) -> Frame:
+    """Events with their ``session``, int64 from 1 in each user, and ``dwell`` [s], float64, null where unknown.
+
+    Events come as ``user, item, time, order`` and, where dwell was `measured`, ``dwell``; else dwell is the gap to the
+    user's next event, if shorter than `inactivity`.
+    """
+    time = nw.col("time")
+    events = events.with_columns(
+        pause=(time - time.shift(1).over("user", order_by=IN_ORDER)).cast(nw.Float64),
+        gap=(time.shift(-1).over("user", order_by=IN_ORDER) - time).cast(nw.Float64),
+    )
+    starts = (nw.col("pause").is_null() | (nw.col("pause") >= inactivity)).cast(nw.Int64)
+    if not measured:
+        events = events.with_columns(dwell=nw.when(nw.col("gap") < inactivity).then(nw.col("gap")))
+    events = events.with_columns(starts=starts)
+    session = nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64)
+    return events.with_columns(session=session).drop("pause", "gap", "starts")
+
+
+def collapse_repeats(events: Frame) -> Frame:
+    """Each run of one item inside a session becomes its first event, with the sum of what is known of the dwell.
+
+    Its ``order`` is the least of the run, which need not be that of its first event but sorts runs in the same way: of
+    two runs that start at one time, all events of the earlier stand before those of the later.
+    """
+    item, session, dwell = nw.col("item"), nw.col("session"), nw.col("dwell")
+    events = events.with_columns(
+        last_item=item.shift(1).over("user", order_by=IN_ORDER),
+        last_session=session.shift(1).over("user", order_by=IN_ORDER),
+    )
+    same = (item == nw.col("last_item")) & (session == nw.col("last_session"))
+    events = events.with_columns(starts=nw.when(same).then(nw.lit(0)).otherwise(nw.lit(1)))
+    events = events.with_columns(run=nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
+    runs = events.group_by("user", "session", "run").agg(
+        *(nw.col(name).min() for name in ("item", *IN_ORDER)), total=dwell.sum(), known=dwell.count()
+    )
+    total = nw.when(nw.col("known") > 0).then(nw.col("total").cast(nw.Float64))
+    return runs.with_columns(dwell=total).drop("run", "total", "known")
+
+
+@dataclass(frozen=True)
+class Support:
+    """What ``filter_support`` asks for: events per item, events per session, sessions per user."""
+
+    item: int
+    session: int
+    user: int
+
+    def keep(self, events: Frame, items: Frame | None) -> Frame:
+        """Events of the `items` left, None for all, in sessions and of users that have their support in them."""
+        if items is not None:
+            events = events.join(items, on="item", how="semi")
+        if self.session > 1:
+            events = events.with_columns(size=nw.len().over("user", "session"))
+            events = events.filter(nw.col("size") >= self.session).drop("size")
+        if self.user > 1:
+            sessions = events.select("user", "session").unique(subset=["user", "session"])
+            users = sessions.group_by("user").agg(n=nw.len()).filter(nw.col("n") >= self.user)
+            events = events.join(users.select("user"), on="user", how="semi")
+        return events
+
+
+def events_per_item(events: Frame) -> Frame:
+    """Columns ``item`` and ``n``, the number of its events."""
+    return events.group_by("item").agg(n=nw.len())

@@ -1,0 +1,140 @@
+"""Writes the sessions of a lazy log: it is read by ranges of users, and each range becomes a shard.
+
+Support is a fixed point, and its state is nothing but the set of items that are left: given them, a session, and then
+a user, has its support or not, all by itself. So each round goes over the ranges, one at a time, and adds up the
+events of each item; it ends where no item is lost. Only tables as long as the users or the items are held in memory,
+and the events of one range.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial, reduce
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import narwhals as nw
+import numpy as np
+
+from spotlight_asars._checks import require
+from spotlight_asars.preparation import engines, steps
+from spotlight_asars.preparation.checks import check_events
+from spotlight_asars.preparation.shard_writer import ShardWriter
+from spotlight_asars.preparation.steps import Frame, Step, Support
+from spotlight_asars.sessions import Lengths
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Recording(NamedTuple):
+    """A log as it was recorded: columns ``user, item, time, order`` and, where dwell was `measured`, ``dwell``."""
+
+    events: Frame
+    inactivity: float
+    measured: bool
+
+
+def write(log: Recording, todo: Sequence[Step | Support], path: Path, lengths: Lengths, events_per_shard: int) -> None:
+    """The sessions of a log after the steps `todo`, in a new folder at `path`."""
+    with _new_folder(path) as (folder, work):
+        check_events(log.events, log.measured)
+        before = _up_to_support(todo)  # done once, not in each round
+        parts = [
+            engines.save(_apply(before, _recorded(log, *limits)), work / f"{place}.parquet")
+            for place, limits in enumerate(_user_ranges(log.events, events_per_shard))
+        ]
+        items, done = None, list[Step]()
+        for number, step in enumerate(todo[len(before) :]):
+            if isinstance(step, Support):
+                path_of_items = work / f"items-{number}.parquet"
+                items = _supported_items(parts, done, step, path_of_items)
+                step = partial(step.keep, items=engines.put(items, path_of_items, parts[0]))
+            done.append(step)
+        items = _item_counts(parts) if items is None else items
+        with ShardWriter(folder, items["item"], lengths) as shards:
+            for part in parts:
+                shards.write(engines.collect(_apply(done, part).sort("user", *steps.IN_ORDER)))
+        os.rename(folder, path)
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Two folders, one that will be `path` and one for work, that are gone afterwards whatever happens."""
+    if path.exists():
+        raise FileExistsError(f"path must not exist yet; got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path must stand in an existing folder; got {str(path)!r}")
+    made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        folder, work = made / "sessions", made / "work"
+        folder.mkdir()
+        work.mkdir()
+        yield folder, work
+    finally:
+        shutil.rmtree(made)
+
+
+def _user_ranges(events: Frame, events_per_shard: int) -> Iterator[tuple[Any, Any]]:
+    """Raw ids at which each range of users starts, and the next one; None at both ends."""
+    counts = engines.collect(events.group_by("user").agg(n=nw.len())).sort_by("user")
+    sizes = counts["n"].to_numpy().astype("int64")
+    shard = (sizes.cumsum() - sizes) // events_per_shard
+    later = np.flatnonzero(np.diff(shard)) + 1
+    return pairwise([None, *(counts["user"][int(place)].as_py() for place in later), None])
+
+
+def _recorded(log: Recording, low: Any, high: Any) -> Frame:
+    """Sessions and dwell of the users from `low` to before `high`."""
+    events = log.events
+    if low is not None:
+        events = events.filter(nw.col("user") >= low)
+    if high is not None:
+        events = events.filter(nw.col("user") < high)
+    return steps.recorded(events, log.inactivity, log.measured)
+
+
+def _up_to_support(todo: Sequence[Step | Support]) -> list[Step]:
+    """The steps that come before the first support, and need to know nothing of other users."""
+    before: list[Step] = []
+    for step in todo:
+        if isinstance(step, Support):
+            break
+        before.append(step)
+    return before
+
+
+def _apply(done: Sequence[Step], part: Frame) -> Frame:
+    return reduce(lambda events, step: step(events), done, part)
+
+
+def _item_counts(parts: Sequence[Frame]) -> pa.Table:
+    """Columns ``item`` and ``n``, its events in all parts."""
+    import pyarrow as pa
+
+    counts = pa.concat_tables([engines.collect(steps.events_per_item(part)) for part in parts])
+    return counts.group_by("item").aggregate([("n", "sum")]).rename_columns({"n_sum": "n"})
+
+
+def _supported_items(parts: Sequence[Frame], done: Sequence[Step], support: Support, path: Path) -> pa.Table:
+    """The items of the largest part of the log in which every item, session and user has its support.
+
+    The file at `path` holds those of the last round.
+    """
+    import pyarrow.compute as pc
+
+    left = None
+    while True:
+        items = None if left is None else engines.put(left, path, parts[0])
+        found = _item_counts([support.keep(_apply(done, part), items) for part in parts])
+        left = found.filter(pc.field("n") >= max(support.item, 1))
+        if not len(left):
+            sizes = [engines.collect(_apply(done, part).select(n=nw.len()))["n"][0].as_py() for part in parts]
+            require(False, f"filter_support must leave events of the {sum(sizes)} given", vars(support))
+        if len(left) == len(found):
+            return left

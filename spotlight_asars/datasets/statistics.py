@@ -81,7 +81,7 @@ def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:
 
 
 def comparison_table(logs: Mapping[str, EventLog], inactivity: float = HOUR) -> str:
-    """``describe`` of several logs as a Markdown table that also reads well as text: a row a number, a column a log.
+    r"""``describe`` of several logs as a Markdown table that also reads well as text: a row a number, a column a log.
 
     Parameters
     ----------
@@ -97,9 +97,12 @@ def comparison_table(logs: Mapping[str, EventLog], inactivity: float = HOUR) -> 
 
     Examples
     --------
-    >>> print(comparison_table({"tiny": EventLog([0, 0, 1], [1, 2, 1], [0, 30, 5])})[:79])
-    |                                    |   tiny |
-    |:-----------------------------------|-------:|
+    >>> table = comparison_table({"one": EventLog([0, 0], [1, 2], [0, 30]), "two": EventLog([0, 1], [1, 1], [0, 864])})
+    >>> print("\n".join(table.splitlines()[:4]))
+    |                                    |       one |    two |
+    |:-----------------------------------|----------:|-------:|
+    | events                             |         2 |      2 |
+    | users                              |         1 |      2 |
     """
     require(len(logs) > 0, "logs must have at least one log", dict(logs))
     numbers = {name: describe(log, inactivity) for name, log in logs.items()}

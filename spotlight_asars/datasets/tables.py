@@ -25,10 +25,18 @@ from spotlight_asars.datasets.readers import MISSING, Reader, installed_reader
 Kind = str | tuple[str, ...]  # a name in ``KINDS``, or the values that a column may have
 
 
-def _instant(text: str) -> np.datetime64:
-    """One date and time in UTC, as in 2014-04-07T10:51:09.277Z."""
-    require(len(text) == len("2014-04-07T10:51:09.277Z") and text.endswith("Z"), "an instant must be in UTC", text)
-    return np.datetime64(text[:-1], "ms")
+INSTANT, DAY = "2014-04-07T10:51:09.277Z", "2016-05-09"  # how instants in UTC and days are written
+
+
+def _times(texts: list[str], example: str, unit: str) -> NDArray[Any]:
+    """datetime64 of texts written like `example`, digit for digit; ``ValueError`` for any that is not."""
+    width = len(example) + 1  # one more, so that a longer text is seen
+    codes = np.array(texts, dtype=f"S{width}").view(np.uint8).reshape(-1, width)
+    for place, letter in enumerate(example + "\0"):
+        low, high = (ord("0"), ord("9")) if letter.isdigit() else (ord(letter), ord(letter))
+        fits = (codes[:, place] >= low) & (codes[:, place] <= high)
+        require(bool(fits.all()), f"times must be written as {example}", texts[int(np.argmin(fits))] if texts else "")
+    return np.array(texts, dtype=f"S{len(example.rstrip('Z'))}").astype(f"datetime64[{unit}]")
 
 
 # What a column may hold: how messages call it, and what reads one field of it or refuses to.
@@ -36,8 +44,8 @@ KINDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "integer": ("an integer", int),
     "optional": (f"an integer or one of {list(MISSING)}", lambda text: None if text in MISSING else int(text)),
     "text": ("text", str),
-    "instant": ("a date and time such as 2014-04-07T10:51:09.277Z", _instant),
-    "day": ("a date such as 2016-05-09", lambda text: np.datetime64(text, "D")),
+    "instant": (f"a date and time such as {INSTANT}", lambda text: _times([text], INSTANT, "ms")),
+    "day": (f"a date such as {DAY}", lambda text: _times([text], DAY, "D")),
 }
 
 
@@ -131,17 +139,32 @@ def _header(head: bytes, file: TextFile, layout: Layout) -> tuple[str, ...]:
 def _checked(text: bytes, lines: int, names: tuple[str, ...], layout: Layout, read: Reader) -> nw.DataFrame[Any]:
     """The block as a frame with as many rows as it has lines, and nothing missing; fails in any way if it has not."""
     separator = layout.separator.encode()
-    require(text.count(separator) == lines * (len(names) - 1), "lines must have one field per name", lines)
     single = separator[:1]  # a separator of two equal characters is read as one
-    text = text.replace(separator, single) if separator != single else text
+    if separator != single:
+        require(
+            text.count(separator) * len(separator) == text.count(single), "separators must be whole", layout.separator
+        )
+        text = text.replace(separator, single)
+    _check_fields(text, single, len(names))
     plain = {name: kind if isinstance(kind, str) else "text" for name, kind in layout.kinds.items()}
     frame = nw.from_native(read(text, names, plain, single.decode()))
     require(len(frame) == lines, "each line must be a row", len(frame))
     for name, kind in layout.kinds.items():
         if isinstance(kind, tuple):
-            require(bool(frame[name].is_in(kind).all()), f"{name} must be one of {kind}", name)
+            require(bool(frame[name].fill_null("").is_in(kind).all()), f"{name} must be one of {kind}", name)
         require(kind != "integer" or not frame[name].is_null().any(), f"{name} must not be missing", name)
     return frame
+
+
+def _check_fields(text: bytes, separator: bytes, fields: int) -> None:
+    """Raise ``ValueError`` unless every line has that many; libraries fill up short lines, and some cut long ones."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    ends, between = np.flatnonzero(codes == ord("\n")), np.flatnonzero(codes == ord(separator))
+    require(len(between) == len(ends) * (fields - 1), "lines must have a field per name", len(between))
+    if fields > 1:
+        first, last = between[:: fields - 1], between[fields - 2 :: fields - 1]  # of each line, if all is well
+        require(bool((last < ends).all()), "lines must not be short", fields)
+        require(bool((first[1:] > ends[:-1]).all()), "lines must not be long", fields)
 
 
 def _array(column: nw.Series[Any], kind: str, known: dict[str, str]) -> NDArray[Any]:
@@ -154,11 +177,7 @@ def _array(column: nw.Series[Any], kind: str, known: dict[str, str]) -> NDArray[
         texts = np.empty(len(values), dtype=object)
         texts[:] = [known.setdefault(value, value) for value in values]
         return texts
-    if kind == "day":
-        return np.array(values, dtype="datetime64[D]")
-    stamps = np.array(values, dtype=f"S{len('2014-04-07T10:51:09.277Z') + 1}")
-    require(bool((np.char.str_len(stamps) == 24).all() and np.char.endswith(stamps, b"Z").all()), "UTC", kind)
-    return np.char.rstrip(stamps, b"Z").astype("datetime64[ms]")
+    return _times(values, DAY, "D") if kind == "day" else _times(values, INSTANT, "ms")
 
 
 def _explanation(

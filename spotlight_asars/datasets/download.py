@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def fetch_file(
     part = path.with_name(path.name + ".part")
     try:
         _go_on(source.url, part, path.name, progress, timeout)
-    except (OSError, HTTPException) as error:
+    except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
         raise ConnectionError(f"{source.url} must be reachable; got {reason}. {by_hand}, or call again") from error
     _check(part, source)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,21 +82,26 @@ def _blocks(file: TextFile) -> Iterator[NDArray[np.int64]]:
     number = 1
     for text in file.blocks(BLOCK):
         events: list[tuple[int, int, int, int]] = []
-        for line in text.splitlines():
+        for line in text.split(b"\n")[:-1]:
             try:
-                events += _events(json.loads(line))
+                events += _events(line)
             except (ValueError, KeyError, TypeError):
                 raise ValueError(
                     f'line {number} of {file.label} must be {{"session": 0, "events": [{{"aid": 1, "ts": 2, "type": '
                     f'"clicks"}}]}}, types from {list(TYPES)}; got {line[:200].decode(errors="replace")!r}'
                 ) from None
             number += 1
-        yield np.array(events, dtype=np.int64).reshape(-1, 4)
+        try:
+            block = np.array(events, dtype=np.int64).reshape(-1, 4)
+        except OverflowError:
+            raise ValueError(f"{file.label} must have integers of 64 bits; got more before line {number}") from None
+        yield block
 
 
-def _events(line: dict[str, Any]) -> list[tuple[int, int, int, int]]:
-    session = line["session"]
-    events = [(session, event["aid"], event["ts"], TYPES.index(event["type"])) for event in line["events"]]
+def _events(line: bytes) -> list[tuple[int, int, int, int]]:
+    record = json.loads(line)
+    session = record["session"]
+    events = [(session, event["aid"], event["ts"], TYPES.index(event["type"])) for event in record["events"]]
     if any(type(number) is not int for event in events for number in event):
         raise TypeError("session, aid and ts must be integers")
     return events

@@ -25,6 +25,11 @@ from spotlight_asars.datasets.readers import MISSING, Reader, installed_reader
 Kind = str | tuple[str, ...]  # a name in ``KINDS``, or the values that a column may have
 
 
+def _integer(text: str) -> int:
+    require(-(2**63) <= (value := int(text)) < 2**63, "an integer must have 64 bits", text)
+    return value
+
+
 INSTANT, DAY = "2014-04-07T10:51:09.277Z", "2016-05-09"  # how instants in UTC and days are written
 
 
@@ -41,8 +46,8 @@ def _times(texts: list[str], example: str, unit: str) -> NDArray[Any]:
 
 # What a column may hold: how messages call it, and what reads one field of it or refuses to.
 KINDS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "integer": ("an integer", int),
-    "optional": (f"an integer or one of {list(MISSING)}", lambda text: None if text in MISSING else int(text)),
+    "integer": ("an integer of 64 bits", _integer),
+    "optional": (f"an integer or one of {list(MISSING)}", lambda text: None if text in MISSING else _integer(text)),
     "text": ("text", str),
     "instant": (f"a date and time such as {INSTANT}", lambda text: _times([text], INSTANT, "ms")),
     "day": (f"a date such as {DAY}", lambda text: _times([text], DAY, "D")),
@@ -171,7 +176,9 @@ def _array(column: nw.Series[Any], kind: str, known: dict[str, str]) -> NDArray[
     if kind == "integer":
         return column.to_numpy().astype(np.int64, copy=False)
     if kind == "optional":
-        return column.cast(nw.Float64).to_numpy().astype(np.float64, copy=False)
+        numbers = column.cast(nw.Float64).to_numpy().astype(np.float64, copy=False)
+        require(bool((np.isnan(numbers) | (numbers == np.floor(numbers))).all()), "numbers must be whole", column.name)
+        return numbers
     values = column.fill_null("").to_list()  # polars takes an empty text for a missing one
     if kind == "text":
         texts = np.empty(len(values), dtype=object)

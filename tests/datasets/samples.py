@@ -84,7 +84,7 @@ SAMPLES = {
         [81766, 31331, 32118],
         [1462752000 + 526.309, 1462752000 + 1031.018, 1462838400 + 243.569],
         "1;NA;81766;soon;2016-05-09\n",
-        "line {line} of 'train-item-views.csv' must have an integer as its timeframe; got 'soon'",
+        "line {line} of 'train-item-views.csv' must have an integer of 64 bits as its timeframe; got 'soon'",
     ),
     "retailrocket": Sample(
         "events.csv",

@@ -10,7 +10,7 @@ import pytest
 from samples import PACKINGS, SAMPLES, write
 
 from spotlight_asars import EventLog
-from spotlight_asars.datasets import DATASETS, SOURCES, fetch
+from spotlight_asars.datasets import DATASETS, SOURCES, fetch, readers
 
 pytestmark = pytest.mark.parametrize("name", DATASETS)
 
@@ -57,6 +57,12 @@ def test_every_packing_gives_the_same_log(name, packing, tmp_path):
     path = write(tmp_path, sample.name, sample.text, packing)
     check(DATASETS[name](path, partial=True), sample)
     check(DATASETS[name](str(path), partial=True), sample)
+
+
+@pytest.mark.parametrize("library", readers.READERS)
+def test_every_library_gives_the_same_log(name, library, tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "READERS", {library: readers.READERS[library]})
+    check(DATASETS[name](write(tmp_path, SAMPLES[name].name, SAMPLES[name].text), partial=True), SAMPLES[name])
 
 
 @pytest.mark.parametrize("packing", PACKINGS)

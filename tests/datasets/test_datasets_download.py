@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -180,3 +181,18 @@ def test_the_cache_is_the_argument_the_variable_or_the_home(tmp_path, monkeypatc
     monkeypatch.setenv(download.CACHE_VARIABLE, "~/logs")
     assert cache_folder() == tmp_path / "logs"
     assert cache_folder("here") == Path("here")
+
+
+def test_a_disk_that_cannot_be_written_to_is_not_a_network_that_cannot_be_reached(source, tmp_path):
+    (tmp_path / "data.zip.part").mkdir()
+    with pytest.raises(IsADirectoryError):
+        fetch_file(source, tmp_path, progress=False)
+
+
+def test_silence_ends_a_download(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        source = Source("https://example.org/data", "data.zip", f"http://127.0.0.1:{deaf.getsockname()[1]}/", "md5:0")
+        with pytest.raises(
+            ConnectionError, match=r"must be reachable; got (the read operation )?timed out\. Download "
+        ):
+            fetch_file(source, tmp_path, progress=False, timeout=0.1)

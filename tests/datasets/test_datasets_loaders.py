@@ -103,6 +103,7 @@ def test_otto_has_two_parts(tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
+        "",
         "[]",
         "{",
         '{"session":0}',
@@ -118,7 +119,21 @@ def test_otto_names_a_line_of_another_kind(tmp_path, line):
     with pytest.raises(
         ValueError, match=rf"^line 3 of 'otto.* must be \{{\"session\": .*; got {re.escape(repr(line))}$"
     ):
-        load(tmp_path, "otto", SAMPLES["otto"].text + line)
+        load(tmp_path, "otto", f"{SAMPLES['otto'].text}{line}\n{SAMPLES['otto'].text}")
+
+
+def test_otto_refuses_numbers_too_large(tmp_path):
+    line = '{"session":0,"events":[{"aid":%d,"ts":2,"type":"clicks"}]}\n'
+    message = "'otto-recsys-train.jsonl' must have integers of 64 bits; got more before line 3"
+    with refuses(message):
+        load(tmp_path, "otto", line % 1 + line % 2**63)
+
+
+def test_otto_may_have_sessions_without_events_and_fields_of_its_own(tmp_path):
+    text = '{"session":5,"events":[]}\n{"more":[1],"session":6,"events":[{"type":"carts","x":{},"ts":1500,"aid":-7}]}\n'
+    log = load(tmp_path, "otto", text)
+    assert raw(log) == [(6, -7)]
+    assert log.timestamps.tolist() == [1.5]
 
 
 def test_otto_is_read_block_by_block(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of
 from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_text
+from spotlight_asars.datasets.files import find_one
 from spotlight_asars.datasets.loading import check_lines, to_log
 from spotlight_asars.datasets.tables import Layout, read_table
 from spotlight_asars.events import HOUR, EventLog
@@ -68,7 +68,7 @@ def load_diginetica(path: str | Path, user: str = "session", *, partial: bool = 
     https://competitions.codalab.org/competitions/11161
     """
     one_of(user, ("session", "user"), "user")
-    files = find_text(path, SOURCE.file)[:1]
+    files = find_one(path, SOURCE.file)
     columns, lines = read_table(files, LAYOUT)
     check_lines(lines, (VIEWS,), files, partial)
 

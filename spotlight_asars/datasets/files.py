@@ -95,6 +95,14 @@ def find_text(path: str | Path, name: str) -> list[TextFile]:
     return found
 
 
+def find_one(path: str | Path, name: str) -> list[TextFile]:
+    """``find_text`` where there must be no more than one; the rest would be another data set's."""
+    found = find_text(path, name)
+    places = [str(file.path / file.member if file.member else file.path) for file in found]
+    require(len(found) == 1, f"path must hold one {name}", places, "Give its own path")
+    return found
+
+
 def _in_folder(folder: Path, name: str) -> list[TextFile]:
     """Files of that name, plain or gzipped; else those in the first archive that has some."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))

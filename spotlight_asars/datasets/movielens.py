@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_text
+from spotlight_asars.datasets.files import find_one
 from spotlight_asars.datasets.loading import check_lines, to_log
 from spotlight_asars.datasets.tables import Layout, read_table
 from spotlight_asars.events import EventLog
@@ -95,7 +95,7 @@ def load_movielens_1m(path: str | Path, *, partial: bool = False) -> EventLog:
 
 
 def _load(path: str | Path, name: str, separator: str, published: int, partial: bool) -> EventLog:
-    files = find_text(path, name)[:1]
+    files = find_one(path, name)
     layout = Layout(dict.fromkeys(COLUMNS, "integer"), separator, COLUMNS)
     columns, lines = read_table(files, layout)
     check_lines(lines, (published,), files, partial)

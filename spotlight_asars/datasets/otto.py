@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of
 from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import TextFile, find_text
+from spotlight_asars.datasets.files import TextFile, find_one
 from spotlight_asars.datasets.loading import check_lines, chosen, to_log
 from spotlight_asars.events import EventLog
 
@@ -67,7 +67,7 @@ def load_otto(
     """
     one_of(part, tuple(EVENTS), "part")
     kept = [TYPES.index(kind) for kind in chosen(types, TYPES, "types")]
-    files = find_text(path, f"*{part}.jsonl")[:1]
+    files = find_one(path, f"*{part}.jsonl")
     count, blocks = 0, []
     for block in _blocks(files[0]):
         count += len(block)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_text
+from spotlight_asars.datasets.files import find_one
 from spotlight_asars.datasets.loading import check_lines, to_log
 from spotlight_asars.datasets.tables import Layout, read_table
 from spotlight_asars.events import EventLog
@@ -60,7 +60,7 @@ def load_recsys15(path: str | Path, *, partial: bool = False) -> EventLog:
     D. Ben-Shimon, A. Tsikinovsky, M. Friedmann, B. Shapira, L. Rokach, J. Hoerle: RecSys Challenge 2015 and the
     YOOCHOOSE Dataset. RecSys 2015. https://doi.org/10.1145/2792838.2798723
     """
-    files = find_text(path, SOURCE.file)[:1]
+    files = find_one(path, SOURCE.file)
     columns, lines = read_table(files, LAYOUT)
     check_lines(lines, (CLICKS,), files, partial)
     milliseconds = columns["timestamp"].astype(np.int64)

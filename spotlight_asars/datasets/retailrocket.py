@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_text
+from spotlight_asars.datasets.files import find_one
 from spotlight_asars.datasets.loading import check_lines, chosen, to_log
 from spotlight_asars.datasets.tables import Layout, read_table
 from spotlight_asars.events import EventLog
@@ -51,7 +51,7 @@ def load_retailrocket(path: str | Path, events: Collection[str] | None = None, *
     https://doi.org/10.34740/KAGGLE/DSV/4471234
     """
     kept = chosen(events, KINDS_OF_EVENTS, "events")
-    files = find_text(path, SOURCE.file)[:1]
+    files = find_one(path, SOURCE.file)
     columns, lines = read_table(files, LAYOUT, only={"event": kept})
     check_lines(lines, (EVENTS,), files, partial)
     return to_log(columns["visitorid"], columns["itemid"], columns["timestamp"] / 1000, asked="events")

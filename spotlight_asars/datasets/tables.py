@@ -1,4 +1,4 @@
-"""Delimited text as checked columns: read block by block, by pyarrow, polars or pandas, whichever is installed.
+"""Delimited text as checked columns: read block by block, by pandas, pyarrow or polars, whichever is installed.
 
 It must satisfy:
 

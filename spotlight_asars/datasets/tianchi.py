@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spotlight_asars._checks import one_of
 from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_text
+from spotlight_asars.datasets.files import find_one
 from spotlight_asars.datasets.loading import check_lines, chosen, to_log
 from spotlight_asars.datasets.tables import Layout, read_table
 from spotlight_asars.events import EventLog
@@ -68,7 +68,7 @@ def load_tianchi(
     """
     one_of(item, ("item", "category"), "item")
     kept = chosen(behaviours, BEHAVIOURS, "behaviours")
-    files = find_text(path, "UserBehavior.csv")[:1]
+    files = find_one(path, "UserBehavior.csv")
     columns, lines = read_table(files, LAYOUT, only={"behaviour": kept})
     check_lines(lines, (EVENTS,), files, partial)
     if in_period:

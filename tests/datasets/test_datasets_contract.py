@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -158,3 +159,24 @@ def test_what_is_not_there_is_named(name, tmp_path):
 def test_fetch_finds_a_file_that_is_there(name, tmp_path):
     path = write(tmp_path, SOURCES[name].file, "put here by hand\n")
     assert fetch(name, tmp_path) == path
+
+
+@pytest.mark.parametrize("packing", ["", ".zip"])
+def test_two_files_of_one_name_are_not_chosen_from(name, packing, tmp_path):
+    if name == "kuairand":
+        pytest.skip("two standard logs are what it has")
+    if packing:
+        path = tmp_path / "both.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for folder in ("a", "b"):
+                archive.writestr(f"{folder}/{SAMPLES[name].name}", SAMPLES[name].text)
+    else:
+        path = tmp_path
+        for folder in ("a", "b"):
+            (path / folder).mkdir()
+            write(path / folder, SAMPLES[name].name, SAMPLES[name].text)
+    places = [str(path / folder / SAMPLES[name].name) for folder in ("a", "b")]
+    with pytest.raises(
+        ValueError, match=rf"^path must hold one .*; got {re.escape(repr(places))}\. Give its own path$"
+    ):
+        DATASETS[name](path, partial=True)

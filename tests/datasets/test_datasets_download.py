@@ -24,15 +24,16 @@ class Provider(BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        server.asked.append(self.headers.get("Range"))
-        start = int(self.headers["Range"][6:-1]) if self.headers["Range"] and server.resumes else 0
+        asked = self.headers.get("Range")
+        server.asked.append(asked)
+        start = int(asked[6:-1]) if asked and server.resumes else 0
         if server.status or start >= len(CONTENT):
             self.send_error(server.status or 416)
             return
-        self.send_response(206 if start else 200)
+        self.send_response(206 if asked and server.says_partial else 200)
         if server.tells_length:
             self.send_header("Content-Length", str(len(CONTENT) - start))
-        if start:
+        if asked and server.says_partial:
             self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
         self.wfile.write(CONTENT[start : start + server.breaks_after])
@@ -45,7 +46,7 @@ class Provider(BaseHTTPRequestHandler):
 def provider():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     server.asked, server.resumes, server.tells_length, server.status = [], True, True, None
-    server.breaks_after = len(CONTENT)
+    server.breaks_after, server.says_partial = len(CONTENT), True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -88,9 +89,10 @@ def test_an_interrupted_download_goes_on_where_it_was(source, provider, tmp_path
     assert names(tmp_path) == ["data.zip"]
 
 
-def test_a_server_that_cannot_go_on_starts_again(source, provider, tmp_path):
+@pytest.mark.parametrize("says_partial", [False, True])
+def test_a_server_that_cannot_go_on_starts_again(source, provider, tmp_path, says_partial):
     (tmp_path / "data.zip.part").write_bytes(CONTENT[:1000])
-    provider.resumes = False
+    provider.resumes, provider.says_partial = False, says_partial
     assert fetch_file(source, tmp_path, progress=False).read_bytes() == CONTENT
     assert provider.asked == ["bytes=1000-"]
 

@@ -66,6 +66,16 @@ def test_an_option_out_of_range_is_refused(tmp_path, name, option, value, messag
         load(tmp_path, name, **{option: value})
 
 
+def test_tianchi_lasts_nine_days_in_china(tmp_path):
+    first, after = (
+        int(np.datetime64(f"2017-{day}T00:00:00", "s").astype(int)) - 8 * 3600 for day in ("11-25", "12-04")
+    )
+    times = [first - 1, first, after - 1, after, 2**40]
+    text = "".join(f"1,{item},7,pv,{time}\n" for item, time in enumerate(times))
+    assert [item for _, item in raw(load(tmp_path, "tianchi", text))] == [0, 1, 2, 3, 4]
+    assert [item for _, item in raw(load(tmp_path, "tianchi", text, in_period=True))] == [1, 2]
+
+
 def test_tianchi_by_category_has_no_categories(tmp_path):
     assert load(tmp_path, "tianchi", item="category").categories is None
 

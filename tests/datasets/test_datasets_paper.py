@@ -47,6 +47,14 @@ def test_supports_of_table_1():
     }
 
 
+def test_supports_of_the_readings():
+    supports = {"sparse": (2, 10, 10), "dense": (2, 20, 20)}
+    for name, subset in PAPER_SUBSETS.items():
+        data, kind = name.split("_")
+        session, item, user = supports[kind]
+        assert (subset.session, subset.item, subset.user) == (session, item, 1 if data == "recsys15" else user)
+
+
 def test_supports_that_table_1_itself_breaks():
     per_user = {
         name: subset.table["sessions"] / subset.table["users"]

@@ -109,6 +109,13 @@ def test_a_field_too_many_and_one_too_few_do_not_make_up_for_each_other(tmp_path
         read(tmp_path, long + short)
 
 
+@pytest.mark.parametrize("lines", ["1,a\n2,b,c,d\n", "2,b,c,d\n1,a\n"])
+def test_texts_at_the_end_of_a_line_do_not_hide_that_they_are_missing(tmp_path, library, lines):
+    layout = Layout({"number": "integer", "last": "text"}, columns=("number", "more", "last"))
+    with refuses(f"line 1 of 'events.csv' must have 3 fields between ','; got {lines.splitlines()[0]!r}"):
+        read(tmp_path, lines, layout)
+
+
 def test_a_missing_column_is_named(tmp_path, library):
     layout = Layout({"item": "integer", "user": "integer", "time": "integer"}, separator=";")
     with refuses("the first line of 'events.csv' must name ['time', 'user'] between ';'; got 'item;visitor'"):

@@ -25,7 +25,7 @@ The way of the data, and where to find each stage:
 ``baselines``          models to be measured against: popularity, rules, neighbours, other nets
 ``search``             grid and random search over the model's options
 ``analysis, dwell``    what a log looks like before any model; ``plots`` draws it
-``datasets``           logs with planted effects
+``datasets``           published logs, and one with planted effects
 =====================  =================================================================================
 
 ``_spotlight`` chooses the Spotlight underneath: the one that is installed, or the built-in ``_core``.

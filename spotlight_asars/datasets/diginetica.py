@@ -1,0 +1,108 @@
+"""Diginetica, the data of the CIKM Cup 2016: what sessions of an online shop looked at, for half a year.
+
+The file has the day of a session and the time inside it, and no time of day. So sessions of one day are put at its
+midnight, and those of one user on one day one after another, in the order of their numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotlight_asars._checks import one_of
+from spotlight_asars.datasets.download import Source
+from spotlight_asars.datasets.files import find_one
+from spotlight_asars.datasets.loading import check_lines, to_log
+from spotlight_asars.datasets.tables import Layout, read_table
+from spotlight_asars.events import HOUR, EventLog
+
+SOURCE = Source(page="https://competitions.codalab.org/competitions/11161", file="train-item-views.csv")
+LAYOUT = Layout(
+    {"sessionId": "integer", "userId": "optional", "itemId": "integer", "timeframe": "integer", "eventdate": "day"},
+    separator=";",
+)
+VIEWS = 1_235_380
+APART = 2 * HOUR  # [s] between two sessions of one user on one day: more than the inactivity that ends one
+
+
+def load_diginetica(path: str | Path, user: str = "session", *, partial: bool = False) -> EventLog:
+    """The item views of Diginetica.
+
+    ========  ======================================================================================
+    Size      1,235,380 views, 310,324 sessions, 122,993 items; January to June 2016
+    Source    https://competitions.codalab.org/competitions/11161, track 2 of the CIKM Cup 2016
+    Licence   the terms of that competition
+    Format    ``train-item-views.csv``: sessionId, userId, itemId, timeframe [ms], eventdate; semicolons, a header
+    ========  ======================================================================================
+
+    Parameters
+    ----------
+    path : str or Path
+        ``train-item-views.csv``, plain, gzipped or zipped, or its folder or archive.
+    user : {"session", "user"}
+        Who browses: the session; or the user, with sessions of unknown users left out. A session belongs to the user
+        of any of its views, as some log in on the way.
+    partial : bool
+        Accept any number of views.
+
+    Returns
+    -------
+    EventLog
+        A view's timestamp is the midnight (UTC) of its session's first day plus ``timeframe``. With ``user="user"`` a
+        session begins no earlier than two hours after the end of the user's session before it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        For another `user`, a damaged file, a missing column, a bad line, a number of views other than the published
+        one, and if no view is left.
+
+    References
+    ----------
+    CIKM Cup 2016, Track 2: Personalized E-Commerce Search Challenge, by DIGINETICA.
+    https://competitions.codalab.org/competitions/11161
+    """
+    one_of(user, ("session", "user"), "user")
+    files = find_one(path, SOURCE.file)
+    columns, lines = read_table(files, LAYOUT)
+    check_lines(lines, (VIEWS,), files, partial)
+
+    sessions, session = np.unique(columns["sessionId"], return_inverse=True)
+    offset = columns["timeframe"] / 1000
+    day = np.full(len(sessions), np.datetime64("9999-12-31"))
+    np.minimum.at(day, session, columns["eventdate"])
+    start = day.astype("datetime64[s]").astype(np.int64).astype(np.float64)
+    if user == "session":
+        return to_log(columns["sessionId"], columns["itemId"], start[session] + offset)
+
+    owner = np.full(len(sessions), -np.inf)  # of each session; the largest where there are several
+    np.fmax.at(owner, session, columns["userId"])
+    last = np.zeros(len(sessions))
+    np.maximum.at(last, session, offset)
+    start = _one_after_another(owner, start, last)
+    known = np.isfinite(owner)[session]
+    return to_log(
+        owner[session][known].astype(np.int64),
+        columns["itemId"][known],
+        (start[session] + offset)[known],
+        asked="user='user'",
+    )
+
+
+def _one_after_another(
+    owner: NDArray[np.float64], start: NDArray[np.float64], length: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Starts [s] of sessions, put off where the same owner's session before it has not been over for long enough."""
+    order = np.lexsort((start, owner))
+    owners, lengths, later = owner[order].tolist(), length[order].tolist(), start[order].tolist()
+    for before, this in itertools.pairwise(range(len(order))):
+        if owners[before] == owners[this]:
+            later[this] = max(later[this], later[before] + lengths[before] + APART)
+    put_off = np.empty_like(start)
+    put_off[order] = later
+    return put_off

@@ -1,0 +1,67 @@
+"""The clicks of the RecSys Challenge 2015, given by YOOCHOOSE: sessions of an online shop, and no users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from spotlight_asars.datasets.download import Source
+from spotlight_asars.datasets.files import find_one
+from spotlight_asars.datasets.loading import check_lines, to_log
+from spotlight_asars.datasets.tables import Layout, read_table
+from spotlight_asars.events import EventLog
+
+SOURCE = Source(page="https://recsys.acm.org/recsys15/challenge/", file="yoochoose-clicks.dat")
+LAYOUT = Layout(
+    {"session": "integer", "timestamp": "instant", "item": "integer", "category": "text"},
+    columns=("session", "timestamp", "item", "category"),
+)
+CLICKS = 33_003_944
+
+
+def load_recsys15(path: str | Path, *, partial: bool = False) -> EventLog:
+    """The clicks of the RecSys Challenge 2015: the second data set of the paper.
+
+    ========  ======================================================================================
+    Size      33,003,944 clicks, 9,249,729 sessions, 52,739 items; April to September 2014; 1.5 GB
+    Source    https://recsys.acm.org/recsys15/challenge/
+    Licence   CC BY-NC-ND 4.0
+    Format    ``yoochoose-clicks.dat``: session, instant in UTC to the millisecond, item, category; commas
+              between them, no header
+    ========  ======================================================================================
+
+    The archive is published as 7z and is to be unpacked first; of the three files in it, the buys and the test are not
+    read. Of these clicks the paper counts 31,708,505 of 37,486 items in 7,981,581 sessions.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``yoochoose-clicks.dat``, plain, gzipped or zipped, or its folder.
+    partial : bool
+        Accept any number of clicks.
+
+    Returns
+    -------
+    EventLog
+        The session stands where a user would: who clicks is not known. A session of the shop may pause for longer than
+        the hour after which ``to_sessions`` cuts; a larger `inactivity` keeps it whole. Categories are text: "0" is
+        missing, "S" a special offer, one or two digits a category, more digits a brand.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        For a damaged file, a bad line, and a number of clicks other than the published one.
+
+    References
+    ----------
+    D. Ben-Shimon, A. Tsikinovsky, M. Friedmann, B. Shapira, L. Rokach, J. Hoerle: RecSys Challenge 2015 and the
+    YOOCHOOSE Dataset. RecSys 2015. https://doi.org/10.1145/2792838.2798723
+    """
+    files = find_one(path, SOURCE.file)
+    columns, lines = read_table(files, LAYOUT)
+    check_lines(lines, (CLICKS,), files, partial)
+    milliseconds = columns["timestamp"].astype(np.int64)
+    return to_log(columns["session"], columns["item"], milliseconds / 1000, category=columns["category"])

@@ -64,7 +64,7 @@ def run_onnx(path):
 
 
 def check_both_formats(options, output, folder):
-    model = quick(**options, history=False).fit(TRAIN)
+    model = quick(**options, history=False, transitions=False).fit(TRAIN)
     for format, run in (("torch", run_torch), ("onnx", run_onnx)):
         if format == "onnx":
             pytest.importorskip("onnxscript")

@@ -60,9 +60,9 @@ def gather(
 
 
 def training_batches(
-    sessions: SessionInteractions, batch_size: int, random_state: RandomState, device: torch.device
+    sessions: SessionInteractions, batch_size: int, random_state: RandomState, device: torch.device, start: int = 0
 ) -> Iterator[Batch]:
-    """One epoch: every session of two events or more once, in random order.
+    """One epoch: every session of two events or more once, in random order; the first `start` batches are left out.
 
     Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
     """
@@ -70,17 +70,20 @@ def training_batches(
     rows = random_state.permutation(np.flatnonzero(lengths >= 2))
     pool = np.arange(len(rows)) // (batch_size * POOL)
     rows = rows[np.lexsort((lengths[rows], pool))]
-    starts = np.arange(0, len(rows), batch_size)
-    for start in random_state.permutation(starts):
-        yield gather(sessions, rows[start : start + batch_size], device)
+    for first in random_state.permutation(np.arange(0, len(rows), batch_size))[start:]:
+        yield gather(sessions, rows[first : first + batch_size], device)
 
 
 def user_parallel_batches(
-    sessions: SessionInteractions, batch_size: int, device: torch.device, random_state: RandomState | None = None
+    sessions: SessionInteractions,
+    batch_size: int,
+    device: torch.device,
+    random_state: RandomState | None = None,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """Every session once, in batches of whole users with their sessions in the order of time (eq. 13).
 
-    A session of an unknown user stands alone.
+    A session of an unknown user stands alone. The first `start` batches are left out.
 
     The users come in random order with a `random_state`, in that of their ids without. A batch has about `batch_size`
     sessions. A user with more has them cut into pieces of that size, which come one after the other in batches of
@@ -96,7 +99,7 @@ def user_parallel_batches(
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     starts_piece = place % batch_size == 0
     batch = np.flatnonzero(starts_piece)[np.cumsum(starts_piece) - 1] // batch_size  # pieces that start near each other
-    for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1):
+    for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1)[start:]:
         yield gather(sessions, chunk, device, _chain(owners[chunk], device))
 
 

@@ -49,3 +49,12 @@ def text_of(value: Any, argument: str) -> str:
         return f"{value.__module__}.{value.__qualname__}"
     rule = f"{argument} must be None, a number, a string or a function, for trials are told apart by its text"
     raise TypeError(f"{rule}; got {value!r}. A function can make it anew in each trial")
+
+
+def option_text(value: Any, argument: str) -> str:
+    """`value` as text, or the name of its class where no text tells it from others of the class."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    try:
+        return text_of(plain, argument)
+    except TypeError:
+        return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,9 @@ from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import PADDING_IDX, ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
+from spotlight_asars.checkpoints import Checkpoints
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.fingerprints import digest, option_text
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
@@ -198,8 +201,15 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         interactions: SequenceInteractions,
         verbose: bool = False,
         validation: SequenceInteractions | float | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int | None = None,
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
+
+        With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
+        ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
+        is not run again.
 
         Parameters
         ----------
@@ -210,6 +220,10 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         validation : SessionInteractions, SequenceInteractions or float, optional
             Sessions to look at after each epoch; or the share of the sessions, the latest ones, to hold out for that.
             The weights of the best epoch are kept, and `patience` may stop earlier.
+        checkpoint : str or path, optional
+            Folder for the checkpoints of this call, and no other.
+        every : int, optional
+            Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
 
         Returns
         -------
@@ -220,7 +234,10 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         ------
         ValueError
             If no session has two events; if a second call brings items or users beyond those of the first; if the loss
-            stops being finite, in which case the weights from before that epoch are kept.
+            stops being finite, in which case the weights from before that epoch are kept; if the checkpoint is damaged,
+            or that of other sessions or other options.
+        OSError
+            If `checkpoint` can't be written to.
         """
         sessions = as_sessions(interactions)
         held_out: SessionInteractions | None = None
@@ -236,6 +253,12 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         )
         longest = int(sessions.lengths.max())
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
+        require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
+        checkpoints = None
+        if checkpoint is not None:
+            checkpoints = Checkpoints(
+                checkpoint, every, self._fit_told(sessions, held_out), self._random_state, self.device
+            )
         with self._seeded():
             if not self._initialized:
                 self._initialize(sessions)
@@ -256,12 +279,13 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
                 self._net,
                 self._optimizer,
                 self._objective(sessions, self._random_state, hidden=True),
-                lambda: self._epoch(sessions),
+                lambda start: self._epoch(sessions, start),
                 n_epochs=self._n_iter,
                 batches_per_epoch=-(-int((sessions.lengths >= 2).sum()) // self._batch_size),
                 verbose=verbose,
                 validate=None if held_out is None else lambda: self._validate(sessions, held_out),
                 stopping=EarlyStopping(self._patience, higher_is_better=self._monitor != "loss"),
+                checkpoints=checkpoints,
             )
             self._users.start_drift(sessions)
         return self
@@ -322,12 +346,21 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
                 total, count = total + float(objective(net, batch)) * targets, count + targets
         return total / count
 
-    def _epoch(self, sessions: SessionInteractions) -> Iterator[Batch]:
-        """Training batches: of whole users where the net carries their state from session to session."""
+    def _fit_told(self, sessions: SessionInteractions, held_out: SessionInteractions | None) -> dict[str, str]:
+        """What tells a call of ``fit`` from others, as text."""
+        told = {name: option_text(value, name) for name, value in self.get_params().items()}
+        return told | {
+            "sessions": digest(sessions),
+            "validation": "None" if held_out is None else digest(held_out),
+            "epochs before": str(len(self.epochs)),
+        }
+
+    def _epoch(self, sessions: SessionInteractions, start: int) -> Iterator[Batch]:
+        """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
         if self._users.drift is not None:
-            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state)
+            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state, start)
         else:
-            batches = training_batches(sessions, self._batch_size, self._random_state, self.device)
+            batches = training_batches(sessions, self._batch_size, self._random_state, self.device, start)
         for batch in batches:
             yield batch._replace(channels=self._users.recall(batch.channels, training=True))
 

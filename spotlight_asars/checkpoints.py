@@ -99,7 +99,6 @@ class Checkpoints:
             now = good.saved
         else:
             now = progress.net.state_dict(), progress.optimizer.state_dict()
-        tensors: dict[str, Tensor] = {}
         content = {
             "now": now,
             "good": good and good.saved,
@@ -114,7 +113,7 @@ class Checkpoints:
             "order": self._order,
         }
         try:
-            packed = tensor_files.pack(content, tensors)
+            packed, tensors = tensor_files.pack(content)
         except TypeError as error:
             rule = "optimizer_func must make an optimizer whose state is of tensors, numbers and strings"
             raise TypeError(f"{rule}; {str(error).partition('; ')[2]}. Without checkpoint it serves") from None

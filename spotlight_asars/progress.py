@@ -25,7 +25,9 @@ class Snapshot:
 
     def __init__(self, net: nn.Module, optimizer: Optimizer, instead_of: Snapshot | None = None) -> None:
         self._net, self._optimizer = net, optimizer
-        self.saved: tuple[Any, Any] = _copied((net.state_dict(), optimizer.state_dict()), instead_of and instead_of.saved)
+        self.saved: tuple[Any, Any] = _copied(
+            (net.state_dict(), optimizer.state_dict()), instead_of and instead_of.saved
+        )
 
     @classmethod
     def of(cls, net: nn.Module, optimizer: Optimizer, saved: tuple[Any, Any]) -> Snapshot:

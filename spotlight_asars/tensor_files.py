@@ -73,40 +73,45 @@ def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
     return json.loads(text), tensors
 
 
-def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """`value` as JSON can hold it; its tensors are put into `tensors`, and only named in it; an array should be small.
+def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
+    """`value` as JSON can hold it, and the tensors that it names; a tensor that is there twice is kept once.
 
     Raises
     ------
     TypeError
-        For anything but tensors, arrays, numbers, strings, None, and dicts, lists and tuples of them.
+        For anything but tensors, small arrays, numbers, strings, None, and dicts, lists and tuples of them.
 
     Examples
     --------
-    >>> tensors = {}
-    >>> packed = pack({0: (1.5, torch.tensor([7]))}, tensors)
+    >>> packed, tensors = pack({0: (1.5, torch.tensor([7]))})
     >>> packed, tensors
     ({'dict': [[0, {'tuple': [1.5, {'tensor': '0'}]}]]}, {'0': tensor([7])})
     >>> unpack(packed, tensors)
     {0: (1.5, tensor([7]))}
     """
-    if isinstance(value, Tensor):
-        name = next((known for known, other in tensors.items() if other is value), str(len(tensors)))
-        tensors[name] = value
-        return {"tensor": name}
-    if isinstance(value, Mapping):
-        return {"dict": [[pack(key, tensors), pack(entry, tensors)] for key, entry in value.items()]}
-    if isinstance(value, tuple):
-        return {"tuple": [pack(entry, tensors) for entry in value]}
-    if isinstance(value, list):
-        return [pack(entry, tensors) for entry in value]
-    if isinstance(value, np.ndarray):
-        return {"array": [value.dtype.str, value.tolist()]}
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise TypeError(f"value must be of tensors, numbers and strings; got {value!r}")
+    tensors: dict[str, Tensor] = {}
+    names: dict[int, str] = {}
+
+    def packed(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            name = names.setdefault(id(value), str(len(names)))
+            tensors[name] = value
+            return {"tensor": name}
+        if isinstance(value, Mapping):
+            return {"dict": [[packed(key), packed(entry)] for key, entry in value.items()]}
+        if isinstance(value, tuple):
+            return {"tuple": [packed(entry) for entry in value]}
+        if isinstance(value, list):
+            return [packed(entry) for entry in value]
+        if isinstance(value, np.ndarray):
+            return {"array": [value.dtype.str, value.tolist()]}
+        if isinstance(value, np.generic):
+            return value.item()
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise TypeError(f"value must be of tensors, numbers and strings; got {value!r}")
+
+    return packed(value), tensors
 
 
 def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:

@@ -12,8 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.channels import Chain, Channels, SessionInteractions
+from spotlight_asars.distributed import ALONE, Ranks
 
 POOL = 64  # batches that are sorted by length together; within a pool, rows of like length share a batch
+
+
+class Whole(NamedTuple):
+    """What all ranks need to know of a mini-batch that is shared out among them.
+
+    events : int64 (events,), the items of its events
+    sessions, targets : how many sessions it has, and events to be predicted
+    """
+
+    events: NDArray[np.int64]
+    sessions: int
+    targets: int
 
 
 class Batch(NamedTuple):
@@ -25,17 +38,24 @@ class Batch(NamedTuple):
         Padded with 0 from the left.
     channels : Channels
         Of the same rows.
+    whole : Whole
+        The mini-batch that these are this rank's share of; for a process that is alone, the very same.
     """
 
     rows: NDArray[np.int64]
     items: Tensor
     channels: Channels
+    whole: Whole
 
 
 def gather(
-    sessions: SessionInteractions, rows: NDArray[np.int64], device: torch.device, chain: Chain | None = None
+    sessions: SessionInteractions,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    chain: Chain | None = None,
+    whole: NDArray[np.int64] | None = None,
 ) -> Batch:
-    """The sessions `rows` as one batch on `device`."""
+    """The sessions `rows` as one batch on `device`; as a share of the sessions `whole`, where these are given."""
     ends = sessions.offsets[rows + 1]
     lengths = ends - sessions.offsets[rows]
     time = max(int(lengths.max(initial=0)), 1)
@@ -56,22 +76,35 @@ def gather(
         None if sessions.started is None else on_device(sessions.started[rows]),
         chain,
     )
-    return Batch(rows, padded(sessions.items, 0).long(), channels)
+    return Batch(rows, padded(sessions.items, 0).long(), channels, _whole(sessions, rows if whole is None else whole))
+
+
+def _whole(sessions: SessionInteractions, rows: NDArray[np.int64]) -> Whole:
+    lengths = sessions.offsets[rows + 1] - sessions.offsets[rows]
+    events = sessions.items[sessions.places(rows)].astype(np.int64)
+    return Whole(events, len(rows), int((lengths - 1).clip(min=0).sum()))
 
 
 def training_batches(
-    sessions: SessionInteractions, batch_size: int, random_state: RandomState, device: torch.device, start: int = 0
+    sessions: SessionInteractions,
+    batch_size: int,
+    random_state: RandomState,
+    device: torch.device,
+    start: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Batch]:
     """One epoch: every session of two events or more once, in random order; the first `start` batches are left out.
 
-    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
+    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled. Of
+    each batch, every one of the `ranks` gets its share, which may be empty.
     """
     lengths = sessions.lengths
     rows = random_state.permutation(np.flatnonzero(lengths >= 2))
     pool = np.arange(len(rows)) // (batch_size * POOL)
     rows = rows[np.lexsort((lengths[rows], pool))]
     for first in random_state.permutation(np.arange(0, len(rows), batch_size))[start:]:
-        yield gather(sessions, rows[first : first + batch_size], device)
+        whole = rows[first : first + batch_size]
+        yield gather(sessions, whole[ranks.rank :: ranks.size], device, whole=whole)
 
 
 def user_parallel_batches(
@@ -80,10 +113,12 @@ def user_parallel_batches(
     device: torch.device,
     random_state: RandomState | None = None,
     start: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Batch]:
     """Every session once, in batches of whole users with their sessions in the order of time (eq. 13).
 
-    A session of an unknown user stands alone. The first `start` batches are left out.
+    A session of an unknown user stands alone. The first `start` batches are left out; of the others, every one of the
+    `ranks` gets its share of the users.
 
     The users come in random order with a `random_state`, in that of their ids without. A batch has about `batch_size`
     sessions. A user with more has them cut into pieces of that size, which come one after the other in batches of
@@ -100,7 +135,9 @@ def user_parallel_batches(
     starts_piece = place % batch_size == 0
     batch = np.flatnonzero(starts_piece)[np.cumsum(starts_piece) - 1] // batch_size  # pieces that start near each other
     for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1)[start:]:
-        yield gather(sessions, chunk, device, _chain(owners[chunk], device))
+        user = np.cumsum(np.diff(owners[chunk], prepend=-1) != 0)
+        share = chunk[user % ranks.size == ranks.rank]
+        yield gather(sessions, share, device, _chain(owners[share], device), whole=chunk)
 
 
 def _chain(owners: NDArray[np.int64], device: torch.device) -> Chain:
@@ -108,7 +145,7 @@ def _chain(owners: NDArray[np.int64], device: torch.device) -> Chain:
     starts = np.diff(owners, prepend=-1) != 0
     user = np.cumsum(starts) - 1
     place = np.arange(len(owners)) - np.flatnonzero(starts)[user]
-    sizes = int(user[-1]) + 1, int(place.max()) + 1
+    sizes = int(user.max(initial=-1)) + 1, int(place.max(initial=-1)) + 1
     return Chain(torch.from_numpy(user).to(device), torch.from_numpy(place).to(device), sizes)
 
 

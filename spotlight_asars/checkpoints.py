@@ -6,6 +6,7 @@
 - The latest is in ``latest.safetensors``, the one before it in ``previous.safetensors``. At any moment one of them is
   whole, and either leads to the same end.
 - A checkpoint of other sessions or other options is refused.
+- Of several processes, rank 0 writes, with the random states of all; every rank reads, so all must see the folder.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from spotlight_asars import tensor_files
 from spotlight_asars._checks import require
+from spotlight_asars.distributed import gathered, ranks
 from spotlight_asars.progress import Epoch, Progress, Snapshot
 
 FORMAT = 1  # to be raised when files change so that other versions would misread them
@@ -63,6 +65,8 @@ class Checkpoints:
         self._random_state, self._device = random_state, device
         self._order = random_state.get_state(legacy=False)  # from which the order of the epoch was drawn
         self._draws_again = False
+        if ranks().rank > 0:
+            return
         with self._told_by_us():
             self._folder.mkdir(parents=True, exist_ok=True)
             beside = self._folder / (LATEST + tensor_files.BESIDE)
@@ -87,7 +91,7 @@ class Checkpoints:
             self._random_state.set_state(now)
 
     def save(self, progress: Progress) -> None:
-        """Make this the latest checkpoint, and the latest the one before it.
+        """Make this the latest checkpoint, and the latest the one before it; to be called by all ranks.
 
         Raises
         ------
@@ -112,6 +116,8 @@ class Checkpoints:
             "numpy": self._random_state.get_state(legacy=False),
             "order": self._order,
         }
+        if ranks().rank > 0:
+            return
         try:
             packed, tensors = tensor_files.pack(content)
         except TypeError as error:
@@ -122,18 +128,26 @@ class Checkpoints:
             tensor_files.write(self._folder / LATEST, header, tensors, earlier=self._folder / PREVIOUS)
 
     def resume(self, progress: Progress) -> None:
-        """Go on from the latest checkpoint, if there is one.
+        """Go on from the latest checkpoint, if there is one; to be called by all ranks.
 
         Raises
         ------
         ValueError
-            If the file is not whole, no checkpoint, or that of another fit.
+            If the file is not whole, no checkpoint, or that of another fit; if not all ranks see the same.
         """
         path = self._folder / LATEST
         if not path.exists():
             path = self._folder / PREVIOUS
-        if not path.exists():
-            return
+        if path.exists():
+            self._restore(progress, path)
+        place = [len(progress.epochs), len(progress.losses), int(progress.finished)]
+        places = gathered(torch.tensor(place)).tolist()
+        rule = (
+            f"checkpoint must be a folder that all ranks see, with the same epochs and batches; {str(self._folder)!r}"
+        )
+        require(all(other == place for other in places), rule, places)
+
+    def _restore(self, progress: Progress, path: Path) -> None:
         content = self._read(path)
         net, optimizer, stopping = progress.net, progress.optimizer, progress.stopping
         try:
@@ -170,15 +184,16 @@ class Checkpoints:
         return content
 
     def _torch_states(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state()}
+        """Of all ranks: uint8 (ranks, bytes)."""
+        states = {"cpu": gathered(torch.get_rng_state())}
         if self._device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self._device)
+            states["cuda"] = gathered(torch.cuda.get_rng_state(self._device))
         return states
 
     def _set_torch_states(self, states: dict[str, Tensor]) -> None:
-        torch.set_rng_state(states["cpu"])
+        torch.set_rng_state(states["cpu"][ranks().rank].clone())
         if "cuda" in states:
-            torch.cuda.set_rng_state(states["cuda"], self._device)
+            torch.cuda.set_rng_state(states["cuda"][ranks().rank].clone(), self._device)
 
     @contextmanager
     def _told_by_us(self) -> Iterator[None]:

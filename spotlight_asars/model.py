@@ -15,10 +15,11 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from spotlight_asars._checks import require, resolve
-from spotlight_asars._spotlight import PADDING_IDX, ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.checkpoints import Checkpoints
+from spotlight_asars.distributed import ALONE, ranks, share_random_state, share_weights, summed
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.fingerprints import digest, option_text
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
@@ -253,15 +254,20 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         )
         longest = int(sessions.lengths.max())
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
+        if held_out is not None:
+            longest = int(held_out.lengths.max())
+            require(longest >= 2, "validation must have a session of two events or more; the longest has", longest)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         checkpoints = None
         if checkpoint is not None:
             checkpoints = Checkpoints(
                 checkpoint, every, self._fit_told(sessions, held_out), self._random_state, self.device
             )
+        share_random_state(self._random_state)
         with self._seeded():
             if not self._initialized:
                 self._initialize(sessions)
+            share_weights(self._net)
             for what in ("num_items", "num_users"):
                 most, given = getattr(self, f"_{what}"), getattr(sessions, what)
                 require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
@@ -328,21 +334,31 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             dwell_dropout=self._dwell_dropout if hidden else 0.0,
             event_dropout=self._event_dropout if hidden else 0.0,
             by_targets=hidden,
+            ranks=ranks() if hidden else ALONE,
         )
 
     def _validate(self, sessions: SessionInteractions, held_out: SessionInteractions) -> float:
-        """The monitored value on sessions held out, after those trained on."""
+        """The monitored value on sessions held out, after those trained on: a mean over targets, of all ranks."""
         self._users.start_drift(sessions)
+        rank, size = ranks()
+        rows = np.flatnonzero(held_out.lengths >= 2)[rank::size]
+        targets, value = int((held_out.lengths[rows] - 1).sum()), 0.0
+        if targets:
+            value = self._value(held_out.take(rows))
+        total, count = summed(torch.tensor([value * targets, targets], dtype=torch.float64)).tolist()
+        return total / count if size > 1 else value
+
+    def _value(self, held_out: SessionInteractions) -> float:
+        """The monitored value on these sessions."""
         metric = parse_monitor(self._monitor)
         if metric is not None:
             return evaluate(self, held_out, k=metric[1])[self._monitor]
         objective = self._objective(held_out, RandomState(0), hidden=False)  # the same negatives after every epoch
-        long_enough = held_out.take(np.flatnonzero(held_out.lengths >= 2))
         net, total, count = self._net.eval(), 0.0, 0
         with torch.no_grad():
-            for batch in scoring_batches(long_enough, self._batch_size, self.device):
+            for batch in scoring_batches(held_out, self._batch_size, self.device):
                 batch = batch._replace(channels=self._users.recall(batch.channels))
-                targets = int((batch.items != PADDING_IDX).sum()) - len(batch.rows)
+                targets = batch.whole.targets
                 total, count = total + float(objective(net, batch)) * targets, count + targets
         return total / count
 
@@ -353,14 +369,15 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
             "sessions": digest(sessions),
             "validation": "None" if held_out is None else digest(held_out),
             "epochs before": str(len(self.epochs)),
+            "processes": str(ranks().size),
         }
 
     def _epoch(self, sessions: SessionInteractions, start: int) -> Iterator[Batch]:
         """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
         if self._users.drift is not None:
-            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state, start)
+            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state, start, ranks())
         else:
-            batches = training_batches(sessions, self._batch_size, self._random_state, self.device, start)
+            batches = training_batches(sessions, self._batch_size, self._random_state, self.device, start, ranks())
         for batch in batches:
             yield batch._replace(channels=self._users.recall(batch.channels, training=True))
 

@@ -14,7 +14,8 @@ from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
-from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, Loss
+from spotlight_asars.distributed import ALONE, Ranks, summed
+from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, OVER_TARGETS, Loss
 from spotlight_asars.representations import Representation
 from spotlight_asars.representations.history import RecalledStates
 from spotlight_asars.sampling import Sampler, Seen
@@ -44,6 +45,8 @@ class NextItemObjective:
     by_targets : bool
         Weigh the loss of a batch by its targets, against those of as many average sessions. Batches hold sessions of
         like length; with a plain mean, a click in a short session would count for several in a long one.
+    ranks : Ranks
+        Processes that share out each mini-batch. The sum of their losses is that of the whole mini-batch.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class NextItemObjective:
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
         by_targets: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
+        self._ranks = ranks
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         self._over_catalogue = next((form for known, form in OVER_CATALOGUE.items() if known is loss), None)
@@ -71,13 +76,21 @@ class NextItemObjective:
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
-        loss = self._mean_loss(net, batch)
-        if self._usual_targets is None:
-            return loss
-        targets = int((batch.items[:, :-1] != PADDING_IDX).sum())
-        return loss * (targets / (self._usual_targets * len(batch.rows)))
+        drawn = None
+        if self._over_catalogue is None:
+            drawn = self._sample(self._num_negatives, self._random_state, batch.whole.events)
+        if len(batch.rows):
+            loss, weight = self._mean_loss(net, batch, drawn)
+        else:  # more ranks than sessions
+            loss, weight = batch.items.new_zeros((), dtype=torch.float32), batch.items.new_zeros(())
+        if self._ranks.size > 1:
+            loss = loss * (weight / summed(weight).clamp(min=1))
+        if self._usual_targets is not None:
+            loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
+        return loss
 
-    def _mean_loss(self, net: Representation, batch: Batch) -> Tensor:
+    def _mean_loss(self, net: Representation, batch: Batch, drawn: NDArray[np.int64] | None) -> tuple[Tensor, Tensor]:
+        """Mean loss of these sessions, and its weight: how many targets or pairs it is over, int64 ()."""
         real = batch.items[:, :-1] != PADDING_IDX  # (batch, time); what follows a real event is real
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
@@ -87,19 +100,19 @@ class NextItemObjective:
             states = net.states(viewed, channels)[:, :-1]
         states = states[real]  # (targets, ...)
         targets = batch.items[:, 1:][real]  # (targets,)
-        if self._over_catalogue is not None:
-            return self._over_catalogue(net.score_items(states), targets)
+        if self._over_catalogue is not None or drawn is None:
+            assert self._over_catalogue is not None
+            return self._over_catalogue(net.score_items(states), targets), real.sum()
         positive = net.score(states, targets)
-        events = batch.items[batch.items != PADDING_IDX].cpu().numpy()
-        drawn = self._sample(self._num_negatives, self._random_state, events)
         negative, mask = self._sampled(net, states, real, batch.rows, drawn)
         if self._loss in LOG_Q_CORRECTED:
-            positive = positive - self._log_q(targets.cpu().numpy(), events, positive)
-            negative = negative - self._log_q(drawn, events, negative)
+            positive = positive - self._log_q(targets.cpu().numpy(), batch.whole.events, positive)
+            negative = negative - self._log_q(drawn, batch.whole.events, negative)
         if isinstance(states, RecalledStates):
             others, recalled = self._recalled(net, states, targets)
             negative, mask = torch.cat([negative, others], dim=1), torch.cat([mask, recalled], dim=1)
-        return self._loss(positive, negative.T, mask=mask.T)
+        weight = mask.any(dim=1).sum() if self._loss in OVER_TARGETS else mask.sum()
+        return self._loss(positive, negative.T, mask=mask.T), weight
 
     def _sampled(
         self, net: Representation, states: Any, real: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]

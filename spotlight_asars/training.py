@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from spotlight_asars.batching import Batch
 from spotlight_asars.checkpoints import Checkpoints
+from spotlight_asars.distributed import add_up, ranks
 from spotlight_asars.progress import EarlyStopping, Epoch, Progress, Snapshot
 
 __all__ = ["CHECK_EVERY", "EarlyStopping", "Epoch", "Snapshot", "train"]
@@ -37,7 +38,8 @@ def train(
     """Descend along ``loss_of(net, batch)`` for `n_epochs` of about `batches_per_epoch`; what came of each is returned.
 
     ``batches(start)`` are those of another epoch, but for the first `start`. With `validate`, the weights at the end
-    are those of the epoch that `stopping` finds best. With `checkpoints`, training goes on from the latest of them,
+    are those of the epoch that `stopping` finds best. In a process group the loss is this rank's part of a sum, and
+    every rank descends along the sum of the gradients. With `checkpoints`, training goes on from the latest of them,
     and ends as if it had never been interrupted.
 
     Raises
@@ -50,7 +52,9 @@ def train(
     if checkpoints is not None:
         checkpoints.resume(progress)
     done = len(progress.epochs) * batches_per_epoch + len(progress.losses)
-    with tqdm(total=n_epochs * batches_per_epoch, initial=done, disable=not verbose, unit="batch") as bar:
+    with tqdm(
+        total=n_epochs * batches_per_epoch, initial=done, disable=not verbose or ranks().rank > 0, unit="batch"
+    ) as bar:
         while len(progress.epochs) < n_epochs and not progress.finished:
             _descend(progress, loss_of, batches, bar, checkpoints)
             progress.end_epoch(None if validate is None else validate())
@@ -106,9 +110,11 @@ def _describe(epochs: list[Epoch], n_epochs: int) -> str:
 
 def _step(net: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
     optimizer.zero_grad()
-    loss.backward()
+    if loss.requires_grad:  # it is a constant on a rank without a session of the batch
+        loss.backward()
+    loss = add_up(net, loss.detach())
     optimizer.step()
-    return loss.detach()
+    return loss
 
 
 def _check_losses(progress: Progress, first: int) -> None:

@@ -1,4 +1,4 @@
-"""A fit that is killed, at any line and while it writes, ends as one that was not; what is wrong with a file is told."""
+"""A fit that is killed, at any line or as it writes, ends as one that was not; damaged and foreign files are told."""
 
 from __future__ import annotations
 
@@ -329,14 +329,14 @@ def test_what_the_system_refuses_in_the_midst_of_writing_is_told(tmp_path):
 
 def test_a_folder_that_is_none_or_may_not_be_written_to_is_told_before_training(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("here")
-    with pytest.raises(OSError, match="checkpoint must be a folder with room to write to; got '.*file': File exists"):
+    with pytest.raises(OSError, match=r"checkpoint must be a folder with room to write to; got '.*file': File exists"):
         fit(make(loss=stopping_at(1)), tmp_path / "file")
 
     def denied(self, data):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "write_bytes", denied)  # as the superuser no mode of a folder would keep us out
-    with pytest.raises(OSError, match="checkpoint must be a folder .*: Permission denied"):
+    with pytest.raises(OSError, match=r"checkpoint must be a folder .*: Permission denied"):
         fit(make(loss=stopping_at(1)), tmp_path)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from spotlight_asars import tensor_files
 from spotlight_asars._checks import require
-from spotlight_asars.distributed import gathered, ranks
+from spotlight_asars.distributed import gathered, ranks, wait_for_all
 from spotlight_asars.progress import Epoch, Progress, Snapshot
 
 FORMAT = 1  # to be raised when files change so that other versions would misread them
@@ -135,6 +135,7 @@ class Checkpoints:
         ValueError
             If the file is not whole, no checkpoint, or that of another fit; if not all ranks see the same.
         """
+        wait_for_all()  # rank 0 may still be writing the last one of a fit that was stopped
         path = self._folder / LATEST
         if not path.exists():
             path = self._folder / PREVIOUS

@@ -53,6 +53,12 @@ def gathered(value: Tensor) -> Tensor:
     return torch.stack(values).to(value.device)
 
 
+def wait_for_all() -> None:
+    """Until every rank has come here."""
+    if ranks().size > 1:
+        dist.barrier()
+
+
 def share_random_state(random_state: RandomState) -> None:
     """Let all ranks draw as rank 0 does."""
     if ranks().size > 1:

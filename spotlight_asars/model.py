@@ -16,6 +16,7 @@ from torch import nn
 
 from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars.acceleration import Accelerated
 from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.checkpoints import Checkpoints
@@ -99,6 +100,10 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
         What the validation looks at: "loss", or a metric like "mrr@20".
+    autocast : bool
+        Train in bfloat16 where that is safe: faster on the GPUs that have it, a little less exact.
+    compile : bool
+        Train the net compiled, which needs a C++ compiler and takes a minute at the start.
 
     Attributes
     ----------
@@ -146,6 +151,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         history_size: int = 200,
         patience: int | None = None,
         monitor: str = "loss",
+        autocast: bool = False,
+        compile: bool = False,
     ) -> None:
         check_options(locals())
         # Spotlight's constructor asserts that loss and representation are of its own, so it gets its defaults first.
@@ -181,6 +188,8 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         self._history_size = history_size
         self._patience = patience
         self._monitor = monitor
+        self._autocast = autocast
+        self._compile = compile
         self._num_users = 0
         self.epochs: list[Epoch] = []
 
@@ -281,10 +290,12 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
                     torch.from_numpy(sessions.user_ids).to(self.device),
                     None if started is None else torch.from_numpy(started).to(self.device),
                 )
+            objective = self._objective(sessions, self._random_state, hidden=True)
+            fast = Accelerated(self._net, self.device, self._autocast, self._compile)
             self.epochs += train(
                 self._net,
                 self._optimizer,
-                self._objective(sessions, self._random_state, hidden=True),
+                lambda net, batch: objective(fast, batch),
                 lambda start: self._epoch(sessions, start),
                 n_epochs=self._n_iter,
                 batches_per_epoch=-(-int((sessions.lengths >= 2).sum()) // self._batch_size),

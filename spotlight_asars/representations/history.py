@@ -90,7 +90,7 @@ class HistoryNet(nn.Module):
         scores: Tensor = self.net.score_items(states.values, item_ids)  # type: ignore[operator]
         items, terms = states.terms
         if item_ids is None:
-            return scores.scatter_add(1, items, terms)
+            return scores.scatter_add(1, items, terms.to(scores.dtype))
         distinct, column = item_ids.unique(return_inverse=True)
         place, found = _places(distinct, items)
         added = terms.new_zeros(len(terms), len(distinct)).scatter_add(1, place, terms * found)

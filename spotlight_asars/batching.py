@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.channels import Chain, Channels, SessionInteractions
+from spotlight_asars.devices import moved
 from spotlight_asars.distributed import ALONE, Ranks
 
 POOL = 64  # batches that are sorted by length together; within a pool, rows of like length share a batch
@@ -38,6 +39,8 @@ class Batch(NamedTuple):
         Padded with 0 from the left.
     channels : Channels
         Of the same rows.
+    viewed : (int64 (targets,), int64 (targets,))
+        Row and step of each event that another follows, which is to be predicted.
     whole : Whole
         The mini-batch that these are this rank's share of; for a process that is alone, the very same.
     """
@@ -45,7 +48,17 @@ class Batch(NamedTuple):
     rows: NDArray[np.int64]
     items: Tensor
     channels: Channels
+    viewed: tuple[Tensor, Tensor]
     whole: Whole
+
+    def to(self, device: torch.device) -> Batch:
+        """The tensors on `device`."""
+        row, step = self.viewed
+        return self._replace(
+            items=moved(self.items, device),
+            channels=self.channels.to(device),
+            viewed=(moved(row, device), moved(step, device)),
+        )
 
 
 def gather(
@@ -65,18 +78,18 @@ def gather(
 
     def padded(flat: NDArray[Any], filler: float) -> Tensor:
         values = flat[places] if len(flat) else np.zeros(places.shape, flat.dtype)
-        return on_device(np.where(real, values, flat.dtype.type(filler)))
-
-    def on_device(array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(device, non_blocking=True)
+        return torch.from_numpy(np.where(real, values, flat.dtype.type(filler)))
 
     channels = Channels(
-        None if sessions.user_ids is None else on_device(sessions.user_ids[rows]),
+        None if sessions.user_ids is None else torch.from_numpy(sessions.user_ids[rows]),
         None if sessions.dwell is None else padded(sessions.dwell, np.nan),
-        None if sessions.started is None else on_device(sessions.started[rows]),
+        None if sessions.started is None else torch.from_numpy(sessions.started[rows]),
         chain,
     )
-    return Batch(rows, padded(sessions.items, 0).long(), channels, _whole(sessions, rows if whole is None else whole))
+    row, step = np.nonzero(real[:, :-1])
+    viewed = torch.from_numpy(row), torch.from_numpy(step)
+    items, everything = padded(sessions.items, 0).long(), _whole(sessions, rows if whole is None else whole)
+    return Batch(rows, items, channels, viewed, everything).to(device)
 
 
 def _whole(sessions: SessionInteractions, rows: NDArray[np.int64]) -> Whole:
@@ -137,16 +150,16 @@ def user_parallel_batches(
     for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1)[start:]:
         user = np.cumsum(np.diff(owners[chunk], prepend=-1) != 0)
         share = chunk[user % ranks.size == ranks.rank]
-        yield gather(sessions, share, device, _chain(owners[share], device), whole=chunk)
+        yield gather(sessions, share, device, _chain(owners[share]), whole=chunk)
 
 
-def _chain(owners: NDArray[np.int64], device: torch.device) -> Chain:
+def _chain(owners: NDArray[np.int64]) -> Chain:
     """The chain of rows whose owners stand together."""
     starts = np.diff(owners, prepend=-1) != 0
     user = np.cumsum(starts) - 1
     place = np.arange(len(owners)) - np.flatnonzero(starts)[user]
     sizes = int(user.max(initial=-1)) + 1, int(place.max(initial=-1)) + 1
-    return Chain(torch.from_numpy(user).to(device), torch.from_numpy(place).to(device), sizes)
+    return Chain(torch.from_numpy(user), torch.from_numpy(place), sizes)
 
 
 def scoring_batches(sessions: SessionInteractions, batch_size: int, device: torch.device) -> Iterator[Batch]:

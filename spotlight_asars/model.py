@@ -385,12 +385,13 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
 
     def _epoch(self, sessions: SessionInteractions, start: int) -> Iterator[Batch]:
         """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
+        host = torch.device("cpu")  # where the memory is, too
         if self._users.drift is not None:
-            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state, start, ranks())
+            batches = user_parallel_batches(sessions, self._batch_size, host, self._random_state, start, ranks())
         else:
-            batches = training_batches(sessions, self._batch_size, self._random_state, self.device, start, ranks())
+            batches = training_batches(sessions, self._batch_size, self._random_state, host, start, ranks())
         for batch in batches:
-            yield batch._replace(channels=self._users.recall(batch.channels, training=True))
+            yield batch._replace(channels=self._users.recall(batch.channels, training=True)).to(self.device)
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
+from spotlight_asars.devices import moved
 from spotlight_asars.distributed import ALONE, Ranks, summed
 from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, OVER_TARGETS, Loss
 from spotlight_asars.representations import Representation
@@ -82,7 +83,7 @@ class NextItemObjective:
         if len(batch.rows):
             loss, weight = self._mean_loss(net, batch, drawn)
         else:  # more ranks than sessions
-            loss, weight = batch.items.new_zeros((), dtype=torch.float32), batch.items.new_zeros(())
+            loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
         if self._ranks.size > 1:
             loss = loss * (weight / summed(weight).clamp(min=1))
         if self._usual_targets is not None:
@@ -91,20 +92,20 @@ class NextItemObjective:
 
     def _mean_loss(self, net: Representation, batch: Batch, drawn: NDArray[np.int64] | None) -> tuple[Tensor, Tensor]:
         """Mean loss of these sessions, and its weight: how many targets or pairs it is over, int64 ()."""
-        real = batch.items[:, :-1] != PADDING_IDX  # (batch, time); what follows a real event is real
+        row, step = batch.viewed
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
             states = net.states(viewed, channels)[:, :-1]
-        states = states[real]  # (targets, ...)
-        targets = batch.items[:, 1:][real]  # (targets,)
+        states = states[row, step]  # (targets, ...)
+        targets = batch.items[row, step + 1]  # (targets,)
         if self._over_catalogue is not None or drawn is None:
             assert self._over_catalogue is not None
-            return self._over_catalogue(net.score_items(states), targets), real.sum()
+            return self._over_catalogue(net.score_items(states), targets), torch.tensor(len(targets))
         positive = net.score(states, targets)
-        negative, mask = self._sampled(net, states, real, batch.rows, drawn)
+        negative, mask = self._sampled(net, states, row, batch.rows, drawn)
         if self._loss in LOG_Q_CORRECTED:
             positive = positive - self._log_q(targets.cpu().numpy(), batch.whole.events, positive)
             negative = negative - self._log_q(drawn, batch.whole.events, negative)
@@ -115,12 +116,11 @@ class NextItemObjective:
         return self._loss(positive, negative.T, mask=mask.T), weight
 
     def _sampled(
-        self, net: Representation, states: Any, real: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
+        self, net: Representation, states: Any, row: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor]:
         """Scores of one draw for all targets, (targets, neg); what the target's user has seen does not count."""
-        allowed = torch.from_numpy(~self._seen.excludes(rows, drawn)).to(real.device)  # (batch, neg)
-        row_of_target = real.nonzero()[:, 0]
-        return net.score_items(states, torch.from_numpy(drawn).to(real.device)), allowed[row_of_target]
+        allowed = moved(torch.from_numpy(~self._seen.excludes(rows, drawn)), row.device)  # (batch, neg)
+        return net.score_items(states, moved(torch.from_numpy(drawn), row.device)), allowed[row]
 
     def _recalled(self, net: Representation, states: RecalledStates, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of the items that the memory holds, and the targets they count for, (targets, items).

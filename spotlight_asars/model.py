@@ -221,6 +221,10 @@ class ASARSSequenceModel(NetScores, ImplicitSequenceModel):
         ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
         is not run again.
 
+        In a process group of ``torch.distributed``, every rank calls ``fit`` alike, and takes its share of each
+        mini-batch: `batch_size` is that of all ranks together, and all end in the same weights. But for dropout, whose
+        masks each rank draws for itself, these are those of a single process.
+
         Parameters
         ----------
         interactions : SessionInteractions or SequenceInteractions

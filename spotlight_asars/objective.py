@@ -85,7 +85,8 @@ class NextItemObjective:
         else:  # more ranks than sessions
             loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
         if self._ranks.size > 1:
-            loss = loss * (weight / summed(weight).clamp(min=1))
+            total = summed(weight) if drawn is not None else torch.tensor(batch.whole.targets)
+            loss = loss * (weight / total.clamp(min=1))
         if self._usual_targets is not None:
             loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
         return loss

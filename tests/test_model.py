@@ -284,6 +284,7 @@ def test_a_share_holds_the_latest_sessions_out():
         ({"patience": 3}, None, r"patience must come with sessions to validate on; got 3\. fit\(\.\.\., .*"),
         ({}, 1.0, r"validation must be a share between 0 and 1, or sessions; got 1\.0"),
         ({}, 0.5, r"validation must be sessions where their starts are unknown; got 0\.5"),
+        ({}, SessionInteractions([[0, 1]]), r"validation must have a session of two events or more; .*; got 1"),
         ({}, SessionInteractions([[1, 9]]), r"validation must have item ids below 6, .*; got 9 at 1"),
     ],
 )

@@ -26,6 +26,7 @@ The way of the data, and where to find each stage:
 ``search``             grid and random search over the model's options
 ``analysis, dwell``    what a log looks like before any model; ``plots`` draws it
 ``datasets``           published logs, and one with planted effects
+``cli``                all of it from the command line
 =====================  =================================================================================
 
 ``_spotlight`` chooses the Spotlight underneath: the one that is installed, or the built-in ``_core``.

@@ -51,6 +51,9 @@ class EventLog(Interactions):
         Measured time spent on each event [s], NaN where unknown. Without it the gaps to a user's next event serve.
     categories : array (events,), optional
         Category of each event's item.
+    sessions : int (events,), optional
+        Which of its user's sessions each event belongs to, where that is known: sessions then end where this changes,
+        whatever the inactivity, and a user's do not overlap. Without it they end where a user is idle.
     users, items : Vocabulary, optional
         Raw ids; without them an id is its own raw id.
     num_users, num_items : int, optional
@@ -85,6 +88,7 @@ class EventLog(Interactions):
         *,
         dwell_times: ArrayLike | None = None,
         categories: ArrayLike | None = None,
+        sessions: ArrayLike | None = None,
         users: Vocabulary | None = None,
         items: Vocabulary | None = None,
         num_users: int | None = None,
@@ -100,9 +104,13 @@ class EventLog(Interactions):
         columns.check()
         columns.user_ids = columns.user_ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
         columns.item_ids = columns.item_ids.astype(np.int32)
-        ordered = columns.take(timeline.order_events(columns.user_ids, columns.timestamps))
-        gaps = timeline.gaps_to_next(ordered.user_ids, ordered.timestamps)
-        self._fill(ordered, gaps, gaps, users, items, num_users, num_items)
+        order = timeline.order_events(columns.user_ids, columns.timestamps)
+        ordered = columns.take(order)
+        gaps = pauses = timeline.gaps_to_next(ordered.user_ids, ordered.timestamps)
+        if sessions is not None:
+            pauses = _pauses(integers(sessions, "sessions"), order, ordered.user_ids)
+            gaps = np.maximum(gaps, pauses)
+        self._fill(ordered, gaps, pauses, users, items, num_users, num_items)
 
     def _fill(
         self,
@@ -140,6 +148,7 @@ class EventLog(Interactions):
         timestamp: str = "timestamp",
         dwell: str | None = None,
         category: str | None = None,
+        session: str | None = None,
     ) -> EventLog:
         """A log from a pandas, polars or pyarrow table.
 
@@ -155,6 +164,9 @@ class EventLog(Interactions):
             Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
         category : str, optional
             Column of item categories.
+        session : str, optional
+            Column that says which of its user's sessions an event belongs to; without it sessions end where a user is
+            idle.
 
         Raises
         ------
@@ -172,6 +184,7 @@ class EventLog(Interactions):
             frames.timestamps(table, timestamp),
             dwell_times=None if dwell is None else frames.numbers(table, dwell, "dwell"),
             categories=None if category is None else frames.ids(table, category, "category"),
+            sessions=None if session is None else frames.encoded(table, session, "session", first=0)[1],
             users=users,
             items=items,
         )
@@ -185,9 +198,10 @@ class EventLog(Interactions):
         timestamp: str = "timestamp",
         dwell: str | None = None,
         category: str | None = None,
+        session: str | None = None,
     ) -> EventLog:
         """A log from a csv, csv.gz or parquet file; the columns as in ``from_frame``."""
-        return cls.from_frame(frames.read_frame(path), user, item, timestamp, dwell, category)
+        return cls.from_frame(frames.read_frame(path), user, item, timestamp, dwell, category, session)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
         """Time spent on each event [s], float64 (events,); NaN where unknown, as at a session's last event.
@@ -417,3 +431,16 @@ class _Columns:
     def take(self, kept: NDArray[np.intp]) -> _Columns:
         columns: dict[str, Any] = {name: column[kept] for name, column in vars(self).items() if column is not None}
         return replace(self, **columns)
+
+
+def _pauses(sessions: NDArray[np.int64], order: NDArray[np.intp], user_ids: NDArray[Any]) -> NDArray[np.float64]:
+    """Pauses that cut a log where its user or session changes, and nowhere else; `sessions` not yet in `order`."""
+    require(sessions.shape == order.shape, f"sessions must have the shape of user_ids, {order.shape}", sessions.shape)
+    ordered = sessions[order]
+    ends = np.ones(len(order), dtype=bool)
+    ends[:-1] = (ordered[1:] != ordered[:-1]) | (user_ids[1:] != user_ids[:-1])
+    each, times = np.unique(np.stack([user_ids[ends], ordered[ends]]), axis=1, return_counts=True)
+    again = each[:, times > 1][:, :1].ravel().tolist()
+    rule = "sessions must not overlap where they are one user's, but end before the next begins"
+    require(not again, f"{rule}: user and session", again)
+    return np.where(ends, np.inf, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +23,11 @@ READERS: dict[Literal["pandas", "pyarrow", "polars"], dict[str, Any]] = {
 }
 
 
-def read_frame(path: str | Path) -> Any:
-    """The csv, csv.gz or parquet file at `path` as a frame of the first library of ``READERS`` that is installed."""
+def read_frame(path: str | Path, text: Collection[str] = ()) -> Any:
+    """The csv, csv.gz or parquet file at `path` as a frame of the first library of ``READERS`` that is installed.
+
+    What stands in the `text` columns of a csv file is taken as it is written, and not for numbers.
+    """
     path = Path(path)
     is_csv, is_parquet = path.name.endswith((".csv", ".csv.gz")), path.suffix == ".parquet"
     require(is_csv or is_parquet, "path must end in .csv, .csv.gz or .parquet", str(path))
@@ -32,11 +36,27 @@ def read_frame(path: str | Path) -> Any:
     for backend, options in READERS.items():
         if find_spec(backend) and (is_csv or backend != "pandas" or find_spec("pyarrow")):
             if is_csv:
-                return nw.read_csv(str(path), backend=backend, **options)
+                return nw.read_csv(str(path), backend=backend, **options, **_as_text(backend, text))
             return nw.read_parquet(str(path), backend=backend)
     raise ImportError(
         f"reading {path.name} needs one of {', '.join(READERS)}; pip install 'spotlight-asars[frames]' brings one"
     )
+
+
+def _as_text(backend: str, columns: Collection[str]) -> dict[str, Any]:
+    """The option of a csv reader that takes some columns as text."""
+    if not columns:
+        return {}
+    if backend == "pandas":
+        return {"dtype": dict.fromkeys(columns, str)}
+    if backend == "polars":
+        import polars as pl
+
+        return {"schema_overrides": dict.fromkeys(columns, pl.String)}
+    import pyarrow as pa
+    import pyarrow.csv
+
+    return {"convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()))}
 
 
 def to_frame(frame: Any) -> nw.DataFrame[Any]:

@@ -394,3 +394,30 @@ def test_otto_loads_from_its_compressed_file(data_folder):
     assert (len(log), log.num_users, log.num_items - 1) == (862, 20, 510)
     assert log.session_ids()[-1] + 1 == 138
     assert set(log.categories) == {"clicks", "carts", "orders"}
+
+
+def test_sessions_that_are_known_are_kept_whatever_the_inactivity():
+    log = EventLog([0, 0, 0, 1, 0], [1, 2, 3, 1, 4], [0, 10, 9000, 5, 9001], sessions=[7, 7, 7, 7, 8])
+    for inactivity in (1, 3600, 10**6):
+        assert log.session_ids(inactivity).tolist() == [0, 0, 0, 1, 2]
+    np.testing.assert_array_equal(log.dwell_times(), [10, np.nan, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(log.dwell_times(10**4), [10, 8990, np.nan, np.nan, np.nan])
+
+
+def test_known_sessions_survive_a_filter_that_takes_their_middle():
+    log = EventLog([0] * 4, [1, 2, 1, 1], [0, 3000, 6000, 6001], sessions=[5, 5, 5, 6])
+    assert log.filter_support(item=2, session=1).session_ids().tolist() == [0, 0, 1]
+
+
+def test_sessions_of_one_user_do_not_overlap():
+    with pytest.raises(
+        ValueError, match=r"sessions must not overlap where they are one user's.*: user and session; got \[0, 7\]"
+    ):
+        EventLog([0, 0, 0], [1, 2, 3], [0, 1, 2], sessions=[7, 8, 7])
+    with pytest.raises(ValueError, match=r"sessions must have the shape of user_ids, \(3,\); got \(1,\)"):
+        EventLog([0, 0, 0], [1, 2, 3], [0, 1, 2], sessions=[7])
+
+
+def test_a_column_of_sessions_is_read(six_events):
+    log = EventLog.from_frame(six_events.assign(visit=["b", "a", "a", "a", "a", "b"]), session="visit")
+    assert log.session_ids().tolist() == [0, 0, 0, 0, 1, 1]

@@ -327,3 +327,13 @@ def test_a_table_is_not_modified():
     log.timestamps += 1
     log.collapse_repeats().filter_support(item=1)
     pd.testing.assert_frame_equal(table, before)
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_text_columns_of_a_csv_file_are_taken_as_written(tmp_path, monkeypatch, backend):
+    monkeypatch.setattr(frames, "READERS", {backend: frames.READERS[backend]})
+    (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\n1,007,5\n1,7,6\n")
+    frame = frames.read_frame(tmp_path / "log.csv", text=["item_id", "user_id"])
+    log = EventLog.from_frame(frame)
+    assert log.items.raw.tolist() == ["007", "7"]
+    assert log.users.raw.tolist() == ["1"]

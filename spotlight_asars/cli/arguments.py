@@ -1,0 +1,85 @@
+"""Arguments that several commands ask for, in one place and the same words."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spotlight_asars.datasets import DATASETS
+from spotlight_asars.events import HOUR
+
+USER, ITEM, TIMESTAMP = "user_id", "item_id", "timestamp"  # columns by default
+DWELL, SESSION = "dwell_seconds", "session_number"  # columns that prepare writes, and that are read where they are
+
+
+class UsageError(ValueError):
+    """The command line itself is wrong, whatever is in the files."""
+
+
+def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional: bool = False) -> None:
+    """The log, its columns, and published data sets if asked for."""
+    what = "csv, csv.gz or parquet file of one event a row"
+    nargs = "?" if datasets or optional else None
+    if datasets:
+        what += "; with --dataset its published file or folder, by default where downloads are kept"
+    parser.add_argument("events", metavar="EVENTS", nargs=nargs, help=what)
+    group = parser.add_argument_group("columns")
+    group.add_argument("--user", default=USER, metavar="COL", help=f"who, or a session id; default {USER}")
+    group.add_argument("--item", default=ITEM, metavar="COL", help=f"what; default {ITEM}")
+    group.add_argument(
+        "--timestamp", default=TIMESTAMP, metavar="COL", help=f"when, in seconds or as dates; default {TIMESTAMP}"
+    )
+    group.add_argument(
+        "--dwell", metavar="COL", help=f"seconds on the item; default {DWELL} if there, else the gap to the next event"
+    )
+    group.add_argument(
+        "--session",
+        metavar="COL",
+        help=f"which of the user's sessions; default {SESSION} if there, else cut by --inactivity",
+    )
+    if datasets:
+        group.add_argument("--category", metavar="COL", help="category of the item; default none")
+        group.add_argument("--dataset", choices=sorted(DATASETS), help="EVENTS is of this published data set")
+        group.add_argument("--partial", action="store_true", help="with --dataset: its file may be a part of it")
+    group.add_argument("--text-ids", action="store_true", help="take the ids of a csv file as written: 007 is not 7")
+
+
+def add_inactivity(parser: argparse.ArgumentParser) -> None:
+    """What ends a session."""
+    parser.add_argument(
+        "--inactivity",
+        type=float,
+        default=HOUR,
+        metavar="SECONDS",
+        help=f"what ends a session; default {HOUR:g} s",
+    )
+
+
+def add_sessions(parser: argparse.ArgumentParser) -> None:
+    """How events become rows of sessions."""
+    add_inactivity(parser)
+    parser.add_argument(
+        "--max-length", type=int, default=50, metavar="N", help="events of a row; longer sessions are cut; default 50"
+    )
+
+
+def add_model(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """The model file."""
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help=f"model file (safetensors) {purpose}")
+
+
+def add_cuda(parser: argparse.ArgumentParser) -> None:
+    """Where it runs."""
+    parser.add_argument("--cuda", action="store_true", help="run on the GPU; default on the CPU")
+
+
+def whole_numbers(text: str) -> list[int]:
+    """The numbers of "10,20".
+
+    >>> whole_numbers("10,20")
+    [10, 20]
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas between them; got {text!r}") from None

@@ -1,0 +1,62 @@
+"""``evaluate``: a model file and test events give metrics."""
+
+from __future__ import annotations
+
+import argparse
+
+from spotlight_asars.cli.answers import Answer, table
+from spotlight_asars.cli.arguments import add_cuda, add_events, add_model, add_sessions, whole_numbers
+from spotlight_asars.cli.reading import read_log, read_model
+from spotlight_asars.evaluation import evaluate
+from spotlight_asars.sessions import to_sessions
+
+PURPOSE = "rank the next items of test sessions with a model, and give the metrics"
+EPILOG = """\
+All items that the model knows are ranked. Events of others are dropped, and counted; users that it does not know stay,
+without a history.
+
+example:
+  spotlight-asars evaluate test.parquet --model shop.safetensors -k 5,20 --roll-history
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command is asked with."""
+    add_events(parser)
+    add_model(parser, "to read")
+    add_sessions(parser)
+    parser.add_argument(
+        "-k", type=whole_numbers, default=[10, 20], metavar="N,N", help="cut-offs of the metrics; default 10,20"
+    )
+    parser.add_argument(
+        "--positions",
+        choices=("every", "last"),
+        default="every",
+        help="every position after the first, or each session's last; default every",
+    )
+    parser.add_argument(
+        "--roll-history", action="store_true", help="let later test sessions of a user see the earlier ones"
+    )
+    add_cuda(parser)
+
+
+def run(args: argparse.Namespace) -> Answer:
+    """Do it."""
+    model = read_model(args)
+    log = read_log(args, model).encode_like(model)
+    sessions = to_sessions(log, args.inactivity, args.max_length)
+    report = evaluate(model, sessions, args.k, args.positions, args.roll_history)
+    rows = [("metric", "value"), *((name, f"{value:.4f}") for name, value in report.items())]
+    told = (
+        f"{args.positions} position of {len(sessions):,} sessions, {len(report.ranks):,} targets, each among "
+        f"{model.num_items - 1:,} items; {log.dropped.events:,} events of unknown items dropped"
+    )
+    data = {
+        "metrics": dict(report),
+        "positions": args.positions,
+        "sessions": len(sessions),
+        "targets": len(report.ranks),
+        "items": model.num_items - 1,
+        "dropped": log.dropped,
+    }
+    return Answer(f"{table(rows)}\n{told}", data)

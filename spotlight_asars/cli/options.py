@@ -1,0 +1,110 @@
+"""The model's own options as ``NAME=VALUE``: read by the type of their default, and listed for ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Iterable
+from textwrap import wrap
+from typing import Any
+
+from spotlight_asars.cli.arguments import UsageError
+from spotlight_asars.losses import LOSSES
+from spotlight_asars.model import ASARSSequenceModel
+from spotlight_asars.options import CHOICES
+from spotlight_asars.representations import REPRESENTATIONS
+from spotlight_asars.sampling import SAMPLERS
+
+NO_TEXT = ("optimizer_func", "use_cuda")  # a function, and what --cuda says
+DEFAULTS: dict[str, Any] = {
+    name: parameter.default
+    for name, parameter in inspect.signature(ASARSSequenceModel).parameters.items()
+    if name not in NO_TEXT
+} | {"random_state": 0}
+KINDS: dict[str, type] = {"patience": int} | {
+    name: type(value) for name, value in DEFAULTS.items() if value is not None
+}
+VALUES: dict[str, Iterable[str]] = {
+    "representation": REPRESENTATIONS,
+    "loss": LOSSES,
+    "negative_sampling": SAMPLERS,
+    **CHOICES,
+}
+TRUTHS = {"true": True, "false": False}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the model."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the model, listed below; may be given again",
+    )
+
+
+def option_help() -> str:
+    """Every option with its default, and the values of those that are chosen from a list."""
+    lines = ["options of the model, NAME=DEFAULT:"]
+    for name, default in DEFAULTS.items():
+        lines.append(f"  {name}={_shown(default)}")
+        if name in VALUES:
+            lines += wrap(", ".join(sorted(VALUES[name])), 100, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def read_options(given: Iterable[str], cuda: bool = False) -> dict[str, Any]:
+    """The constructor's arguments of a list of ``NAME=VALUE``; the seed is 0 unless it is given."""
+    options: dict[str, Any] = {"random_state": 0, "use_cuda": cuda}
+    for text in given:
+        name, values = _split(text, "--set")
+        options[name] = read_value(name, values)
+    check_options(options)
+    return options
+
+
+def read_space(given: Iterable[str]) -> dict[str, list[Any]]:
+    """Lists of values of a list of ``NAME=VALUE,VALUE,...``."""
+    space: dict[str, list[Any]] = {}
+    for text in given:
+        name, values = _split(text, "--try")
+        space[name] = [read_value(name, value) for value in values.split(",")]
+    return space
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise ``UsageError`` unless a model can be made of these arguments."""
+    try:
+        ASARSSequenceModel(**options)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def read_value(name: str, text: str) -> Any:
+    """The value of one option, of the type of its default.
+
+    >>> read_value("history", "false"), read_value("dropout", "0.1"), read_value("patience", "none")
+    (False, 0.1, None)
+    """
+    kind = KINDS[name]
+    if text.lower() == "none" and DEFAULTS[name] is None:
+        return None
+    try:
+        return TRUTHS[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        rule = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise UsageError(f"{name} must be {rule}; got {text!r}") from None
+
+
+def _split(text: str, argument: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"{argument} must be NAME=VALUE; got {text!r}")
+    if name not in DEFAULTS:
+        raise UsageError(f"{argument} must name one of {sorted(DEFAULTS)}; got {name!r}")
+    return name, value
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,72 @@
+"""Files -> logs, sessions and models, as the arguments say."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from spotlight_asars import frames
+from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.cli.arguments import DWELL, SESSION, UsageError
+from spotlight_asars.datasets import DATASETS, fetch
+from spotlight_asars.events import EventLog
+from spotlight_asars.model import ASARSSequenceModel
+from spotlight_asars.preparation import SessionShards
+from spotlight_asars.sessions import to_sessions
+from spotlight_asars.vocabulary import Vocabulary
+
+
+def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) -> EventLog:
+    """The log of EVENTS; with a model, the ids of a csv file are text where the model's are."""
+    dataset = getattr(args, "dataset", None)
+    if dataset is not None:
+        path = args.events or fetch(dataset, progress=not args.quiet)
+        return DATASETS[dataset](path, partial=args.partial) if args.partial else DATASETS[dataset](path)
+    if args.events is None:
+        raise UsageError("EVENTS must name a file")
+    text = [args.user, args.item] if args.text_ids else []
+    if model is not None:
+        text += [args.user] if is_text(model.user_vocabulary) else []
+        text += [args.item] if is_text(model.item_vocabulary) else []
+    frame = frames.read_frame(args.events, text)
+    there = nw.from_native(frame).columns
+    return EventLog.from_frame(
+        frame,
+        args.user,
+        args.item,
+        args.timestamp,
+        dwell=args.dwell or (DWELL if DWELL in there else None),
+        category=getattr(args, "category", None),
+        session=args.session or (SESSION if SESSION in there else None),
+    )
+
+
+def read_training_sessions(args: argparse.Namespace) -> SessionInteractions:
+    """The sessions of EVENTS, a file of events or a folder that ``prepare --sessions`` wrote."""
+    if Path(args.events).is_dir():
+        shards = SessionShards(args.events)
+        return shards.read().named(shards.users, shards.items)
+    return to_sessions(read_log(args), args.inactivity, args.max_length)
+
+
+def read_model(args: argparse.Namespace) -> ASARSSequenceModel:
+    """The model of the file, on the device asked for."""
+    return ASARSSequenceModel.load(args.model, use_cuda=getattr(args, "cuda", False))
+
+
+def is_text(vocabulary: Vocabulary | None) -> bool:
+    """Whether raw ids are strings."""
+    return vocabulary is not None and vocabulary.raw.dtype.kind not in "iu"
+
+
+def read_ids(texts: list[str], vocabulary: Vocabulary | None, argument: str) -> list[Any]:
+    """Ids of the command line in the type of the vocabulary."""
+    if is_text(vocabulary):
+        return list(texts)
+    try:
+        return [int(text) for text in texts]
+    except ValueError:
+        raise TypeError(f"{argument} must be integers, as in training; got {','.join(texts)!r}") from None

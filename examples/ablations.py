@@ -30,11 +30,10 @@ DEFAULTS = ASARSSequenceModel().get_params()
 
 
 def others(option: str, values: Any, **beside: Any) -> dict[str, Contestant]:
-    """The default model with each of the values that an option does not have by default."""
-    options = {value: {**beside, option: value} for value in values}
-    different = {value: given for value, given in options.items() if beside or value != DEFAULTS[option]}
+    """The default model with each of the values that an option does not have by default, and other options beside."""
     prefix = "".join(f"{value}, " for value in beside.values())
-    return {f"{prefix}{option} {value}": Contestant(ASARSSequenceModel, given) for value, given in different.items()}
+    different = [value for value in values if value != DEFAULTS[option]]
+    return {f"{prefix}{option} {v}": Contestant(ASARSSequenceModel, {**beside, option: v}) for v in different}
 
 
 ABLATIONS: dict[str, Contestant] = {

@@ -69,7 +69,8 @@ def main(argv: list[str] | None = None) -> None:
     text = written(lines, {log.name: log.final.about for log in data}, REFERENCE, dishonest, tuned)
     drawn = draw_all(lines, {name: model.family for name, model in models.items()}, args.out)
     pictures = "\n".join(f"![{path.stem}]({path.name})" for path in drawn)
-    told = f"{circumstances('benchmark', argv)}\n\n{args.trials} trials for each model, {args.seeds} seeds.\n\n{text}\n\n{pictures}\n"
+    budget = f"{args.trials} trials for each model, {args.seeds} seeds."
+    told = f"{circumstances('benchmark', argv)}\n\n{budget}\n\n{text}\n\n{pictures}\n"
     (args.out / "results.md").write_text(told)
     print(told)
 

@@ -29,8 +29,8 @@ def draw_all(lines: Lines, families: Mapping[str, str], folder: Path) -> list[Pa
             "MRR@20 at every position": "every mrr@20",
             "Recall@20 at every position": "every recall@20",
         },
-        "speed": {"targets learned per second, one thread": "targets learned/s"},
-        "memory": {"peak memory of the process [MiB], dark: before training": "peak [MiB]"},
+        "speed": {"targets learned per second": "targets learned/s"},
+        "memory": {"peak memory [MiB]; dark: before training": "peak [MiB]"},
     }
     paths = [folder / f"{name}.png" for name in figures]
     for path, rows in zip(paths, figures.values(), strict=True):
@@ -84,6 +84,8 @@ def _bars(
             panel.errorbar(value, place[model], xerr=line.spreads[column], color="0.1", linewidth=1)
     if column == "targets learned/s":
         panel.set_xscale("log")
+    else:
+        panel.locator_params(axis="x", nbins=5)
     panel.set_yticks(range(len(order)), order)
     panel.set_ylim(-0.6, len(order) - 0.4)
     panel.spines[["top", "right"]].set_visible(False)

@@ -6,6 +6,8 @@ at in the same draws, so a difference is that of the same sessions: a paired tes
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ DRAWS = 2000
 LEVEL = 0.95
 
 
+@lru_cache(maxsize=1)
 def draw_sessions(sessions: int, draws: int = DRAWS, seed: int = 0) -> Floats:
     """How often each session is drawn, float64 (draws, sessions): each row of as many as there are, with replacement.
 

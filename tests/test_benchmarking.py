@@ -11,7 +11,7 @@ import ablations
 import benchmark
 import numpy as np
 import pytest
-from benchmarking import contestants, logs, measuring, runs, tuning
+from benchmarking import competition, contestants, logs, measuring, runs, tuning
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.baselines import BASELINES
@@ -39,8 +39,7 @@ class Launcher:
 def launcher(monkeypatch):
     launcher = Launcher()
     monkeypatch.setattr(logs, "PLANTED", TINY)
-    for program in (benchmark, ablations):
-        monkeypatch.setattr(program, "run_all", partial(runs.run_all, launch=launcher))
+    monkeypatch.setattr(competition, "run_all", partial(runs.run_all, launch=launcher))
     return launcher
 
 
@@ -157,22 +156,25 @@ def test_the_last_target_of_a_session_is_what_evaluate_ranks_at_the_last_positio
 def test_every_model_competes_and_every_space_fits_its_model():
     assert set(BASELINES) < set(contestants.CONTESTANTS)
     assert set(contestants.QUICK) < set(contestants.HONEST)
-    for contestant in contestants.CONTESTANTS.values():
+    models = [*contestants.CONTESTANTS.values(), *ablations.ABLATIONS.values()]
+    for contestant in models:
         model = contestant.make(**contestant.options)
         assert set(contestant.space) <= set(model.get_params())
         for choice in tuning.choices(contestant, 3):
             contestant.make(**contestant.settled(0, None, **choice))
     assert not contestants.CONTESTANTS["time_cat+observed"].honest
-    used = {name for contestant in contestants.CONTESTANTS.values() for name in contestant.spaces}
+    used = {name for contestant in models for name in contestant.spaces}
     assert used == set(contestants.SPACES)
 
 
-@pytest.mark.parametrize(("trials", "expected"), [(0, 0), (1, 1), (4, 4), (1000, 16)])
-def test_trials_begin_with_the_defaults_and_are_no_more_than_there_are(trials, expected):
-    found = list(tuning.choices(contestants.CONTESTANTS["item_knn"], trials))
-    assert len(found) == expected
-    assert all(choice == {} for choice in found[:1])
-    assert found == list(tuning.choices(contestants.CONTESTANTS["item_knn"], trials))
+@pytest.mark.parametrize(("name", "trials", "expected"), [("item_knn", 0, 0), ("item_knn", 4, 4), ("item_knn", 99, 15)])
+def test_trials_begin_with_the_defaults_and_are_no_more_than_there_are(launcher, name, trials, expected):
+    log, contestant = logs.load("synthetic", None), contestants.CONTESTANTS[name]
+    tried = tuning.trials_of(log, name, contestant, trials, None)
+    assert len({run.key for _, run in tried}) == len(tried) == expected
+    assert all(choice == {} for choice, _ in tried[:1])
+    assert all(run.job.train is log.trial.train for _, run in tried)
+    assert tuning.trials_of(log, "most_popular", contestants.CONTESTANTS["most_popular"], trials, None) == []
 
 
 def test_the_best_trial_is_chosen_and_a_failed_one_is_not(tmp_path):

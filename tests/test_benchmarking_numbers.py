@@ -105,8 +105,8 @@ def test_figures_have_a_panel_for_each_data_set_and_one_order_of_models(tmp_path
     }
     assert figures.in_order(lines) == ["c", "a", "b"]
     paths = figures.draw_all(lines, dict(zip("abc", FAMILIES, strict=False)), tmp_path)
-    assert [path.stem for path in paths] == ["accuracy", "speed", "memory"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert {name: path.stem for name, path in paths.items()} == {n: n for n in ("accuracy", "speed", "memory")}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths.values())
 
 
 def test_a_shuffled_channel_keeps_its_values_and_a_constant_one_has_none_but_the_median():

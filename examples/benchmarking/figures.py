@@ -22,19 +22,16 @@ PANEL, ROW = 3.4, 0.19  # [inch], width of a panel and height of a bar
 Lines = Mapping[str, Sequence[Line]]  # by data set
 
 
-def draw_all(lines: Lines, families: Mapping[str, str], folder: Path) -> list[Path]:
+def draw_all(lines: Lines, families: Mapping[str, str], folder: Path) -> dict[str, Path]:
     """Draw ``accuracy.png``, ``speed.png`` and ``memory.png`` into a folder; `families` says the kind of each model."""
     figures = {
-        "accuracy": {
-            "MRR@20 at every position": "every mrr@20",
-            "Recall@20 at every position": "every recall@20",
-        },
+        "accuracy": {"MRR@20 at every position": "every mrr@20", "Recall@20 at every position": "every recall@20"},
         "speed": {"targets learned per second": "targets learned/s"},
         "memory": {"peak memory [MiB]; dark: before training": "peak [MiB]"},
     }
-    paths = [folder / f"{name}.png" for name in figures]
-    for path, rows in zip(paths, figures.values(), strict=True):
-        draw(lines, families, rows, path)
+    paths = {name: folder / f"{name}.png" for name in figures}
+    for name, rows in figures.items():
+        draw(lines, families, rows, paths[name])
     return paths
 
 

@@ -13,7 +13,7 @@ METRICS_SHOWN = {"mrr": "MRR", "recall": "Recall"}
 SIGNIFICANT = 0.05
 NOTES = f"""\
 Mean over the seeds ± their standard deviation, where there are several. In brackets: the middle {LEVEL:.0%} of {DRAWS}
-bootstrap draws of the test sessions. Against the reference: the difference in MRR@20 over the same draws, and how
+bootstrap draws of the test sessions. Against the reference: the difference in MRR@20 in the same draws, and how
 likely so clear a sign is by chance (two-sided, each model for itself); * below {SIGNIFICANT}. Rolled: each user's later
 test sessions know the earlier ones. Targets/s: learned in training, of one thread, epochs counted. Bold: the best of
 the column, models that see the dwell of the last item aside."""

@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from benchmarking.contestants import Contestant
 from benchmarking.logs import Log
-from benchmarking.runs import TRIAL, Book, Run, plan
+from benchmarking.runs import TRIAL, Book, Key, Run, plan
 
 JUDGED_BY = "every mrr@20"
 
@@ -22,17 +22,20 @@ Choice = dict[str, Any]  # values by option
 
 
 def choices(contestant: Contestant, trials: int) -> Iterator[Choice]:
-    """The defaults, then points of the space, the same in every run of the program."""
+    """The defaults, then points of the space, the same in every run of the program; one may be the defaults again."""
     if trials and contestant.space:
         yield {}
-        others = min(trials - 1, len(ParameterGrid(contestant.space)))
-        yield from ParameterSampler(contestant.space, others, random_state=0) if others else ()
+        points = min(trials, len(ParameterGrid(contestant.space)))
+        yield from ParameterSampler(contestant.space, points, random_state=0)
 
 
 def trials_of(log: Log, name: str, contestant: Contestant, trials: int, epochs: int | None) -> list[tuple[Choice, Run]]:
-    """The runs that are to be judged, each with what was chosen for it."""
-    settled = ((choice, contestant.settled(0, epochs, **choice)) for choice in choices(contestant, trials))
-    return [(choice, plan(log, TRIAL, name, contestant, 0, options)) for choice, options in settled]
+    """The runs that are to be judged, no two the same, each with what was chosen for it."""
+    found: dict[Key, tuple[Choice, Run]] = {}
+    for choice in choices(contestant, trials):
+        run = plan(log, TRIAL, name, contestant, 0, contestant.settled(0, epochs, **choice))
+        found.setdefault(run.key, (choice, run))
+    return list(found.values())[:trials]
 
 
 def best(tried: list[tuple[Choice, Run]], book: Book) -> Choice:

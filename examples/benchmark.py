@@ -5,12 +5,13 @@
 
 FOLDER has a folder with ``events.csv.gz`` for each data set; without it the log is synthetic. Every run is a process
 of its own with one thread, written down as it ends: start the same command again, and a benchmark that was killed goes
-on where it was. What comes out: ``results.md``, ``accuracy.png``, ``speed.png``, ``memory.png``, ``runs.csv``.
+on where it was. What comes out: ``results.md``, ``runs.csv`` and, with matplotlib, figures of accuracy, speed, memory.
 """
 
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 
 from benchmarking.competition import add_arguments, compete, publish
 from benchmarking.contestants import CONTESTANTS, HONEST, QUICK, REFERENCE
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     models = {name: CONTESTANTS[name] for name in args.models or (QUICK if args.quick else HONEST)}
 
     results = compete(models, REFERENCE, args)
-    pictures = draw_all(results.lines, {name: model.family for name, model in models.items()}, args.out)
+    families = {name: model.family for name, model in models.items()}
+    pictures = draw_all(results.lines, families, args.out) if find_spec("matplotlib") else {}
     publish("benchmark", argv, results, models, REFERENCE, args, pictures=pictures)
 
 

@@ -20,7 +20,13 @@ from spotlight_asars.baselines import BASELINES
 REFERENCE = "gru4rec"
 BY_USER, BY_TIME = ("user_att", "user_cat", "dynamics"), ("time_att", "time_cat", "time_user", "time_dynamics")
 VARIANTS = (REFERENCE, *BY_USER, *BY_TIME)
-FAMILIES = ("counted", "other nets", "without memories", "with memories")
+FAMILIES = (
+    "counted",
+    "other nets",
+    "ASARS",
+    "ASARS with memories",
+    "sees the last dwell",
+)  # kinds, as figures show them
 SPACES: dict[str, dict[str, list[Any]]] = json.loads((Path(__file__).parent / "spaces.json").read_text())
 
 
@@ -29,7 +35,7 @@ class Contestant(NamedTuple):
 
     make: Callable[..., Any]
     options: Mapping[str, Any] = {}
-    family: str = FAMILIES[-1]
+    family: str = FAMILIES[3]
     change: str = ""  # one of ``changes.CHANGES``, made to the sessions first
     spaces: tuple[str, ...] = ()  # entries of ``spaces.json``
     honest: bool = True
@@ -64,9 +70,10 @@ def _asars(variant: str, memories: bool, last_dwell: str = "unknown") -> Contest
     options = {"representation": variant, "last_dwell": last_dwell, "history": memories, "transitions": memories}
     channels = [("users", "user" in variant or "dynamics" in variant)]
     channels += [("dwell", variant in BY_TIME), ("memories", memories)]
-    family = FAMILIES[3 if memories else 1 if variant == REFERENCE else 2]
+    honest = last_dwell == "unknown"
+    family = FAMILIES[4 if not honest else 3 if memories else 1 if variant == REFERENCE else 2]
     spaces = ("nets", *(name for name, has in channels if has))
-    return Contestant(ASARSSequenceModel, options, family, spaces=spaces, honest=last_dwell == "unknown")
+    return Contestant(ASARSSequenceModel, options, family, spaces=spaces, honest=honest)
 
 
 CONTESTANTS: dict[str, Contestant] = {

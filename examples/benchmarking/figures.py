@@ -17,8 +17,8 @@ from benchmarking.summary import Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = dict(zip(FAMILIES, ("0.7", "#9db8d9", "#2f5f9e", "#e07b28"), strict=True))  # told apart in grey, too
-PANEL, ROW = 3.4, 0.19  # [inch], width of a panel and height of a bar
+COLOURS = dict(zip(FAMILIES, ("0.75", "#9db8d9", "#2f5f9e", "#e07b28", "0.3"), strict=True))  # told apart in grey, too
+PANEL, ROW, NARROWEST = 3.4, 0.19, 7.5  # [inch], width of a panel, height of a bar, width of a figure
 Lines = Mapping[str, Sequence[Line]]  # by data set
 
 
@@ -41,7 +41,7 @@ def draw(lines: Lines, families: Mapping[str, str], rows: Mapping[str, str], pat
     from matplotlib.patches import Patch
 
     order = in_order(lines)
-    size = (2.2 + PANEL * len(lines), 1.0 + len(rows) * (0.8 + ROW * len(order)))
+    size = (max(NARROWEST, 2.2 + PANEL * len(lines)), 1.0 + len(rows) * (0.8 + ROW * len(order)))
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     panels = figure.subplots(len(rows), len(lines), squeeze=False, sharey=True)
     for across, (title, column) in zip(panels, rows.items(), strict=True):

@@ -234,6 +234,8 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
+        The memories are made anew, of these sessions alone; ``update`` adds sessions to the history.
+
         With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
         ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
         is not run again.

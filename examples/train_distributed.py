@@ -14,14 +14,15 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-import torch.distributed as dist
 
 import spotlight_asars
 from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
-from spotlight_asars.distributed import ranks
+from spotlight_asars.distributed import process_group, ranks
 from spotlight_asars.evaluation import evaluate
 
 
@@ -40,17 +41,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def join(cuda: bool) -> None:
+def joined(cuda: bool) -> AbstractContextManager[Any]:
     """Meet the processes that torchrun has started, if it has."""
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    if "WORLD_SIZE" in os.environ:
-        dist.init_process_group("nccl" if cuda else "gloo")
+    return process_group("nccl" if cuda else "gloo") if "WORLD_SIZE" in os.environ else nullcontext()
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    join(args.cuda)
+    with joined(args.cuda):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
     if args.events is None:
         log = generate_sessions(random_state=args.seed)
     else:
@@ -71,8 +75,6 @@ def main(argv: list[str] | None = None) -> None:
             f"{len(train)} sessions, {args.epochs} epochs, {args.batch_size} sessions in a mini-batch, "
             f"seed {args.seed}, {spotlight_asars.SPOTLIGHT} Spotlight, torch {torch.__version__}"
         )
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

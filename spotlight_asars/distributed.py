@@ -7,7 +7,10 @@ here does nothing where ``torch.distributed`` has no process group.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -25,6 +28,27 @@ class Ranks(NamedTuple):
 
 
 ALONE = Ranks()
+
+
+@contextmanager
+def process_group(backend: str | None = None, **options: Any) -> Iterator[Ranks]:
+    """The default process group for as long as the block lasts, and which rank this is in it.
+
+    Parameters
+    ----------
+    backend : str, optional
+        "gloo" or "nccl"; torch chooses by itself where none is given.
+    **options
+        Others of ``torch.distributed.init_process_group``. Without them, torchrun says who meets where.
+    """
+    # An optimizer loads this at its first step, and what it then keeps of a group would outlive the group: threads that
+    # now and then abort a process at its very end (torch 2.13).
+    import_module("torch._dynamo")
+    dist.init_process_group(backend, **options)
+    try:
+        yield ranks()
+    finally:
+        dist.destroy_process_group()
 
 
 def ranks() -> Ranks:

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from numpy.random import RandomState
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.batching import training_batches, user_parallel_batches
-from spotlight_asars.distributed import ALONE, Ranks, add_up, gathered, ranks, share_weights, summed
+from spotlight_asars.distributed import ALONE, Ranks, add_up, gathered, process_group, ranks, share_weights, summed
 from spotlight_asars.losses import LOSSES, OVER_TARGETS
 
 ROOT = Path(__file__).parent.parent
 SIZE = 2
 CPU = torch.device("cpu")
+TASKS = Path("/proc/self/task")  # of this process' threads
 EXACT = {"dropout": 0.0, "user_dropout": 0.0, "dwell_dropout": 0.0}
 CASES = {
     "catalogue": EXACT,
@@ -78,7 +78,13 @@ class Stopping:
 
 def work(rank, folder):
     """What each process does."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=SIZE)
+    with process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=SIZE):
+        learn(rank, folder)
+    Path(f"{folder}/left-{rank}").write_text(" ".join(thread.read_text() for thread in TASKS.glob("*/comm")))
+
+
+def learn(rank, folder):
+    """Fit in all sorts of ways, and put down what comes out."""
     for name, options in CASES.items():
         np.savez(f"{folder}/{name}-{rank}.npz", **arrays(fitted(**options)))
     np.savez(f"{folder}/dropout-{rank}.npz", **arrays(fitted(dropout=0.5)))
@@ -97,7 +103,6 @@ def work(rank, folder):
         Path(f"{folder}/apart-{rank}").write_text(str(error))
     probe = {"sum": summed(torch.tensor(rank + 1)), "all": gathered(torch.tensor([rank, 7]))}
     np.savez(f"{folder}/probe-{rank}.npz", **probe)
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +172,14 @@ def test_values_are_summed_and_gathered_over_ranks(folder):
     for found in load(folder, "probe"):
         assert found["sum"] == 3
         assert found["all"].tolist() == [[0, 7], [1, 7]]
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the system does not list its threads there")
+@pytest.mark.parametrize("rank", range(SIZE))
+def test_no_thread_outlives_the_group_and_could_abort_the_process_at_its_end(rank, folder):
+    threads = (folder / f"left-{rank}").read_text()
+    assert "python" in threads
+    assert "gloo" not in threads
 
 
 def test_a_process_without_a_group_is_alone():

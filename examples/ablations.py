@@ -3,15 +3,15 @@
     python examples/ablations.py --data FOLDER --logs kuairand --seeds 3 --jobs 2
 
 Data sets, resumption and what comes out are as in ``benchmark.py``, but for the figures. All rows are measured against
-the default model, the first. Samplers and numbers of negatives are compared in a loss that draws negatives: its row
-"loss sampled_softmax" is the one to set them beside. Each loss has its own best learning rate, which ``--trials 5``
-looks for in every row.
+the first, the net with every channel: time attention, user concatenation and both memories. Samplers and numbers of
+negatives are compared in a loss that draws negatives: its row "loss sampled_softmax" is the one to set them beside.
+Each loss has its own best learning rate, which ``--trials 5`` looks for in every row.
 """
 
 from __future__ import annotations
 
 import argparse
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarking.competition import add_arguments, compete, publish
@@ -22,14 +22,19 @@ from spotlight_asars.losses import LOSSES
 from spotlight_asars.representations.time_bins import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS
 
-BASE = "default"
+BASE = "time_user+memories"
+EVERY_CHANNEL = {"representation": "time_user"}
 SAMPLED = {"loss": "sampled_softmax"}  # the loss in which samplers are compared: the default one draws no negatives
-DEFAULTS = ASARSSequenceModel().get_params()
-row = partial(Contestant, ASARSSequenceModel, spaces=("ablations",))  # of options, change, and honesty
+DEFAULTS = {**ASARSSequenceModel().get_params(), **EVERY_CHANNEL}
+
+
+def row(options: Mapping[str, Any] = {}, **more: Any) -> Contestant:
+    """The first row's model with some options changed; `more` says what else is special about it."""
+    return Contestant(ASARSSequenceModel, {**EVERY_CHANNEL, **options}, spaces=("ablations",), **more)
 
 
 def others(option: str, values: Any, **beside: Any) -> dict[str, Contestant]:
-    """The default model with each of the values that an option does not have by default, and other options beside."""
+    """The first row's model with each of the values that an option does not have there, and other options beside."""
     prefix = "".join(f"{value}, " for value in beside.values())
     different = [value for value in values if value != DEFAULTS[option]]
     return {f"{prefix}{option} {v}": row({**beside, option: v}) for v in different}
@@ -37,6 +42,7 @@ def others(option: str, values: Any, **beside: Any) -> dict[str, Contestant]:
 
 ABLATIONS: dict[str, Contestant] = {
     BASE: row(),
+    **others("representation", ["gru4rec", "time_att", "user_cat"]),
     **others("history", [False]),
     **others("transitions", [False]),
     "no memories": row({"history": False, "transitions": False}),

@@ -92,12 +92,12 @@ def test_a_row_has_every_setting_and_what_became_of_it(launcher, tmp_path, capsy
     assert "MRR@20" in capsys.readouterr().err
 
 
-def test_ablations_are_measured_against_the_default(launcher, tmp_path, capsys):
+def test_ablations_are_measured_against_the_net_with_every_channel(launcher, tmp_path, capsys):
     names = ["users shuffled", "dwell constant", "last_dwell observed", "loss hinge"]
     ablations.main(["--only", *names, "--epochs", "1", "--seeds", "1", "--out", str(tmp_path)])
     table = results(tmp_path).split("The last position")[0]
     told = [line.split("|")[1].strip() for line in table.splitlines() if "0." in line and line.startswith("|")]
-    assert sorted(told) == sorted(["default", *names])
+    assert sorted(told) == sorted(["time_user+memories", *names])
     assert table.count("p=") == len(names)
     assert {row["change"] for row in rows(tmp_path)} == {"", "users shuffled", "dwell constant"}
     assert "against default" in capsys.readouterr().out

@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cross entropy, both memories": {},
 }
 FEW_SESSIONS = 1_000  # that the evaluated model has seen
-SMALL = {"sessions": (200, 400), "num_items": 500, "rows": (20, 40), "steps": 2}
+SMALL = {"sessions": (200, 400), "num_items": 500, "rows": (20, 40), "steps": 1}
 
 
 class Enough(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from click_log import DAYS, MEAN_GAP, SPREAD
 from numpy.random import RandomState
@@ -48,10 +50,10 @@ def click_sessions(
     )
 
 
-def padded(sessions: SessionInteractions, flat: NDArray, filler: float, dtype: type) -> NDArray:
+def padded(sessions: SessionInteractions, flat: NDArray[Any], filler: float, dtype: type) -> NDArray[Any]:
     """A value of each event as a matrix (session, time), padded from the left to the longest allowed."""
     width = sessions.max_sequence_length
-    matrix = np.full((len(sessions), width), filler, dtype=dtype)
+    matrix: NDArray[Any] = np.full((len(sessions), width), filler, dtype=dtype)
     matrix[np.arange(width) >= width - sessions.lengths[:, None]] = flat
     return matrix
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,17 +71,17 @@ def measure_models(
 ) -> list[Cost]:
     """Costs of all models, or of some, fastest first."""
     kinds = all_kinds() if kinds is None else kinds
-    work: dict[Any, Any] = {}
+    work = {}
     for kind in kinds:
         model, log = made(*kind, sessions, num_items)
-        work[kind] = lambda model=model, log=log: model.fit(log)
+        work[" ".join(kind)] = partial(model.fit, log)
     count = targets(click_sessions(sessions, num_items))
     with threads(1):
         for fit in work.values():
             fit()
         seconds = interleaved(work, repeats)
     peaks = {kind: in_child(peak_of, *kind, sessions, num_items) for kind in kinds}
-    costs = [Cost(*kind, count / seconds[kind].cpu, peaks[kind]) for kind in kinds]
+    costs = [Cost(*kind, count / seconds[" ".join(kind)].cpu, peaks[kind]) for kind in kinds]
     return sorted(costs, key=lambda cost: -cost.speed)
 
 
@@ -98,7 +99,7 @@ def plot(costs: Sequence[Cost], file: Path) -> None:
         (memory, "memory beyond the data [MB], less is better", "{:,.0f}", [cost.memory for cost in costs]),
     ):
         bars = panel.barh(places, values, 0.72, color=colours)
-        panel.bar_label(bars, form, padding=3, fontsize=8)
+        panel.bar_label(bars, fmt=form, padding=3, fontsize=8)
         panel.set_title(title, loc="left", fontsize=10)
         panel.set(xlim=(0, 1.12 * max(values)), ylim=(0.4, len(costs) + 0.6))
         panel.set_xticks([])

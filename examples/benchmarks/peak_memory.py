@@ -89,10 +89,9 @@ def measure(
     results = []
     for setting in SETTINGS:
         found = [in_child(of_training, size, steps, setting) for size in sessions]
-        results += [
-            _growth(f"peak memory of training, {setting}", "sessions", *sizes, found[0], memory)
-            for *sizes, memory in zip([sessions[0]] * len(found), sessions, found, strict=True)
-        ][1:]
+        what = f"peak memory of training, {setting}"
+        for size, memory in zip(sessions[1:], found[1:], strict=True):
+            results.append(_growth(what, "sessions", sessions[0], size, found[0], memory))
     found = [in_child(of_evaluation, size, num_items) for size in rows]
     what = f"peak memory of evaluation, {num_items:,} items"
     results.append(_growth(what, "test rows", rows[0], rows[-1], found[0], found[-1]))

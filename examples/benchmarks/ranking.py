@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from click_sessions import click_sessions, padded_rows, targets
@@ -41,10 +42,10 @@ def measure(rows: int = 2_000, sample: int = 100, num_items: int = 30_000, repea
         one, all_at_once = spotlight_sequence_mrr_score(model, few), sequence_mrr_score(model, test)
         np.testing.assert_allclose(one, all_at_once[:sample], atol=CLOSE, rtol=0)
         work = {
-            "ours": lambda model=model: sequence_mrr_score(model, test),
-            "every": lambda model=model: evaluate(model, test),
-            "theirs": lambda model=model: spotlight_sequence_mrr_score(model, few),
-            "lstm": lambda: spotlight_sequence_mrr_score(spotlight, its_rows),
+            "ours": partial(sequence_mrr_score, model, test),
+            "every": partial(evaluate, model, test),
+            "theirs": partial(spotlight_sequence_mrr_score, model, few),
+            "lstm": partial(spotlight_sequence_mrr_score, spotlight, its_rows),
         }
         with threads(1):
             seconds = {key: run.cpu for key, run in interleaved(work, repeats).items()}

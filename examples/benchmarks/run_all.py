@@ -38,8 +38,11 @@ BENCHMARKS = (
 
 
 def measured(name: str, small: bool, repeats: int | None) -> list[Result]:
-    """Results of one benchmark, here and now; `repeats` for those that have it."""
+    """Results of one benchmark, here and now; `repeats` for those that have it. One without results prints its own."""
     module: Any = importlib.import_module(name)
+    if not hasattr(module, "measure"):
+        module.main([])
+        return []
     options = dict(getattr(module, "SMALL", {})) if small else {}
     if repeats is not None and "repeats" in inspect.signature(module.measure).parameters:
         options["repeats"] = repeats

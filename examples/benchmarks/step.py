@@ -9,8 +9,9 @@ Ours is an epoch of ``fit``, which also makes the batches, draws, and sets up. I
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -102,8 +103,8 @@ def measure(sessions: int = 10_240, num_items: int = 30_000, repeats: int = 5) -
             optimizer.step()
 
     optimizers = {form: torch.optim.Adagrad(net.parameters(), lr=0.05) for form, net in nets.items()}
-    work = {form: lambda form=form: epoch(form, optimizers[form]) for form in nets}
-    work["ours"] = lambda: model.fit(log)
+    work: dict[str, Callable[[], Any]] = {form: partial(epoch, form, optimizers[form]) for form in nets}
+    work["ours"] = partial(model.fit, log)
     with threads(1):
         for run in work.values():
             run()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from click_sessions import click_sessions, targets
@@ -27,7 +28,7 @@ def measure(sessions: int = 5_120, num_items: int = 30_000, repeats: int = 5) ->
     count, results = targets(log), []
     for name, options in SETTINGS.items():
         models = {kind: our_model(representation=kind, **options) for kind in ("time_user", "gru4rec")}
-        work = {kind: lambda model=model: model.fit(log) for kind, model in models.items()}
+        work = {kind: partial(model.fit, log) for kind, model in models.items()}
         with threads(1):
             for fit in work.values():
                 fit()

@@ -9,7 +9,8 @@ is timed is a further epoch with all that each call of ``fit`` sets up, in proce
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from click_sessions import click_sessions, padded_rows, targets
@@ -62,8 +63,8 @@ def _measure(sessions: int, num_items: int, repeats: int, one: bool) -> list[Res
     rows, count = padded_rows(log), targets(log)
     spotlight = spotlight_model()
     models = {name: our_model(**options) for name, options in list(OURS.items())[: 1 if one else None]}
-    work = {name: lambda model=model: model.fit(log) for name, model in models.items()}
-    work["lstm"] = lambda: spotlight.fit(rows)
+    work: dict[str, Callable[[], Any]] = {name: partial(model.fit, log) for name, model in models.items()}
+    work["lstm"] = partial(spotlight.fit, rows)
     with threads(1):
         for fit in work.values():
             fit()  # sets up weights and optimizer

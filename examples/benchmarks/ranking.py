@@ -7,8 +7,9 @@ is scored by Spotlight's for comparison. In processor time of one thread, per ro
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from click_sessions import click_sessions, padded_rows, targets
@@ -41,7 +42,7 @@ def measure(rows: int = 2_000, sample: int = 100, num_items: int = 30_000, repea
         model = our_model(**options).fit(train)
         one, all_at_once = spotlight_sequence_mrr_score(model, few), sequence_mrr_score(model, test)
         np.testing.assert_allclose(one, all_at_once[:sample], atol=CLOSE, rtol=0)
-        work = {
+        work: dict[str, Callable[[], Any]] = {
             "ours": partial(sequence_mrr_score, model, test),
             "every": partial(evaluate, model, test),
             "theirs": partial(spotlight_sequence_mrr_score, model, few),

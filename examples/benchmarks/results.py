@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class Result(NamedTuple):
     def cells(self) -> list[str]:
         """In the order of ``HEAD``."""
         figure = f"{self.figure:.3g}{self.unit}" if self.figure < 100 else f"{self.figure:.0f}{self.unit}"
+        figure = "" if math.isnan(self.figure) else figure
         target = f"{self.target}{self.unit}" if self.target else ""
         return [self.what, self.against, self.ours, self.theirs, figure, target, self.met]
 

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 from click_log import click_log
-from timing import interleaved, peak_memory, print_circumstances, print_table
+from results import Result
+from timing import Seconds, interleaved, peak_memory, print_circumstances, print_table
 
 from spotlight_asars import EventLog, SessionInteractions, to_sessions
 
 HOUR, ITEM_SUPPORT, SESSION_SUPPORT, LONGEST, SHORTEST = 3600, 5, 2, 50, 2
+IDS = ("integers", "strings")
+SMALL = {"events": 3_000, "repeats": 1}
 
 
 def prepared(events: pd.DataFrame) -> SessionInteractions:
@@ -50,6 +53,27 @@ def prepared_by_group_bys(events: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["items"].str.len() >= SHORTEST]
 
 
+def compared(table: pd.DataFrame, repeats: int) -> dict[str, Seconds]:
+    """Medians of both on one table."""
+    return interleaved(
+        {"EventLog": lambda: prepared(table), "group-bys": lambda: prepared_by_group_bys(table)},
+        repeats,
+    )
+
+
+def measure(events: int = 10_000_000, repeats: int = 1) -> list[Result]:
+    """Ratio and seconds, for integer ids and for strings."""
+    results = []
+    for ids in IDS:
+        ours, theirs = compared(pd.DataFrame(click_log(events, text=ids == "strings")), repeats).values()
+        what, shown = f"{events:,} events to sessions, {ids}", f"{ours.wall:.1f} s"
+        results += [
+            Result(what, "group-bys of pandas", shown, f"{theirs.wall:.1f} s", theirs.cpu / ours.cpu, ">= 10"),
+            Result(what, "", shown, "", ours.wall, "<= 25", " s"),
+        ]
+    return results
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the medians of both, for integer ids and for strings."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -57,10 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(argv)
     rows = []
-    for ids in ("integers", "strings"):
+    for ids in IDS:
         table = pd.DataFrame(click_log(int(options.events), text=ids == "strings"))
-        work = {"EventLog": lambda t=table: prepared(t), "group-bys": lambda t=table: prepared_by_group_bys(t)}
-        seconds = interleaved(work, options.repeats)
+        seconds = compared(table, options.repeats)
         for name, (wall, cpu) in seconds.items():
             ratio = seconds["group-bys"].cpu / cpu
             rows.append([f"{name}, {ids}", f"{wall:.2f}", f"{cpu:.2f}", f"{ratio:.1f}"])

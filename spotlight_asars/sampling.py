@@ -117,7 +117,7 @@ class Seen:
     The history of a user is every item of theirs in the training log; a session of an unknown user has its own items.
     A user who has seen all that was drawn is compared with nothing and adds nothing to the loss.
 
-    Memory is linear in the number of events; a look-up is linear in the histories of the batch.
+    Memory is linear in the number of events and items; a look-up is linear in the histories of the batch.
     """
 
     def __init__(self, sessions: SessionInteractions) -> None:
@@ -125,6 +125,7 @@ class Seen:
         owner_of_event = np.repeat(self._owner, sessions.lengths)
         pairs = np.unique(owner_of_event * sessions.num_items + sessions.items)
         owners, self._items = np.divmod(pairs, sessions.num_items)
+        self._place = np.full(sessions.num_items, -1)  # of the items that were drawn, while they are looked up
         self._offsets = np.r_[0, np.cumsum(np.bincount(owners, minlength=self._owner.max(initial=0) + 1))]
 
     def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Items]:
@@ -148,12 +149,14 @@ class Seen:
         bool (batch, neg)
         """
         row_of, history = self.of(rows)
-        drawn, place_of = np.unique(negatives, return_inverse=True)
-        place = np.searchsorted(drawn, history).clip(max=len(drawn) - 1)
-        hit = drawn[place] == history
-        seen = np.zeros((len(rows), len(drawn)), dtype=bool)
+        self._place[negatives] = np.arange(len(negatives))  # of equal ones, the last
+        place = self._place[history]
+        hit = place >= 0
+        seen = np.zeros((len(rows), len(negatives)), dtype=bool)
         seen[row_of[hit], place[hit]] = True
-        return seen[:, place_of]
+        seen = seen[:, self._place[negatives]]
+        self._place[negatives] = -1
+        return seen
 
 
 SAMPLERS: dict[str, Sampler] = {

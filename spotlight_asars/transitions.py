@@ -23,8 +23,9 @@ Interaction 28 (2018).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ from spotlight_asars.devices import moved
 
 STEPS = 10  # events that two clicks are apart at most to be counted together, and that an answer looks back
 KEPT = 100  # candidates of an item
+COUNTED = 500_000  # events whose pairs are counted at a time
 KINDS = ("follows", "together")
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
 ARRAYS = ("weight", *(f"{kind}.{name}" for kind in KINDS for name in CSR))
@@ -66,13 +68,18 @@ class Transitions:
     def __init__(self, sessions: SessionInteractions, kept: int = KEPT) -> None:
         require(kept >= 1, "kept must be 1 or more", kept)
         self.num_items = sessions.num_items
-        items = sessions.items.astype(np.int64)
-        self.weight = 1.0 / np.sqrt(np.maximum(np.bincount(items, minlength=self.num_items), 1))
-        pairs = _pairs(items, np.repeat(sessions.offsets[:-1], sessions.lengths))
-        self.matrices = tuple(
-            _strongest(_count(kind, pairs, items, items, (self.num_items, self.num_items), self.weight), kept)
-            for kind in KINDS
-        )
+        self.weight = 1.0 / np.sqrt(np.maximum(np.bincount(sessions.items, minlength=self.num_items), 1))
+        shape = (self.num_items, self.num_items)
+        counts = [sp.csr_array(shape) for _ in KINDS]
+        for first, last in _parts(sessions.offsets):
+            places = slice(sessions.offsets[first], sessions.offsets[last])
+            items = sessions.items[places].astype(np.int64)
+            pairs = _pairs(items, np.repeat(sessions.offsets[first:last] - places.start, sessions.lengths[first:last]))
+            counts = [
+                count + _count(kind, pairs, items, items, shape, self.weight)
+                for kind, count in zip(KINDS, counts, strict=True)
+            ]
+        self.matrices = tuple(_strongest(count, kept) for count in counts)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that there is, for a model file."""
@@ -144,6 +151,12 @@ class Sessions:
         weight = np.empty(shape[0])  # of the item that stands behind each number in `alike`
         weight[alike] = self._transitions.weight[self._events]
         return tuple(_count(kind, pairs, alike, self._events, shape, weight)[alike] for kind in KINDS)
+
+
+def _parts(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last, exclusive, of sessions that have about ``COUNTED`` events together."""
+    cuts = np.unique(np.searchsorted(offsets, np.arange(0, offsets[-1], COUNTED))).tolist()
+    yield from pairwise([*cuts, len(offsets) - 1])
 
 
 class _Pairs(NamedTuple):

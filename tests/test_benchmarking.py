@@ -100,7 +100,7 @@ def test_ablations_are_measured_against_the_net_with_every_channel(launcher, tmp
     assert sorted(told) == sorted(["time_user+memories", *names])
     assert table.count("p=") == len(names)
     assert {row["change"] for row in rows(tmp_path)} == {"", "users shuffled", "dwell constant"}
-    assert "against default" in capsys.readouterr().out
+    assert "against time_user+memories" in capsys.readouterr().out
 
 
 def test_every_ablation_differs_from_the_default():

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
+from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions, transitions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.representations import REPRESENTATIONS, build, with_recall
@@ -162,3 +162,12 @@ def test_they_find_rare_transitions_at_once_and_do_no_harm_where_there_are_none(
             for on in (True, False)
         ]
         assert scores[0]["recall@10"] > scores[1]["recall@10"] + gain, predictability
+
+
+def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
+    draw = np.random.RandomState(0)
+    rows = [draw.randint(1, 7, size).tolist() for size in draw.randint(1, 8, 60)]
+    at_once = Transitions(as_sessions(rows)).arrays()
+    monkeypatch.setattr(transitions, "COUNTED", 7)
+    for name, array in Transitions(as_sessions(rows)).arrays().items():
+        np.testing.assert_allclose(array, at_once[name], rtol=1e-12, err_msg=name)

@@ -69,6 +69,22 @@ def resolve(option: str | T, table: Mapping[str, T], argument: str) -> T:
     raise ValueError(f"{argument} must be a callable or one of {sorted(table)}; got {option!r}")
 
 
-def one_of(option: str, choices: tuple[str, ...], argument: str) -> None:
+def one_of(option: object, choices: tuple[str, ...], argument: str) -> None:
     """Raise ``ValueError`` unless `option` is one of `choices`."""
-    require(option in choices, f"{argument} must be one of {list(choices)}", option)
+    require(isinstance(option, str) and option in choices, f"{argument} must be one of {list(choices)}", option)
+
+
+def whole(value: Any, argument: str, least: int, most: int = LARGEST_ID) -> int:
+    """`value` as an int, from `least` to `most`; whole numbers of numpy are let in, floats and booleans are not."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{argument} must be a whole number; got {value!r}")
+    rule = f"{argument} must be {least} or more" if value < least else f"{argument} must be {most} or less"
+    require(least <= value <= most, rule, value)
+    return int(value)
+
+
+def number(value: Any, argument: str) -> float:
+    """`value` as it is, a number; booleans are none."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{argument} must be a number; got {value!r}")
+    return value  # type: ignore[return-value]

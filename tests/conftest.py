@@ -12,7 +12,7 @@ import pytest
 
 from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
-LEFT_OUT = ("slow", "spark")
+LEFT_OUT = ("slow", "fuzz", "packaging", "spark")
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("default")

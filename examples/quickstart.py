@@ -1,5 +1,8 @@
 """From a click log to ranked items: train ASARS beside its GRU4REC baseline, and compare them on the latest sessions.
 
+ASARS is the model as it comes, with both memories; time_user puts the paper's network under them, in the place of the
+plain recurrent one, which is all that GRU4REC has.
+
     python examples/quickstart.py
     python examples/quickstart.py --events clicks.csv.gz --user visitor --item sku --timestamp unix_time
 
@@ -22,7 +25,8 @@ from spotlight_asars.evaluation import evaluate
 
 MODELS: dict[str, dict[str, object]] = {
     "GRU4REC": {"representation": "gru4rec", "history": False, "transitions": False},
-    "ASARS": {"representation": "time_user"},
+    "time_user": {"representation": "time_user"},
+    "ASARS": {},
 }
 SESSIONS_SHOWN = 3
 

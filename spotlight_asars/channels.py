@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import LARGEST_ID, integers, reject, require, seconds
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
+from spotlight_asars.devices import moved
 from spotlight_asars.session_array import SessionArray, pick
 from spotlight_asars.vocabulary import Vocabulary
 
@@ -32,6 +33,9 @@ class Chain(NamedTuple):
     user: torch.Tensor
     place: torch.Tensor
     sizes: tuple[int, int]
+
+    def to(self, device: torch.device) -> Chain:
+        return Chain(moved(self.user, device), moved(self.place, device), self.sizes)
 
 
 class History(NamedTuple):
@@ -71,7 +75,7 @@ class History(NamedTuple):
         return cls(padded("items", np.int64), *(padded(name, np.float32) for name in cls._fields[1:]))
 
     def to(self, device: torch.device) -> History:
-        return History(*(column.to(device, non_blocking=True) for column in self))
+        return History(*(moved(column, device) for column in self))
 
 
 class Answer(NamedTuple):
@@ -123,6 +127,16 @@ class Channels(NamedTuple):
             pick(self.started, chosen),
             history=self.history and History(*(column[chosen] for column in self.history)),
             transitions=self.transitions and self.transitions.of(chosen),
+        )
+
+    def to(self, device: torch.device) -> Channels:
+        return Channels(
+            None if self.user_ids is None else moved(self.user_ids, device),
+            None if self.dwell_times is None else moved(self.dwell_times, device),
+            None if self.started is None else moved(self.started, device),
+            self.chain and self.chain.to(device),
+            self.history and self.history.to(device),
+            self.transitions,
         )
 
     def steps(self, chosen: slice) -> Channels:

@@ -251,5 +251,9 @@ OVER_CATALOGUE: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {cross_entropy_
 # These get scores less the log-probability of the item in a draw.
 LOG_Q_CORRECTED = (sampled_softmax_loss,)
 
+# The mean of these is over targets that have something to be compared with; that of the others, and of one's own, is
+# over pairs. Processes that share a mini-batch need to know, to weigh their parts of it.
+OVER_TARGETS = (adaptive_hinge_loss, bpr_max_loss, cross_entropy_loss, sampled_softmax_loss, top1_max_loss)
+
 # These look at single scores, where the others look at differences alone; so they can learn what all items share.
 FEEL_OFFSETS = (bpr_max_loss, pointwise_loss, top1_loss, top1_max_loss)

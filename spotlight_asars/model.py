@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +17,15 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from spotlight_asars._checks import require, resolve
-from spotlight_asars._spotlight import PADDING_IDX, ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars.acceleration import Accelerated
 from spotlight_asars.batching import Batch, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
+from spotlight_asars.checkpoints import Checkpoints
+from spotlight_asars.distributed import ALONE, ranks, share_random_state, share_weights, summed
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.export import Exports
+from spotlight_asars.fingerprints import digest, option_text
 from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
@@ -50,8 +55,9 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
     loss : str or callable
         One of ``LOSSES``, or a function ``(positive, negative, mask) -> scalar`` like them.
     representation : str, nn.Module or callable
-        One of ``REPRESENTATIONS``; or a net with Spotlight's ``user_representation`` and ``forward``; or a function of
-        a ``Blueprint`` that returns a net.
+        One of ``REPRESENTATIONS``: with both memories the plain recurrent net does best on the real logs we know; the
+        paper's network is "time_user". Or a net with Spotlight's ``user_representation`` and ``forward``; or a function
+        of a ``Blueprint`` that returns a net.
     embedding_dim : int
         Size of the item embeddings.
     n_iter : int
@@ -105,6 +111,10 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
         What the validation looks at: "loss", or a metric like "mrr@20".
+    autocast : bool
+        Train in bfloat16 where that is safe: faster on the GPUs that have it, a little less exact.
+    compile : bool
+        Train the net compiled, which needs a C++ compiler and takes a minute at the start.
 
     Attributes
     ----------
@@ -125,10 +135,10 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
     def __init__(
         self,
         loss: str | Loss = "cross_entropy",
-        representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "time_user",
+        representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
         embedding_dim: int = 64,
         n_iter: int = 10,
-        batch_size: int = 64,
+        batch_size: int = 32,
         l2: float = 0.0,
         learning_rate: float = 0.05,
         optimizer_func: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None = None,
@@ -145,7 +155,7 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         attention: str = "prefix",
         residual: bool = True,
         last_dwell: str = "unknown",
-        dropout: float = 0.25,
+        dropout: float = 0.5,
         event_dropout: float = 0.0,
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
@@ -155,6 +165,8 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         transitions: bool = True,
         patience: int | None = None,
         monitor: str = "loss",
+        autocast: bool = False,
+        compile: bool = False,
     ) -> None:
         check_options(locals())
         # Spotlight's constructor asserts that loss and representation are of its own, so it gets its defaults first.
@@ -191,6 +203,8 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         self._transitions = transitions
         self._patience = patience
         self._monitor = monitor
+        self._autocast = autocast
+        self._compile = compile
         self._num_users = 0
         self._followers: Transitions | None = None
         self.item_vocabulary = self.user_vocabulary = None
@@ -214,8 +228,21 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         interactions: SequenceInteractions,
         verbose: bool = False,
         validation: SequenceInteractions | float | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int | None = None,
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
+
+        The memories are made anew, of these sessions alone; ``update`` adds sessions to the history.
+
+        With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
+        ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
+        is not run again.
+
+        In a process group of ``torch.distributed``, every rank calls ``fit`` alike, and takes its share of each
+        mini-batch: `batch_size` is that of all ranks together, and all end in the same weights. But for dropout, whose
+        masks each rank draws for itself, these are those of a single process.
 
         Parameters
         ----------
@@ -226,6 +253,10 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         validation : SessionInteractions, SequenceInteractions or float, optional
             Sessions to look at after each epoch; or the share of the sessions, the latest ones, to hold out for that.
             The weights of the best epoch are kept, and `patience` may stop earlier.
+        checkpoint : str or path, optional
+            Folder for the checkpoints of this call, and no other.
+        every : int, optional
+            Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
 
         Returns
         -------
@@ -236,7 +267,10 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         ------
         ValueError
             If no session has two events; if a second call brings items or users beyond those of the first; if the loss
-            stops being finite, in which case the weights from before that epoch are kept.
+            stops being finite, in which case the weights from before that epoch are kept; if the checkpoint is damaged,
+            or that of other sessions or other options.
+        OSError
+            If `checkpoint` can't be written to.
         """
         sessions = as_sessions(interactions)
         held_out: SessionInteractions | None = None
@@ -252,9 +286,20 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
         )
         longest = int(sessions.lengths.max())
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
+        if held_out is not None:
+            longest = int(held_out.lengths.max())
+            require(longest >= 2, "validation must have a session of two events or more; the longest has", longest)
+        require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
+        checkpoints = None
+        if checkpoint is not None:
+            checkpoints = Checkpoints(
+                checkpoint, every, self._fit_told(sessions, held_out), self._random_state, self.device
+            )
+        share_random_state(self._random_state)
         with self._seeded():
             if not self._initialized:
                 self._initialize(sessions)
+            share_weights(self._net)
             for what in ("num_items", "num_users"):
                 most, given = getattr(self, f"_{what}"), getattr(sessions, what)
                 require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
@@ -270,16 +315,19 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
                     torch.from_numpy(sessions.user_ids).to(self.device),
                     None if started is None else torch.from_numpy(started).to(self.device),
                 )
+            objective = self._objective(sessions, self._random_state, hidden=True)
+            fast = Accelerated(self._net, self.device, self._autocast, self._compile)
             self.epochs += train(
                 self._net,
                 self._optimizer,
-                self._objective(sessions, self._random_state, hidden=True),
-                lambda: self._epoch(sessions),
+                lambda net, batch: objective(fast, batch),
+                lambda start: self._epoch(sessions, start),
                 n_epochs=self._n_iter,
                 batches_per_epoch=-(-int((sessions.lengths >= 2).sum()) // self._batch_size),
                 verbose=verbose,
                 validate=None if held_out is None else lambda: self._validate(sessions, held_out),
                 stopping=EarlyStopping(self._patience, higher_is_better=self._monitor != "loss"),
+                checkpoints=checkpoints,
             )
             self._users.start_drift(sessions)
         return self
@@ -322,32 +370,53 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
             dwell_dropout=self._dwell_dropout if hidden else 0.0,
             event_dropout=self._event_dropout if hidden else 0.0,
             by_targets=hidden,
+            ranks=ranks() if hidden else ALONE,
         )
 
     def _validate(self, sessions: SessionInteractions, held_out: SessionInteractions) -> float:
-        """The monitored value on sessions held out, after those trained on."""
+        """The monitored value on sessions held out, after those trained on: a mean over targets, of all ranks."""
         self._users.start_drift(sessions)
+        rank, size = ranks()
+        rows = np.flatnonzero(held_out.lengths >= 2)[rank::size]
+        targets, value = int((held_out.lengths[rows] - 1).sum()), 0.0
+        if targets:
+            value = self._value(held_out.take(rows))
+        total, count = summed(torch.tensor([value * targets, targets], dtype=torch.float64)).tolist()
+        return total / count if size > 1 else value
+
+    def _value(self, held_out: SessionInteractions) -> float:
+        """The monitored value on these sessions."""
         metric = parse_monitor(self._monitor)
         if metric is not None:
             return evaluate(self, held_out, k=metric[1])[self._monitor]
         objective = self._objective(held_out, RandomState(0), hidden=False)  # the same negatives after every epoch
-        long_enough = held_out.take(np.flatnonzero(held_out.lengths >= 2))
         net, total, count = self._net.eval(), 0.0, 0
         with torch.no_grad():
-            for batch in scoring_batches(long_enough, self._batch_size, self.device):
+            for batch in scoring_batches(held_out, self._batch_size, self.device):
                 batch = batch._replace(channels=self._recall(batch.items, batch.channels))
-                targets = int((batch.items != PADDING_IDX).sum()) - len(batch.rows)
+                targets = batch.whole.targets
                 total, count = total + float(objective(net, batch)) * targets, count + targets
         return total / count
 
-    def _epoch(self, sessions: SessionInteractions) -> Iterator[Batch]:
-        """Training batches: of whole users where the net carries their state from session to session."""
+    def _fit_told(self, sessions: SessionInteractions, held_out: SessionInteractions | None) -> dict[str, str]:
+        """What tells a call of ``fit`` from others, as text."""
+        told = {name: option_text(value, name) for name, value in self.get_params().items()}
+        return told | {
+            "sessions": digest(sessions),
+            "validation": "None" if held_out is None else digest(held_out),
+            "epochs before": str(len(self.epochs)),
+            "processes": str(ranks().size),
+        }
+
+    def _epoch(self, sessions: SessionInteractions, start: int) -> Iterator[Batch]:
+        """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
+        host = torch.device("cpu")  # where the memory is, too
         if self._users.drift is not None:
-            batches = user_parallel_batches(sessions, self._batch_size, self.device, self._random_state)
+            batches = user_parallel_batches(sessions, self._batch_size, host, self._random_state, start, ranks())
         else:
-            batches = training_batches(sessions, self._batch_size, self._random_state, self.device)
+            batches = training_batches(sessions, self._batch_size, self._random_state, host, start, ranks())
         for batch in batches:
-            yield batch._replace(channels=self._recall(batch.items, batch.channels, training=True))
+            yield batch._replace(channels=self._recall(batch.items, batch.channels, training=True)).to(self.device)
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:

@@ -14,7 +14,9 @@ from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
-from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, Loss
+from spotlight_asars.devices import moved
+from spotlight_asars.distributed import ALONE, Ranks, summed
+from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, OVER_TARGETS, Loss
 from spotlight_asars.representations import Representation
 from spotlight_asars.representations.recall import RecalledStates
 from spotlight_asars.sampling import Sampler, Seen
@@ -44,6 +46,8 @@ class NextItemObjective:
     by_targets : bool
         Weigh the loss of a batch by its targets, against those of as many average sessions. Batches hold sessions of
         like length; with a plain mean, a click in a short session would count for several in a long one.
+    ranks : Ranks
+        Processes that share out each mini-batch. The sum of their losses is that of the whole mini-batch.
     """
 
     def __init__(
@@ -58,9 +62,11 @@ class NextItemObjective:
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
         by_targets: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
+        self._ranks = ranks
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         self._over_catalogue = next((form for known, form in OVER_CATALOGUE.items() if known is loss), None)
@@ -73,46 +79,57 @@ class NextItemObjective:
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
-        loss = self._mean_loss(net, batch)
-        if self._usual_targets is None:
-            return loss
-        targets = int((batch.items[:, :-1] != PADDING_IDX).sum())
-        return loss * (targets / (self._usual_targets * len(batch.rows)))
+        drawn, salt = None, 0
+        if self._over_catalogue is None:
+            drawn = self._sample(self._num_negatives, self._random_state, batch.whole.events)
+            salt = self._random_state.randint(2**31)
+        if len(batch.rows):
+            loss, weight = self._mean_loss(net, batch, drawn, salt)
+        else:  # more ranks than sessions
+            loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
+        if self._ranks.size > 1:
+            total = summed(weight) if drawn is not None else torch.tensor(batch.whole.targets)
+            loss = loss * (weight / total.clamp(min=1))
+        if self._usual_targets is not None:
+            loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
+        return loss
 
-    def _mean_loss(self, net: Representation, batch: Batch) -> Tensor:
-        real = batch.items[:, :-1] != PADDING_IDX  # (batch, time); what follows a real event is real
+    def _mean_loss(
+        self, net: Representation, batch: Batch, drawn: NDArray[np.int64] | None, salt: int
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss of these sessions, and its weight: how many targets or pairs it is over, int64 ()."""
+        row, step = batch.viewed
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
             states = net.states(viewed, channels)[:, :-1]
-        states = states[real]  # (targets, ...)
-        targets = batch.items[:, 1:][real]  # (targets,)
-        if self._over_catalogue is not None:
-            return self._over_catalogue(net.score_items(states), targets)
+        states = states[row, step]  # (targets, ...)
+        targets = batch.items[row, step + 1]  # (targets,)
+        if self._over_catalogue is not None or drawn is None:
+            assert self._over_catalogue is not None
+            return self._over_catalogue(net.score_items(states), targets), torch.tensor(len(targets))
         positive = net.score(states, targets)
-        events = batch.items[batch.items != PADDING_IDX].cpu().numpy()
-        drawn = self._sample(self._num_negatives, self._random_state, events)
-        negative, mask = self._sampled(net, states, real, batch.rows, drawn)
+        negative, mask = self._sampled(net, states, row, batch.rows, drawn)
         if self._log_corrected:
-            positive = positive - self._log_q(targets.cpu().numpy(), events, positive)
-            negative = negative - self._log_q(drawn, events, negative)
+            positive = positive - self._log_q(targets.cpu().numpy(), batch.whole.events, positive)
+            negative = negative - self._log_q(drawn, batch.whole.events, negative)
         if isinstance(states, RecalledStates):
-            seen, seen_mask = self._seen_before(net, states, real, batch.rows, targets)
+            seen, seen_mask = self._seen_before(net, states, batch, targets, salt)
             negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
-        return self._loss(positive, negative.T, mask=mask.T)
+        weight = mask.any(dim=1).sum() if self._loss in OVER_TARGETS else mask.sum()
+        return self._loss(positive, negative.T, mask=mask.T), weight
 
     def _sampled(
-        self, net: Representation, states: Any, real: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
+        self, net: Representation, states: Any, row: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor]:
         """Scores of one draw for all targets, (targets, neg); what the target's user has seen does not count."""
-        allowed = torch.from_numpy(~self._seen.excludes(rows, drawn)).to(real.device)  # (batch, neg)
-        row_of_target = real.nonzero()[:, 0]
-        return net.score_items(states, torch.from_numpy(drawn).to(real.device)), allowed[row_of_target]
+        allowed = moved(torch.from_numpy(~self._seen.excludes(rows, drawn)), row.device)  # (batch, neg)
+        return net.score_items(states, moved(torch.from_numpy(drawn), row.device)), allowed[row]
 
     def _seen_before(
-        self, net: Representation, states: RecalledStates, real: Tensor, rows: NDArray[np.int64], targets: Tensor
+        self, net: Representation, states: RecalledStates, batch: Batch, targets: Tensor, salt: int
     ) -> tuple[Tensor, Tensor]:
         """Scores of items that a target's user has seen before it, and where they count, (targets, items).
 
@@ -120,16 +137,36 @@ class NextItemObjective:
         uniform draw of as many negatives would find them.
         """
         items, recalled = states.distinct()
-        seen = torch.from_numpy(self._seen.excludes(rows, items.cpu().numpy())).to(real.device)[real.nonzero()[:, 0]]
-        drawn = torch.from_numpy(self._random_state.random_sample(seen.shape) < self._chance).to(real.device)
+        columns = items.cpu().numpy()
+        row, step = (part.cpu().numpy() for part in batch.viewed)
+        counts = self._seen.excludes(batch.rows, columns)[row]
+        counts &= _by_lot(batch.rows[row, None], step[:, None], columns, salt) < self._chance
         scores = net.score_items(states, items)
         if self._log_corrected:
             scores = scores - float(np.log(self._chance / self._num_negatives))
-        return scores, recalled & seen & drawn & (items != targets.unsqueeze(1))
+        return scores, recalled & moved(torch.from_numpy(counts), items.device) & (items != targets.unsqueeze(1))
 
     def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
         """Logarithm of the probability that the sampler draws each of `items`."""
         return torch.from_numpy(self._sample.log_probability(items, events)).to(like)
+
+
+def _by_lot(
+    rows: NDArray[np.int64], steps: NDArray[np.int64], items: NDArray[np.int64], salt: int
+) -> NDArray[np.float64]:
+    """A number from 0 up to 1 for each session, step and item, which broadcast: the same whoever draws it.
+
+    What a generator would give next depends on what it gave others; processes that share out a mini-batch must agree.
+    The mixing is that of splitmix64 (Steele, Lea and Flood: Fast splittable pseudorandom number generators. 2014).
+    """
+    mixed = np.array(salt, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for part in (rows, steps, items):
+            mixed = mixed + part.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            mixed = mixed ^ (mixed >> np.uint64(31))
+    return (mixed >> np.uint64(11)) / 2.0**53
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

@@ -8,14 +8,12 @@ that is killed loses the trials under way and no more; results of one question a
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from spotlight_asars._checks import reject, require
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.evaluation import METRICS, evaluate
+from spotlight_asars.fingerprints import digest, text_of
 from spotlight_asars.model import ASARSSequenceModel
 
 Space = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -164,7 +163,7 @@ def _search(
     cutoff = _cutoff(metric)
     earlier, held_out = _split(train, validation)
     plan = _plan(points, fixed)
-    table = None if path is None else _Table(Path(path), cutoff, _digest(earlier, held_out))
+    table = None if path is None else _Table(Path(path), cutoff, digest(earlier, held_out))
     trials = {} if table is None else table.read(plan)
     ahead = [key for key in plan if key not in trials]
     # Large arrays would reach the other processes read-only, of which torch warns, but for max_nbytes.
@@ -204,30 +203,12 @@ def _plan(points: Iterable[dict[str, Any]], fixed: dict[str, Any]) -> dict[Key, 
         given = {**fixed, **point}
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
         arguments = ASARSSequenceModel(**plain).get_params()
-        key = tuple(_text(value, name) for name, value in arguments.items())
+        key = tuple(text_of(value, name) for name, value in arguments.items())
         known = plan.setdefault(key, arguments)
         for name, text in zip(arguments, key, strict=True):
             rule = f"{name} must have another name for each of its values, for trials are told by it"
             require(known[name] == arguments[name], rule, text)
     return plan
-
-
-def _text(value: Any, argument: str) -> str:
-    """`value` as text that is the same in every run.
-
-    >>> _text(0.5, "dropout"), _text(partial(torch.optim.Adagrad, lr=0.5), "optimizer_func")
-    ('0.5', 'partial(torch.optim.adagrad.Adagrad, lr=0.5)')
-    """
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return str(value)
-    if isinstance(value, partial):
-        inner = [_text(part, argument) for part in (value.func, *value.args)]
-        inner += [f"{name}={_text(part, argument)}" for name, part in value.keywords.items()]
-        return f"partial({', '.join(inner)})"
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    rule = f"{argument} must be None, a number, a string or a function, for trials are told apart by its text"
-    raise TypeError(f"{rule}; got {value!r}. A function can make it anew in each trial")
 
 
 class _Table:
@@ -282,16 +263,6 @@ def _line(values: Iterable[object]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode()
-
-
-def _digest(*parts: SessionInteractions) -> str:
-    """Eight bytes that tell these sessions from any others."""
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(f"{part.num_items} {part.num_users}".encode())
-        for array in (part.offsets, part.items, part.user_ids, part.dwell, part.started):
-            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _split(

@@ -130,7 +130,7 @@ class Sessions:
             real = found.data > SMALLEST
             answers.append((found.row[real], found.col[real], found.data[real], np.full(real.sum(), kind)))
         state, item, strength, kinds = (np.concatenate(column) for column in zip(*answers, strict=True))
-        device = self._items.device
+        device = rows.device
         return Answer(
             torch.from_numpy(state.astype(np.int64)).to(device),
             torch.from_numpy(item.astype(np.int64)).to(device),

@@ -13,6 +13,7 @@ from numpy.random import RandomState
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.batching import POOL, gather, scoring_batches, training_batches, user_parallel_batches
+from spotlight_asars.memory import Memory
 
 CPU = torch.device("cpu")
 ROWS = st.lists(st.lists(st.integers(1, 50), max_size=7), min_size=1, max_size=40)
@@ -144,3 +145,29 @@ def test_gathering_takes_memory_for_its_batch_only(count):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["meta", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
+)
+def test_a_batch_moves_with_all_it_has(device):
+    sessions = SessionInteractions([[1, 2], [3, 1]], [0, 0], dwell_times=[[1, 2], [3, 4]], started=[0.0, 9.0])
+    (batch,) = user_parallel_batches(sessions, 2, CPU)
+    memory = Memory(sessions).recall(np.array([0, 0]), np.array([5.0, np.nan]))
+    batch = batch._replace(channels=batch.channels._replace(history=memory)).to(torch.device(device))
+    channels = batch.channels
+    tensors = [batch.items, *batch.viewed, *channels[:3], *channels.chain[:2], *channels.history]
+    assert {tensor.device.type for tensor in tensors} == {device}
+    assert batch.to(torch.device(device)).channels.chain.sizes == (1, 2)
+    assert channels.history.items.shape == memory.items.shape
+
+
+@given(ROWS)
+def test_what_was_viewed_is_followed_by_what_is_to_be_predicted(rows):
+    batch = gather(make(rows), np.arange(len(rows)), CPU)
+    row, step = batch.viewed
+    assert batch.items[row, step].tolist() == [item for items in rows for item in items[:-1]]
+    assert batch.items[row, step + 1].tolist() == [item for items in rows for item in items[1:]]
+    assert batch.whole.targets == len(row)
+    assert batch.whole.events.tolist() == [item for items in rows for item in items]

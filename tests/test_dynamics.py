@@ -260,6 +260,7 @@ def test_dynamics_win_where_taste_drifts_from_session_to_session():
     train, test = to_sessions(train_log), to_sessions(test_log)
     recall = {}
     for representation in ("gru4rec", "user_cat", "dynamics"):
-        model = ASARSSequenceModel(representation=representation, n_iter=15, batch_size=64, random_state=0).fit(train)
+        options = {"n_iter": 15, "batch_size": 64, "history": False, "transitions": False, "random_state": 0}
+        model = ASARSSequenceModel(representation=representation, **options).fit(train)
         recall[representation] = evaluate(model, test, k=6, roll_history=True)["recall@6"]
     assert recall["dynamics"] > max(recall["gru4rec"], recall["user_cat"]) + 0.05, recall

@@ -68,3 +68,15 @@ def test_compare_variants_prints_a_row_for_each_setting(capsys, monkeypatch):
     assert [row[:3] for row in rows] == [["sequential_rules", "-", "-"], ["vsknn", "-", "-"], *trained]
     assert all(0 < float(row[3]) < 1 for row in rows)
     assert learned.count("together") == 4, "two variants with both memories, a weight and a scale each"
+
+
+def test_train_distributed_trains_on_one_process_without_torchrun(capsys, monkeypatch, tmp_path):
+    module = load("train_distributed")
+    small = {"num_users": 20, "num_items": 30, "num_sessions": 200, "random_state": 0}
+    monkeypatch.setattr(module, "generate_sessions", lambda **options: generate_sessions(**small))
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for _ in range(2):
+        module.main(["--epochs", "1", "--checkpoint", str(tmp_path / "run")])
+    first, second = (line.split()[:3] for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["1"])
+    assert first == second
+    assert 0 < float(first[1]) < float(first[2]) < 1

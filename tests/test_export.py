@@ -64,7 +64,7 @@ def run_onnx(path):
 
 
 def check_both_formats(options, output, folder):
-    model = quick(**options, history=False).fit(TRAIN)
+    model = quick(**options, history=False, transitions=False).fit(TRAIN)
     for format, run in (("torch", run_torch), ("onnx", run_onnx)):
         if format == "onnx":
             pytest.importorskip("onnxscript")
@@ -98,7 +98,11 @@ def test_a_model_with_a_memory_gives_the_query_without_it(tmp_path):
         ({}, {"format": "pickle"}, r"format must be one of \['onnx', 'torch'\]; got 'pickle'"),
         ({}, {"output": "rank"}, r"output must be one of \['scores', 'query'\]; got 'rank'"),
         ({"representation": "cnn"}, {}, r"export must be asked of an ASARS representation, .*; got 'CNNNet'"),
-        ({"attention": "causal"}, {}, r"attention must be 'prefix' for export, .*; got 'causal'"),
+        (
+            {"representation": "time_user", "attention": "causal"},
+            {},
+            r"attention must be 'prefix' for export, .*; got 'causal'",
+        ),
     ],
 )
 def test_what_cannot_be_exported_is_refused(options, arguments, message, tmp_path):

@@ -25,7 +25,7 @@ def planted(**knobs):
 def recall(representation, data, k, history=False):
     train, test = data
     model = ASARSSequenceModel(
-        representation=representation, n_iter=8, batch_size=32, history=history, random_state=0
+        representation=representation, n_iter=8, batch_size=32, history=history, transitions=False, random_state=0
     ).fit(train)
     return evaluate(model, test, k=k)[f"recall@{k}"]
 

@@ -140,7 +140,8 @@ def test_chosen_items_get_the_scores_of_the_catalogue(model):
     assert model.predict([[1, 2], [2, 1]], item_ids=[3, 4]).shape == (2, 2)
 
 
-def test_channels_come_with_the_rows_or_as_arguments(model, sessions):
+def test_channels_come_with_the_rows_or_as_arguments(sessions):
+    model = quick(representation="time_user").fit(sessions)
     row = sessions.sequences[0]
     with_channels = model.predict(row)
     by_hand = model.predict(np.asarray(row), user_ids=0, dwell_times=sessions.dwell_times[0])
@@ -284,6 +285,7 @@ def test_a_share_holds_the_latest_sessions_out():
         ({"patience": 3}, None, r"patience must come with sessions to validate on; got 3\. fit\(\.\.\., .*"),
         ({}, 1.0, r"validation must be a share between 0 and 1, or sessions; got 1\.0"),
         ({}, 0.5, r"validation must be sessions where their starts are unknown; got 0\.5"),
+        ({}, SessionInteractions([[0, 1]]), r"validation must have a session of two events or more; .*; got 1"),
         ({}, SessionInteractions([[1, 9]]), r"validation must have item ids below 6, .*; got 9 at 1"),
     ],
 )

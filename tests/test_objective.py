@@ -186,7 +186,7 @@ def one_by_one(net, loss, sessions, rows, drawn):
     positive, negative, mask = [], [], []
     alone, places = prefixes(sessions, rows)
     for row, place in enumerate(places):
-        items, channels = gather(alone, np.array([row]), CPU)[1:]
+        items, channels = gather(alone, np.array([row]), CPU)[1:3]
         state, target = net.states(items[:, :-1], channels.steps(slice(-1)))[:, -1], items[:, -1]
         positive.append(net.score(state, target)[0])
         if LOSSES[loss] in OVER_CATALOGUE:

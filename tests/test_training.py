@@ -37,9 +37,9 @@ class Run:
         self.losses.append(loss.item())
         return loss
 
-    def batches(self):
+    def batches(self, start=0):
         self.epoch += 1
-        return range(self.n_batches)
+        return range(start, self.n_batches)
 
     def train(self, verbose=False):
         return train(self.net, self.optimizer, self.loss_of, self.batches, self.n_epochs, self.n_batches, verbose)

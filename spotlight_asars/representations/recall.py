@@ -64,7 +64,7 @@ class RecallNet(nn.Module):
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
         scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
         state, items, value = states.added
-        return scores.index_add(0, state, value * (items == targets[state]))
+        return scores.index_add(0, state, (value * (items == targets[state])).to(scores.dtype))
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
@@ -109,7 +109,7 @@ class RecalledStates:
 
 def _add(scores: Tensor, state: Tensor, items: Tensor, value: Tensor) -> Tensor:
     """`scores` (rows, items) with each value added in its place."""
-    flat = scores.reshape(-1).index_add(0, state * scores.shape[1] + items, value)
+    flat = scores.reshape(-1).index_add(0, state * scores.shape[1] + items, value.to(scores.dtype))
     return flat.view(scores.shape)
 
 

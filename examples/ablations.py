@@ -1,0 +1,65 @@
+"""Ablations: what each part of ASARS is worth, by taking it away or putting another in its place, one at a time.
+
+    python examples/ablations.py --data FOLDER --logs kuairand --seeds 3 --jobs 2
+
+Data sets, resumption and what comes out are as in ``benchmark.py``, but for the figures. All rows are measured against
+the default model, the first. Samplers and numbers of negatives are compared in a loss that draws negatives: its row
+"loss sampled_softmax" is the one to set them beside. Each loss has its own best learning rate, which ``--trials 5``
+looks for in every row.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import Any
+
+from benchmarking.competition import add_arguments, compete, publish
+from benchmarking.contestants import Contestant
+
+from spotlight_asars import ASARSSequenceModel
+from spotlight_asars.losses import LOSSES
+from spotlight_asars.representations.time_bins import TIME_ENCODINGS
+from spotlight_asars.sampling import SAMPLERS
+
+BASE = "default"
+SAMPLED = {"loss": "sampled_softmax"}  # the loss in which samplers are compared: the default one draws no negatives
+DEFAULTS = ASARSSequenceModel().get_params()
+row = partial(Contestant, ASARSSequenceModel, spaces=("ablations",))  # of options, change, and honesty
+
+
+def others(option: str, values: Any, **beside: Any) -> dict[str, Contestant]:
+    """The default model with each of the values that an option does not have by default, and other options beside."""
+    prefix = "".join(f"{value}, " for value in beside.values())
+    different = [value for value in values if value != DEFAULTS[option]]
+    return {f"{prefix}{option} {v}": row({**beside, option: v}) for v in different}
+
+
+ABLATIONS: dict[str, Contestant] = {
+    BASE: row(),
+    **others("history", [False]),
+    **others("transitions", [False]),
+    "no memories": row({"history": False, "transitions": False}),
+    **{change: row(change=change) for change in ("dwell shuffled", "dwell constant")},
+    "users shuffled": row(change="users shuffled"),
+    "last_dwell observed": row({"last_dwell": "observed"}, honest=False),
+    **others("attention", ["causal"]),
+    **others("residual", [False]),
+    **others("time_encoding", TIME_ENCODINGS),
+    **others("loss", LOSSES),
+    **others("negative_sampling", SAMPLERS, **SAMPLED),
+    **others("num_negative_samples", [32, 128, 512], **SAMPLED),
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, out="ablation_results")
+    parser.add_argument("--only", nargs="+", default=list(ABLATIONS), choices=tuple(ABLATIONS), metavar="ROW")
+    args = parser.parse_args(argv)
+    rows = {name: one for name, one in ABLATIONS.items() if name in {BASE, *args.only}}
+    publish("ablations", argv, compete(rows, BASE, args), rows, BASE, args, by_score=False)
+
+
+if __name__ == "__main__":
+    main()

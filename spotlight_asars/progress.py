@@ -1,0 +1,151 @@
+"""Where training stands: all that changes from batch to batch, and what it can go back to."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class Snapshot:
+    """Weights and optimizer state at one moment, to go back to.
+
+    Parameters
+    ----------
+    net : nn.Module
+    optimizer : Optimizer
+    instead_of : Snapshot, optional
+        An earlier one that is no longer needed: its memory is written over, which is faster than to ask for more.
+    """
+
+    def __init__(self, net: nn.Module, optimizer: Optimizer, instead_of: Snapshot | None = None) -> None:
+        self._net, self._optimizer = net, optimizer
+        self.saved: tuple[Any, Any] = _copied(
+            (net.state_dict(), optimizer.state_dict()), instead_of and instead_of.saved
+        )
+
+    @classmethod
+    def of(cls, net: nn.Module, optimizer: Optimizer, saved: tuple[Any, Any]) -> Snapshot:
+        """From the ``saved`` of another one."""
+        snapshot = cls.__new__(cls)
+        snapshot._net, snapshot._optimizer, snapshot.saved = net, optimizer, saved
+        return snapshot
+
+    def restore(self) -> None:
+        weights, state = self.saved
+        self._net.load_state_dict(weights)
+        self._optimizer.load_state_dict(copy.deepcopy(state))  # it would go on with the very tensors that it is given
+
+
+class Epoch(NamedTuple):
+    """Mean training loss of an epoch, and what validation found after it."""
+
+    loss: float
+    validation: float | None
+
+
+class EarlyStopping:
+    """Keeps the best epoch, and says when no better one has come for long enough.
+
+    Parameters
+    ----------
+    patience : int, optional
+        Epochs without a better value after which to stop; None never stops.
+    higher_is_better : bool
+        Whether the value is a metric rather than a loss.
+
+    Attributes
+    ----------
+    best : float
+        Merit of the best epoch: its value, or the negative of it where lower is better.
+    kept : Snapshot or None
+        Of that epoch.
+    waited : int
+        Epochs since then.
+    """
+
+    def __init__(self, patience: int | None = None, higher_is_better: bool = False) -> None:
+        self._patience, self._sign = patience, 1.0 if higher_is_better else -1.0
+        self.best, self.kept, self.waited = -math.inf, None, 0  # type: float, Snapshot | None, int
+
+    def take(self, value: float) -> bool:
+        """Take the value of another epoch; whether it is the best so far, to be ``kept``."""
+        self.waited += 1
+        merit = -math.inf if math.isnan(value) else self._sign * value  # else a NaN would stay the best for ever
+        better = self.kept is None or merit > self.best
+        if better:
+            self.best, self.waited = merit, 0
+        return better
+
+    @property
+    def is_over(self) -> bool:
+        """Whether to stop."""
+        return self._patience is not None and self.waited >= self._patience
+
+
+class Progress:
+    """Where training stands, between two batches.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+        Those done; the one under way is ``epochs[len(epochs)]`` to be.
+    losses : list of float ()
+        Of the batches of the epoch under way.
+    good : Snapshot or None
+        From before the epoch under way.
+    finished : bool
+        No epoch is under way, nor will be.
+    """
+
+    def __init__(self, net: nn.Module, optimizer: Optimizer, stopping: EarlyStopping) -> None:
+        self.net, self.optimizer, self.stopping = net, optimizer, stopping
+        self.epochs: list[Epoch] = []
+        self.losses: list[Tensor] = []
+        self.good: Snapshot | None = None
+        self.finished = False
+
+    def begin_epoch(self) -> None:
+        """From here on, what is there now is known to be good."""
+        kept = self.stopping.kept
+        if kept is not None and self.stopping.waited == 0:
+            self.good = kept  # of this very moment
+        else:
+            self.good = Snapshot(self.net, self.optimizer, None if self.good is kept else self.good)
+
+    def end_epoch(self, value: float | None) -> None:
+        """Take what validation found; keep the epoch if it is the best so far."""
+        self.epochs.append(Epoch(torch.stack(self.losses).mean().item(), value))
+        self.losses = []
+        if value is not None and self.stopping.take(value):
+            self.stopping.kept = Snapshot(self.net, self.optimizer, self.stopping.kept)
+
+    def finish(self) -> None:
+        """Back to the best epoch, if validation found one."""
+        if self.stopping.kept is not None:
+            self.stopping.kept.restore()
+        self.stopping.kept = self.good = None
+        self.finished = True
+
+
+def _copied(value: Any, spare: Any) -> Any:
+    """A deep copy, in the tensors of an earlier one where they fit."""
+    if isinstance(value, Tensor):
+        fits = isinstance(spare, Tensor) and (spare.shape, spare.dtype, spare.device) == (
+            value.shape,
+            value.dtype,
+            value.device,
+        )
+        return spare.copy_(value.detach()) if fits else value.detach().clone()
+    if isinstance(value, Mapping):
+        known = spare if isinstance(spare, Mapping) else {}
+        return {key: _copied(entry, known.get(key)) for key, entry in value.items()}
+    if type(value) in (list, tuple):
+        matched = spare if type(spare) is type(value) and len(spare) == len(value) else [None] * len(value)
+        return type(value)(_copied(entry, other) for entry, other in zip(value, matched, strict=True))
+    return copy.deepcopy(value)

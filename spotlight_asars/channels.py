@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import LARGEST_ID, integers, reject, require, seconds
+from spotlight_asars._checks import LARGEST_ID, floats, integers, moments, number, reject, require, seconds, whole
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.devices import moved
 from spotlight_asars.session_array import SessionArray, pick
@@ -242,11 +242,12 @@ class SessionInteractions(SequenceInteractions):
         require(fits, f"{argument} must be (time,) or (session, time), with a step or more", matrix.shape)
         reject(matrix < 0, matrix, f"{argument} must not have negative item ids")
         if num_items is not None:
+            whole(num_items, "num_items", least=1, most=LARGEST_ID + 1)
             reject(matrix >= num_items, matrix, f"{argument} must have item ids below num_items, {num_items}")
         real = matrix != PADDING_IDX
         dwell = None
         if dwell_times is not None:
-            seconds_of = np.atleast_2d(np.asarray(dwell_times))
+            seconds_of = np.atleast_2d(floats(dwell_times, "dwell_times"))
             rule = f"dwell_times must have the shape of {argument}, {matrix.shape}"
             require(seconds_of.shape == matrix.shape, rule, seconds_of.shape)
             dwell = seconds(np.where(real, seconds_of, np.nan), "dwell_times")[real]
@@ -275,7 +276,7 @@ class SessionInteractions(SequenceInteractions):
         lengths = np.diff(cuts)
         reject(lengths < 0, lengths, "offsets must not fall")
         longest = int(lengths.max(initial=1))
-        width = longest if max_sequence_length is None else max_sequence_length
+        width = longest if max_sequence_length is None else whole(max_sequence_length, "max_sequence_length", least=1)
         require(width >= longest, f"max_sequence_length must be at least that of the longest session, {longest}", width)
         sessions = cls.__new__(cls)
         sessions._fill(flat, cuts, user_ids, dwell, num_items, num_users, started, width)
@@ -298,7 +299,11 @@ class SessionInteractions(SequenceInteractions):
         reject(flat < 0, flat, f"{argument} must not have negative item ids")
         reject(flat == PADDING_IDX, flat, f"{argument} must not have item id 0, for it is padding")
         reject(flat > LARGEST_ID, flat, f"{argument} must be int32, as Spotlight's are")
-        self.num_items = int(flat.max(initial=0)) + 1 if num_items is None else int(num_items)
+        self.num_items = (
+            int(flat.max(initial=0)) + 1
+            if num_items is None
+            else whole(num_items, "num_items", least=1, most=LARGEST_ID + 1)
+        )
         reject(flat >= self.num_items, flat, f"{argument} must have item ids below num_items, {self.num_items}")
         self.items: NDArray[np.int32] = flat.astype(np.int32)
         self.max_sequence_length = max_sequence_length
@@ -311,10 +316,11 @@ class SessionInteractions(SequenceInteractions):
             self.dwell = flat_dwell.astype(np.float32)
 
         self.user_ids: NDArray[np.int64] | None = None
-        self.num_users = 0 if num_users is None else int(num_users)
+        self.num_users = 0 if num_users is None else whole(num_users, "num_users", least=0, most=LARGEST_ID + 1)
         if user_ids is not None:
             users = np.atleast_1d(integers(user_ids, "user_ids"))
             require(users.shape == (len(self),), f"user_ids must have shape ({len(self)},)", users.shape)
+            reject(users > LARGEST_ID, users, "user_ids must be int32, as Spotlight's are")
             reject(users < UNKNOWN_USER, users, "user_ids must be 0 or more, or -1 where unknown")
             if num_users is None:
                 self.num_users = int(users.max()) + 1
@@ -323,10 +329,9 @@ class SessionInteractions(SequenceInteractions):
 
         self.started: NDArray[np.float64] | None = None
         if started is not None:
-            starts = np.atleast_1d(np.asarray(started, dtype=np.float64))
+            starts = np.atleast_1d(moments(started, "started", unknown=True))
             require(starts.shape == (len(self),), f"started must have shape ({len(self)},)", starts.shape)
-            reject(np.isinf(starts), starts, "started must be finite, or NaN where unknown")
-            self.started = starts
+            self.started = starts.astype(np.float64)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -382,7 +387,7 @@ class SessionInteractions(SequenceInteractions):
 
     def split_latest(self, share: float) -> tuple[SessionInteractions, SessionInteractions]:
         """The earlier sessions, and the `share` of them, between 0 and 1, that started latest."""
-        require(0 < share < 1, "validation must be a share between 0 and 1, or sessions", share)
+        require(0 < number(share, "validation") < 1, "validation must be a share between 0 and 1, or sessions", share)
         if self.started is None:
             raise ValueError(f"validation must be sessions where their starts are unknown; got {share!r}")
         late = round(len(self) * share)

@@ -50,12 +50,12 @@ def distinct_texts(column: nw.Series[Any]) -> Coded | None:
 
     try:
         given = column.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # values of several types, or no Unicode
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):  # of several types, or no text
         return None
     chunks = given if isinstance(given, pa.ChunkedArray) else pa.chunked_array([given])
     if pa.types.is_dictionary(chunks.type):  # its dictionary may hold values that do not occur
         chunks = chunks.cast(chunks.type.value_type)
-    if pa.types.is_string_view(chunks.type):
+    if str(chunks.type) == "string_view":  # pyarrow before 16 cannot ask
         chunks = chunks.cast(pa.large_string())
     text = pa.types.is_string(chunks.type) or pa.types.is_large_string(chunks.type)
     return _by_hash(chunks) if text and not chunks.null_count and len(chunks) else None

@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import integers, reject, require
+from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.encoding import distinct_texts
 from spotlight_asars.vocabulary import Vocabulary
 
@@ -86,14 +86,18 @@ def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
     reject(missing, values, f"{argument} column {name!r} must have no missing ids")
-    if values.dtype.kind == "f":
-        return integers(values, f"{argument} column {name!r}")
     if values.dtype.kind in "OU":  # strings are objects: as fixed-width text one long id would widen them all
         values = values.astype(object)
         kinds = {type(value) for value in values.tolist()}
-        require(len(kinds) <= 1, f"{argument} column {name!r} must hold ids of one type", sorted(kinds, key=str))
-        return values if kinds <= {str} else np.array(values.tolist())
-    return values
+        alike = len(kinds) == 1 and all(issubclass(kind, (str, int, float, np.number)) for kind in kinds)
+        rule = f"{argument} column {name!r} must hold ids of one type, integers or strings"
+        require(alike and bool not in kinds, rule, sorted(kind.__name__ for kind in kinds))
+        if issubclass(kinds.pop(), str):
+            return values
+        values = np.array(values.tolist())
+    rule = f"{argument} column {name!r} must hold integers of 64 bits, or strings"
+    require(values.dtype.kind in "iuf", rule, str(values.dtype))
+    return integers(values, f"{argument} column {name!r}") if values.dtype.kind == "f" else values
 
 
 def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
@@ -111,7 +115,7 @@ def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
         reject(column.is_null().to_numpy(), column.to_numpy(), f"timestamp column {name!r} must not be missing")
         microseconds = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
         return microseconds.dt.timestamp("us").to_numpy().astype(np.int64) / 1e6
-    return check_timestamps(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
+    return moments(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
 
 
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
@@ -125,20 +129,3 @@ def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     if column.is_null().any():
         return column.cast(nw.Float64).to_numpy().astype(np.float64)
     return column.to_numpy()
-
-
-def check_timestamps(values: NDArray[Any], argument: str) -> NDArray[Any]:
-    """`values` as int64 or float64, finite, and within the reach of whole seconds.
-
-    float64 counts those up to 2**53; float32 up to 2**24, half a year, and has steps of 128 s by now.
-    """
-    bits = 53
-    if values.dtype.kind == "f":
-        reject(~np.isfinite(values), values, f"{argument} must be finite")
-        bits = min(bits, np.finfo(values.dtype).nmant + 1)
-        values = values.astype(np.float64)
-    elif values.dtype.kind not in "iu":
-        raise TypeError(f"{argument} must be numbers [s]; got dtype {values.dtype}")
-    out_of_reach = (values > 2**bits) | (values < -(2**bits))
-    reject(out_of_reach, values, f"{argument} must lie within 2**{bits} s of 1970", "Give int64 or float64")
-    return values if values.dtype.kind == "f" else values.astype(np.int64)

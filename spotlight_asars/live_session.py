@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import moments, number, require, whole
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
 from spotlight_asars.histories import Catalogue, Histories, Unknown
@@ -49,7 +49,7 @@ class LiveSession:
         self._model, self._net, self._raw = model, net, raw
         self._catalogue = Catalogue(int(model.num_items), model.item_vocabulary, model.user_vocabulary)
         self._given_user, self._user = user, self._user_id(user)
-        self._started = np.nan if started is None else float(started)
+        self._started = np.nan if started is None else float(moments(started, "started", unknown=True))
         self._items: list[int] = []
         self._dwell: list[float] = []
         self._skipped: list[Any] = []
@@ -98,7 +98,7 @@ class LiveSession:
         ValueError
             For an item out of range, a negative dwell, and a dwell before the first event.
         """
-        seconds = np.nan if dwell is None else float(dwell)
+        seconds = np.nan if dwell is None else float(number(dwell, "dwell"))
         require(not seconds < 0 and not np.isinf(seconds), "dwell must be seconds, 0 or more, or NaN", dwell)
         code = self._item_id(item)
         first = not self._items and not self._skipped
@@ -127,7 +127,7 @@ class LiveSession:
     @torch.no_grad()
     def recommend(self, k: int = 20, exclude_seen: bool = False) -> Recommendations:
         """The k best next items, as ``model.recommend`` gives them for one session: (1, k)."""
-        require(k >= 1, "k must be 1 or more", k)
+        k = whole(k, "k", least=1)
         viewed = self._viewed() if exclude_seen else None
         found = best_of(self._scores(), min(k, self._catalogue.num_items - 1), viewed)
         if not self._raw:

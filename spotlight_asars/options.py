@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import RandomState
 from torch import nn
 
-from spotlight_asars._checks import number, one_of, require, resolve, whole
+from spotlight_asars._checks import number, one_of, positive, require, resolve, switch, whole
 from spotlight_asars.evaluation import METRICS
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.representations import REPRESENTATIONS
@@ -25,7 +25,7 @@ CHOICES = {
     "last_dwell": LAST_DWELL,
 }
 COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim", "history_size")
-SWITCHES = ("use_cuda", "sparse", "residual", "history", "transitions")
+SWITCHES = ("use_cuda", "sparse", "residual", "history", "transitions", "autocast", "compile")
 SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
 
 
@@ -43,16 +43,15 @@ def check_options(options: Mapping[str, Any]) -> None:
         number(options[name], name)
         require(0 <= options[name] < 1, f"{name} must be a share from 0 up to but not 1", options[name])
     for name in SWITCHES:
-        if not isinstance(options[name], (bool, np.bool_)):
-            raise TypeError(f"{name} must be True or False; got {options[name]!r}")
+        switch(options[name], name)
     whole(options["n_iter"], "n_iter", least=0)
     if options["patience"] is not None:
         whole(options["patience"], "patience", least=1)
-    l2, rate = number(options["l2"], "l2"), number(options["learning_rate"], "learning_rate")
-    require(0 <= l2 < np.inf, "l2 must be 0 or more, and finite", l2)
+    l2, rate = number(options["l2"], "l2", least=0), positive(options["learning_rate"], "learning_rate")
+    require(l2 < np.inf, "l2 must be finite", l2)
     sparse_decay = options["sparse"] and l2
     require(not sparse_decay, "l2 must be 0 with sparse=True, for weight decay touches every row", l2)
-    require(0 < rate < np.inf, "learning_rate must be positive, and finite", rate)
+    require(rate < np.inf, "learning_rate must be finite", rate)
     factory = options["optimizer_func"]
     if factory is not None and not callable(factory):
         raise TypeError(f"optimizer_func must be None, or a function of the parameters; got {factory!r}")

@@ -19,7 +19,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import number, require, whole
 from spotlight_asars.events import EventLog
 
 FAVOURITES = 3  # items that a user likes; two may coincide
@@ -72,12 +72,16 @@ def generate_sessions(
         "repeat_effect": repeat_effect,
     }
     for name, knob in knobs.items():
-        require(0 <= knob <= 1, f"{name} must be a probability", knob)
+        require(0 <= number(knob, name) <= 1, f"{name} must be a probability", knob)
     require(sum(knobs.values()) <= 1 + 1e-9, f"{', '.join(knobs)} must not add up to more than 1", knobs)
-    require(num_users >= 1, "num_users must be 1 or more", num_users)
-    require(num_items >= 1, "num_items must be 1 or more", num_items)
-    require(num_sessions >= num_users, "num_sessions must be at least num_users", num_sessions)
-    require(session_length >= 2, "session_length must be 2 or more", session_length)
+    whole(num_users, "num_users", least=1)
+    whole(num_items, "num_items", least=1)
+    require(
+        whole(num_sessions, "num_sessions", least=1) >= num_users,
+        "num_sessions must be at least num_users",
+        num_sessions,
+    )
+    number(session_length, "session_length", least=2)
     random = check_random_state(random_state)
 
     ring = random.permutation(num_items)

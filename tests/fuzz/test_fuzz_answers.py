@@ -49,9 +49,7 @@ def fits(size, value):
 
 def check_predict(encoding, rows, users, dwell, starts, candidates):
     model = fitted(encoding)
-    scores = answer(
-        lambda: model.predict(rows, candidates, user_ids=users, dwell_times=dwell, started=starts), *NAMES
-    )
+    scores = answer(lambda: model.predict(rows, candidates, user_ids=users, dwell_times=dwell, started=starts), *NAMES)
     if scores is None:
         plain = fits_plainly(rows, users, dwell, starts, candidates)
         assert not plain, (rows, users, dwell, starts, candidates)
@@ -81,7 +79,9 @@ def fits_plainly(rows, users, dwell, starts, candidates):
     fit = users is None or (fits(len(rows), users) and all(type(user) is int and -1 <= user < 9 for user in users))
     fit = fit and (dwell is None or (fits(len(rows), dwell) and all(fits(3, row) for row in dwell)))
     fit = fit and (starts is None or fits(len(rows), starts))
-    plain = isinstance(candidates, list) and candidates and all(type(one) is int and 0 <= one < ITEMS for one in candidates)
+    plain = (
+        isinstance(candidates, list) and candidates and all(type(one) is int and 0 <= one < ITEMS for one in candidates)
+    )
     numbers = [value for row in dwell or [] for value in row] + list(starts or []) if fit else []
     return bool(fit and (candidates is None or plain) and all(type(value) is float for value in numbers))
 
@@ -153,7 +153,9 @@ def check_evaluate(rows, k, positions):
     for cutoff in np.atleast_1d(k).tolist():
         hits = [rank <= cutoff for rank in report.ranks]
         assert report[f"recall@{int(cutoff)}"] == np.mean(hits)
-        assert report[f"mrr@{int(cutoff)}"] == np.mean([hit / rank for hit, rank in zip(hits, report.ranks, strict=True)])
+        assert report[f"mrr@{int(cutoff)}"] == np.mean(
+            [hit / rank for hit, rank in zip(hits, report.ranks, strict=True)]
+        )
 
 
 @pytest.mark.parametrize("cases", CASES)

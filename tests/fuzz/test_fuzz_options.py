@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from doors import CASES, FEW, ODD, answer, explore
 from hypothesis import strategies as st
 from numpy.random import RandomState
 
-from doors import CASES, FEW, ODD, answer, explore
 from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.options import CHOICES

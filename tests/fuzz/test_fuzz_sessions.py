@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,8 +38,11 @@ def numeric(given, whole):
         return None
     if not whole:
         return array.astype(float)
-    exact = [value for value in array.ravel().tolist()]
-    if not all(math.isfinite(value) and value == math.floor(value) and -(2**63) <= value < 2**63 for value in exact):
+    exact = array.ravel().tolist()
+    reach = 2 ** (np.finfo(array.dtype).nmant + 1) if array.dtype.kind == "f" else 2**63
+    if not all(math.isfinite(value) and value == math.floor(value) and -reach <= value < reach for value in exact):
+        return None
+    if reach < 2**63 and -reach in exact:
         return None
     return np.array([int(value) for value in exact], dtype=object).reshape(array.shape)
 
@@ -127,9 +131,9 @@ def check_ragged(items, offsets, longest):
     valid = flat is not None and cuts is not None and flat.ndim == cuts.ndim == 1 and len(cuts) > 1
     valid = valid and all(1 <= item <= LARGEST for item in flat)
     valid = valid and cuts[0] == 0 and cuts[-1] == len(flat)
-    valid = valid and all(low <= high for low, high in zip(cuts[:-1], cuts[1:], strict=True))
+    valid = valid and all(low <= high for low, high in pairwise(cuts))
     if valid:
-        most = max(1, *(high - low for low, high in zip(cuts[:-1], cuts[1:], strict=True)))
+        most = max(1, *(high - low for low, high in pairwise(cuts)))
         valid = longest is None or (is_size(longest, most - 1) and longest <= LARGEST)
     assert (made is not None) == valid, (items, offsets, longest)
     if valid:

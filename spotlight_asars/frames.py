@@ -81,11 +81,12 @@ def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any
 def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """Raw ids of one column: integers, whole floats, strings or categories; none may be missing."""
     column = _column(frame, name, argument)
+    rule = f"{argument} column {name!r} must have no missing ids"
     missing = column.is_null().to_numpy()
+    reject(missing, np.full(len(missing), None), rule)
     values = column.to_numpy()
     if values.dtype.kind == "f":
-        missing = missing | np.isnan(values)
-    reject(missing, values, f"{argument} column {name!r} must have no missing ids")
+        reject(np.isnan(values), values, rule)
     if values.dtype.kind in "OU":  # strings are objects: as fixed-width text one long id would widen them all
         values = values.astype(object)
         kinds = {type(value) for value in values.tolist()}

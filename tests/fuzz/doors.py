@@ -18,23 +18,32 @@ FEW, MANY = 80, 2500  # cases of one test: by default, and with -m fuzz
 CASES = [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.fuzz)]
 
 
-def explore(check, cases, *strategies):
-    """Call `check` with drawn cases: the same ones by default, others in each run of the many."""
+def explore(check, cases, arguments):
+    """Call `check` with drawn `arguments`: the same ones by default, others in each run of the many."""
     few = settings(
         max_examples=cases,
         deadline=None,
-        derandomize=cases == FEW,
+        derandomize=cases < MANY,
         database=None,
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
 
     @few
-    @given(st.tuples(*strategies))
+    @given(arguments)
     def drawn(case):
         check(*case)
 
     drawn()
+
+
+@st.composite
+def spoiled(draw, *plain):
+    """A value of each strategy, or of each strategy of a tuple; in a third of the cases one of them is odd."""
+    values = list(draw(plain[0] if len(plain) == 1 else st.tuples(*plain)))
+    if draw(st.integers(0, 2)) == 2:
+        values[draw(st.integers(0, len(values) - 1))] = draw(ODD)
+    return tuple(values)
 
 
 def answer(call, *names):

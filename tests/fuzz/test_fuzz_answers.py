@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from doors import CASES, ODD, answer, explore
+from doors import CASES, answer, explore, spoiled
 from hypothesis import strategies as st
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
@@ -32,23 +32,52 @@ def fitted(encoding):
     return ASARSSequenceModel(time_encoding=encoding, **options).fit(sessions)
 
 
-ROW = st.lists(st.integers(0, ITEMS - 1), min_size=3, max_size=3)
-ROWS = st.lists(ROW, min_size=1, max_size=3)
 SECONDS = st.one_of(st.floats(0, 1e7), st.just(math.nan), st.sampled_from([0.0, 1e30, 3e38, 5e-324]))
 STARTS = st.one_of(st.floats(-1e5, 1e6), st.just(math.nan), st.sampled_from([2.0**53, -(2.0**53)]))
+IDS = st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=4)
 
 
-def aside(strategy):
-    """Mostly left out, sometimes as it should be, rarely odd."""
-    return st.one_of(st.none(), strategy, strategy, ODD)
+def lists(values, size):
+    return st.lists(values, min_size=size, max_size=size)
+
+
+def perhaps(strategy):
+    return st.one_of(st.none(), strategy)
+
+
+@st.composite
+def questions(draw):
+    """Arguments of ``predict`` that fit each other."""
+    size = draw(st.integers(1, 3))
+    return (
+        draw(lists(lists(st.integers(0, ITEMS - 1), 3), size)),
+        draw(perhaps(lists(st.integers(-1, 8), size))),
+        draw(perhaps(lists(lists(SECONDS, 3), size))),
+        draw(perhaps(lists(STARTS, size))),
+        draw(perhaps(IDS)),
+        draw(st.sampled_from(ENCODINGS)),
+    )
+
+
+@st.composite
+def requests(draw):
+    """Arguments of ``recommend`` that fit each other."""
+    size = draw(st.integers(1, 3))
+    return (
+        draw(lists(IDS, size)),
+        draw(st.integers(1, 9)),
+        draw(st.sampled_from([False, True, "session", "history"])),
+        draw(perhaps(st.lists(st.integers(1, ITEMS - 1), min_size=1, max_size=4))),
+        draw(perhaps(lists(st.integers(-1, 8), size))),
+    )
 
 
 def fits(size, value):
     return isinstance(value, list) and len(value) == size
 
 
-def check_predict(encoding, rows, users, dwell, starts, candidates):
-    model = fitted(encoding)
+def check_predict(rows, users, dwell, starts, candidates, encoding):
+    model = fitted(encoding if encoding in ENCODINGS else "scott")
     scores = answer(lambda: model.predict(rows, candidates, user_ids=users, dwell_times=dwell, started=starts), *NAMES)
     if scores is None:
         plain = fits_plainly(rows, users, dwell, starts, candidates)
@@ -88,16 +117,7 @@ def fits_plainly(rows, users, dwell, starts, candidates):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_scores_of_many_are_those_of_one_by_one_or_the_argument_is_named(cases):
-    explore(
-        check_predict,
-        cases,
-        st.sampled_from(ENCODINGS),
-        st.one_of(ROWS, ROWS, ROWS, ROWS, ODD),
-        aside(st.lists(st.integers(-1, 8), min_size=1, max_size=3)),
-        aside(st.lists(st.lists(SECONDS, min_size=3, max_size=3), min_size=1, max_size=3)),
-        aside(st.lists(STARTS, min_size=1, max_size=3)),
-        aside(st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=4)),
-    )
+    explore(check_predict, cases, spoiled(questions()))
 
 
 def check_recommend(rows, k, seen, candidates, users):
@@ -123,16 +143,7 @@ def check_recommend(rows, k, seen, candidates, users):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_recommendations_are_the_best_of_the_scores_or_the_argument_is_named(cases):
-    ragged = st.lists(st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=4), min_size=1, max_size=3)
-    explore(
-        check_recommend,
-        cases,
-        st.one_of(ragged, ragged, ROWS, ROW, ODD),
-        st.one_of(st.integers(1, 9), st.integers(1, 9), ODD),
-        st.one_of(st.sampled_from([False, True, "session", "history"]), ODD),
-        aside(st.lists(st.integers(1, ITEMS - 1), min_size=1, max_size=4)),
-        aside(st.lists(st.integers(-1, 8), min_size=1, max_size=3)),
-    )
+    explore(check_recommend, cases, spoiled(requests()))
 
 
 def check_evaluate(rows, k, positions):
@@ -160,5 +171,7 @@ def check_evaluate(rows, k, positions):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_metrics_are_those_of_naive_ranks_or_the_argument_is_named(cases):
-    cutoffs = st.one_of(st.integers(1, 9), st.lists(st.integers(1, 9), min_size=1, max_size=2), ODD)
-    explore(check_evaluate, cases, ROWS, cutoffs, st.one_of(st.sampled_from(["every", "last"]), ODD))
+    cutoffs = st.one_of(st.integers(1, 9), st.lists(st.integers(1, 9), min_size=1, max_size=2))
+    rows = st.lists(lists(st.integers(0, ITEMS - 1), 3), min_size=1, max_size=3)
+    asked = spoiled(cutoffs, st.sampled_from(["every", "last"]))
+    explore(check_evaluate, cases, st.tuples(rows, asked).map(lambda drawn: (drawn[0], *drawn[1])))

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from doors import CASES, FEW, ODD, answer, explore
+from doors import CASES, FEW, FLOATS, INTEGERS, ODD, answer, explore
 from hypothesis import strategies as st
 from numpy.random import RandomState
 
@@ -60,4 +60,5 @@ def check(name, value):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_every_value_of_every_option_makes_a_model_or_is_named(cases):
-    explore(check, 6 * FEW if cases == FEW else 2 * cases, st.sampled_from(sorted(DEFAULTS)), ODD)
+    values = st.sampled_from([ODD, INTEGERS, FLOATS, st.floats(0, 1), st.booleans()]).flatmap(lambda kind: kind)
+    explore(check, 4 * cases if cases == FEW else cases, st.tuples(st.sampled_from(sorted(DEFAULTS)), values))

@@ -7,25 +7,35 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from doors import CASES, ODD, answer, explore
+from doors import CASES, answer, explore, spoiled
 from hypothesis import strategies as st
 
 from spotlight_asars import EventLog, SessionInteractions, to_sessions
 
 LARGEST = 2**31 - 1
-ITEMS = st.integers(0, 5)
+SECONDS = st.one_of(st.floats(0, 1e6), st.just(math.nan), st.sampled_from([0.0, 1e300, math.inf, -1.0, -0.0]))
+STARTS = st.one_of(st.floats(-1e9, 1e9), st.just(math.nan), st.sampled_from([2.0**53, 2.0**54, -math.inf]))
+ARRAYS = (list, np.array, lambda rows: np.array(rows, dtype=float), lambda rows: np.array(rows, dtype=np.float32))
 
 
-def rows_of(values):
-    """Two lists of one length, or of two, and as arrays of several types."""
-    row = st.lists(values, min_size=3, max_size=3)
-    rows = st.lists(row, min_size=1, max_size=3)
-    return st.one_of(rows, rows, rows.map(np.array), rows.map(lambda given: np.array(given, dtype=float)), row, ODD)
+def lists(values, size):
+    return st.lists(values, min_size=size, max_size=size)
 
 
-SECONDS = st.one_of(st.floats(0, 1e6), st.just(math.nan), st.floats())
-USERS = st.one_of(st.lists(st.integers(-1, 4), min_size=1, max_size=3), ODD)
-SIZES = st.one_of(st.none(), st.none(), st.integers(4, 9), ODD)
+@st.composite
+def rows_with_channels(draw):
+    """Rows, users, dwell times and starts, num_items and num_users, that mostly fit each other."""
+    size, width = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    made = draw(st.sampled_from(ARRAYS))
+    seconds = draw(st.sampled_from([st.floats(0, 1e6), st.floats(0, 1e6), SECONDS]))
+    return (
+        made(draw(lists(lists(st.integers(0, 5), width), size))),
+        draw(st.one_of(st.none(), lists(st.integers(-1, 4), size))),
+        draw(st.one_of(st.none(), lists(lists(seconds, width), size).map(made))),
+        draw(st.one_of(st.none(), lists(STARTS, size))),
+        draw(st.sampled_from([None, None, 6, 9, 3])),
+        draw(st.sampled_from([None, None, 5, 9, 3])),
+    )
 
 
 def numeric(given, whole):
@@ -117,9 +127,7 @@ def check(rows, users, dwell, started, num_items, num_users):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_rows_are_sessions_or_the_argument_is_named(cases):
-    channels = st.one_of(st.none(), rows_of(SECONDS))
-    starts = st.one_of(st.none(), st.none(), st.lists(SECONDS, min_size=1, max_size=3), ODD)
-    explore(check, 2 * cases, rows_of(ITEMS), st.one_of(st.none(), USERS), channels, starts, SIZES, SIZES)
+    explore(check, cases, spoiled(rows_with_channels()))
 
 
 def check_ragged(items, offsets, longest):
@@ -143,32 +151,39 @@ def check_ragged(items, offsets, longest):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_flat_arrays_are_sessions_or_the_argument_is_named(cases):
-    items = st.one_of(st.lists(st.integers(1, 4), max_size=5), st.lists(st.integers(-1, 4), max_size=5), ODD)
-    cuts = st.one_of(
-        st.lists(st.integers(0, 5), max_size=4).map(lambda inner: [0, *sorted(inner), 5]),
-        st.lists(st.integers(-1, 6), max_size=4),
-        ODD,
-    )
-    full = st.lists(st.integers(1, 4), min_size=5, max_size=5)
-    explore(check_ragged, cases, st.one_of(items, full, full), cuts, st.one_of(st.none(), st.integers(1, 6), ODD))
+    cuts = st.lists(st.integers(0, 5), max_size=4).map(lambda inner: [0, *sorted(inner), 5])
+    unordered = st.lists(st.integers(-1, 6), max_size=4)
+    longest = st.one_of(st.none(), st.integers(1, 6))
+    items = st.sampled_from([lists(st.integers(1, 4), 5), lists(st.integers(1, 4), 5), lists(st.integers(0, 4), 5)])
+    explore(check_ragged, cases, spoiled(items.flatmap(lambda kind: kind), st.one_of(cuts, cuts, unordered), longest))
 
 
 def check_log(users, items, times, inactivity, most, least):
     names = ("user_ids", "item_ids", "timestamps", "a log", "inactivity", "max_sequence_length", "min_sequence_length")
     log = answer(lambda: EventLog(users, items, times), *names)
-    if log is not None:
-        assert len(log) == len(users)
-        rows = answer(lambda: to_sessions(log, inactivity, most, least), *names)
-        assert rows is None or rows.lengths.min() >= least
-        assert rows is None or rows.lengths.max() <= most
+    rows = log and answer(lambda: to_sessions(log, inactivity, most, least), *names)
+    if rows is None:
+        return
+    events = sorted(zip(users, times, range(len(users)), items, strict=True), key=lambda event: event[:3])
+    sessions = [[events[0]]]
+    for before, event in pairwise(events):
+        if event[0] != before[0] or event[1] - before[1] >= inactivity:
+            sessions.append([])
+        sessions[-1].append(event)
+    wanted = []
+    for session in sessions:
+        short = len(session) % most
+        parts = [session[:short], *(session[at : at + most] for at in range(short, len(session), most))]
+        wanted += [part for part in parts if len(part) >= least]
+    assert [part.tolist() for part in np.split(rows.items, rows.offsets[1:-1])] == [
+        [event[3] for event in part] for part in wanted
+    ]
+    assert rows.user_ids.tolist() == [part[0][0] for part in wanted]
+    assert rows.started.tolist() == [part[0][1] for part in wanted]
 
 
 @pytest.mark.parametrize("cases", CASES)
 def test_columns_are_a_log_with_sessions_or_the_argument_is_named(cases):
-    ids = st.one_of(st.lists(st.integers(1, 3), min_size=4, max_size=4), ODD)
-    times = st.one_of(st.lists(st.one_of(st.integers(0, 9999), FINITE), min_size=4, max_size=4), ODD)
-    lengths = st.one_of(st.integers(1, 3), st.integers(1, 5), ODD)
-    explore(check_log, cases, ids, ids, times, st.one_of(st.floats(1, 1e4), ODD), lengths, lengths)
-
-
-FINITE = st.floats(-1e9, 1e9)
+    times = st.one_of(lists(st.integers(0, 9999), 4), lists(st.floats(-1e9, 1e9), 4))
+    ids, lengths = lists(st.integers(1, 3), 4), st.integers(1, 4)
+    explore(check_log, cases, spoiled(ids, ids, times, st.floats(1, 1e4), lengths, lengths))

@@ -218,7 +218,22 @@ class SessionInteractions(SequenceInteractions):
         started: ArrayLike | None = None,
         argument: str = "rows",
     ) -> SessionInteractions:
-        """Sessions from a matrix padded with 0 anywhere, or one row; `argument` is what errors call it."""
+        """Sessions from a matrix that may be padded anywhere.
+
+        Parameters
+        ----------
+        rows : int (session, time), or (time,) for one
+            Item ids, padded with 0.
+        user_ids, num_items, dwell_times, num_users, started
+            As in the constructor.
+        argument : str
+            What errors call `rows`.
+
+        Raises
+        ------
+        ValueError
+            For ids out of range, channels of another shape, negative dwell.
+        """
         sessions = cls.__new__(cls)
         sessions._read(rows, user_ids, num_items, dwell_times, num_users, started, argument)
         return sessions
@@ -267,7 +282,24 @@ class SessionInteractions(SequenceInteractions):
         started: ArrayLike | None = None,
         max_sequence_length: int | None = None,
     ) -> SessionInteractions:
-        """Sessions from the flat arrays described under Attributes."""
+        """Sessions from flat arrays.
+
+        Parameters
+        ----------
+        items, dwell : int and float (events,)
+            The sessions one after the other, as under Attributes.
+        offsets : int (session + 1,)
+            Where each session starts, and the last one ends.
+        user_ids, num_items, num_users, started
+            As in the constructor.
+        max_sequence_length : int, optional
+            Width of ``sequences``; by default that of the longest session.
+
+        Raises
+        ------
+        ValueError
+            For offsets that are none, ids out of range, channels of another shape, negative dwell.
+        """
         flat, cuts = integers(items, "sequences"), integers(offsets, "offsets")
         require(flat.ndim == 1, "items must have one axis", flat.shape)
         require(cuts.ndim == 1 and len(cuts) > 0, "offsets must have one axis, and start with 0", cuts.shape)

@@ -212,7 +212,24 @@ class EventLog(Interactions):
         category: str | None = None,
         session: str | None = None,
     ) -> EventLog:
-        """A log from a csv, csv.gz or parquet file; the columns as in ``from_frame``."""
+        """A log from a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of a csv, csv.gz or parquet file.
+        user, item, timestamp, dwell, category, session : str
+            Columns, as in ``from_frame``.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where there is no such file.
+        ImportError
+            Where no library is installed that reads it.
+        ValueError
+            For a file of another kind, and as in ``from_frame``.
+        """
         return cls.from_frame(frames.read_frame(path), user, item, timestamp, dwell, category, session)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:

@@ -49,7 +49,9 @@ class LiveSession:
         self._model, self._net, self._raw = model, net, raw
         self._catalogue = Catalogue(int(model.num_items), model.item_vocabulary, model.user_vocabulary)
         self._given_user, self._user = user, self._user_id(user)
-        self._started = np.nan if started is None else float(moments(started, "started", unknown=True))
+        self._started = (
+            np.nan if started is None else float(moments(number(started, "started"), "started", unknown=True))
+        )
         self._items: list[int] = []
         self._dwell: list[float] = []
         self._skipped: list[Any] = []
@@ -181,15 +183,26 @@ class LiveSession:
             return UNKNOWN_USER
         if self._raw:
             users = self._catalogue.user_vocabulary
-            return UNKNOWN_USER if users is None else int(encode_raw(users, [user], "user")[0])
-        require(isinstance(user, (int, np.integer)), "user must be a contiguous id", user, "raw=True takes raw ids")
+            return UNKNOWN_USER if users is None else int(encode_raw(users, [_raw_id(user, "user")], "user")[0])
+        require(_is_whole(user), "user must be a contiguous id", user, "raw=True takes raw ids")
         require(user >= UNKNOWN_USER, "user must be 0 or more, or -1 where unknown", user)
         return int(user)
 
     def _item_id(self, item: Any) -> int:
         if self._raw:
-            return int(encode_raw(self._catalogue.items("item"), [item], "item")[0])
-        require(isinstance(item, (int, np.integer)), "item must be a contiguous id", item, "raw=True takes raw ids")
+            return int(encode_raw(self._catalogue.items("item"), [_raw_id(item, "item")], "item")[0])
+        require(_is_whole(item), "item must be a contiguous id", item, "raw=True takes raw ids")
         last = self._catalogue.num_items - 1
         require(1 <= item <= last, f"item must lie in 1..{last}", item)
         return int(item)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _raw_id(value: Any, argument: str) -> Any:
+    """`value`, if it is one raw id."""
+    if not (isinstance(value, str) or _is_whole(value)):
+        raise TypeError(f"{argument} must be one raw id, a string or an integer; got {value!r}")
+    return value

@@ -59,6 +59,11 @@ def generate_sessions(
     EventLog
         Users from 0, items from 1; a user has one session a day, dwell times are gamma distributed.
 
+    Raises
+    ------
+    ValueError
+        For sizes below 1, fewer sessions than users, and probabilities that are none or add up to more than 1.
+
     Examples
     --------
     >>> generate_sessions(num_users=5, num_items=20, num_sessions=50, session_length=4, random_state=0)

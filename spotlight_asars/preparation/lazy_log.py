@@ -111,7 +111,13 @@ class LazyLog:
         return replace(self, steps=(*self.steps, collapse_repeats))
 
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1) -> LazyLog:
-        """The largest part where every item, session and user has its support, as in ``EventLog.filter_support``."""
+        """The largest part of the log where every item, session and user has its support.
+
+        Parameters
+        ----------
+        item, session, user : int
+            As in ``EventLog.filter_support``.
+        """
         for name, value in (("item", item), ("session", session), ("user", user)):
             whole(value, name, least=0)
         return replace(self, steps=(*self.steps, Support(item, session, user)))

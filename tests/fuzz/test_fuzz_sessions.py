@@ -15,7 +15,14 @@ from spotlight_asars import EventLog, SessionInteractions, to_sessions
 LARGEST = 2**31 - 1
 SECONDS = st.one_of(st.floats(0, 1e6), st.just(math.nan), st.sampled_from([0.0, 1e300, math.inf, -1.0, -0.0]))
 STARTS = st.one_of(st.floats(-1e9, 1e9), st.just(math.nan), st.sampled_from([2.0**53, 2.0**54, -math.inf]))
-ARRAYS = (list, np.array, lambda rows: np.array(rows, dtype=float), lambda rows: np.array(rows, dtype=np.float32))
+
+
+@np.errstate(over="ignore")
+def narrow(rows):
+    return np.array(rows, dtype=np.float32)
+
+
+ARRAYS = (list, np.array, lambda rows: np.array(rows, dtype=float), narrow)
 
 
 def lists(values, size):

@@ -63,6 +63,7 @@ def test_wheel_and_sdist_have_every_module_and_the_mark_of_types(built):
         held = set(wheel.namelist())
     assert {name for name in held if name.endswith(".py")} == modules
     assert "spotlight_asars/py.typed" in held
+    assert any(name.endswith("/LICENSE") for name in held)
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert modules | {"spotlight_asars/py.typed", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"} <= names

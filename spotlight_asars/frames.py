@@ -15,8 +15,10 @@ from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.encoding import distinct_texts
 from spotlight_asars.vocabulary import Vocabulary
 
+Library = Literal["pandas", "pyarrow", "polars"]
+
 # In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
-READERS: dict[Literal["pandas", "pyarrow", "polars"], dict[str, Any]] = {
+READERS: dict[Library, dict[str, Any]] = {
     "pandas": {"low_memory": False},
     "pyarrow": {},
     "polars": {"infer_schema_length": None},
@@ -33,14 +35,19 @@ def read_frame(path: str | Path, text: Collection[str] = ()) -> Any:
     require(is_csv or is_parquet, "path must end in .csv, .csv.gz or .parquet", str(path))
     if not path.is_file():
         raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
-    for backend, options in READERS.items():
-        if find_spec(backend) and (is_csv or backend != "pandas" or find_spec("pyarrow")):
-            if is_csv:
-                return nw.read_csv(str(path), backend=backend, **options, **_as_text(backend, text))
-            return nw.read_parquet(str(path), backend=backend)
-    raise ImportError(
-        f"reading {path.name} needs one of {', '.join(READERS)}; pip install 'spotlight-asars[frames]' brings one"
-    )
+    backend = library(is_parquet, f"reading {path.name}")
+    if is_csv:
+        return nw.read_csv(str(path), backend=backend, **READERS[backend], **_as_text(backend, text))
+    return nw.read_parquet(str(path), backend=backend)
+
+
+def library(parquet: bool, what: str) -> Library:
+    """The first of ``READERS`` that is installed and can do `what`, with parquet files or with others."""
+    for name in READERS:
+        if find_spec(name) and (not parquet or name != "pandas" or find_spec("pyarrow")):
+            return name
+    able, extra = (("pyarrow", "polars"), "parquet") if parquet else (tuple(READERS), "frames")
+    raise ImportError(f"{what} needs one of {', '.join(able)}; pip install 'spotlight-asars[{extra}]' brings one")
 
 
 def _as_text(backend: str, columns: Collection[str]) -> dict[str, Any]:

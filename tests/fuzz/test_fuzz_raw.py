@@ -22,7 +22,7 @@ ITEMS = {
     "e": 5,
 }  # raw ids and the contiguous ones of the model; "x" and "y" are unknown
 USERS = {"ann": 0, "bob": 1, "cy": 2}
-VIEWED = {"ann": set("abc"), "bob": set("abde"), "cy": set("bd")}  # in training
+VIEWED = {"ann": [(0, "abc"), (9000, "ab")], "bob": [(10, "bde"), (20000, "aed")], "cy": [(300, "bd")]}  # and when [s]
 EVENTS = {
     "user_id": ["ann"] * 5 + ["bob"] * 6 + ["cy"] * 2,
     "item_id": list("abc") + list("ab") + list("bde") + list("aed") + list("bd"),
@@ -82,12 +82,14 @@ def check_lists(rows, k, seen, candidates, users, dwell, starts):
         return
     among = set(ITEMS) if candidates is None else set(ITEMS) & set(np.ravel(candidates).tolist())
     table = best.to_frame("pandas")
-    assert best.unknown.events == sum(item not in ITEMS for row in rows for item in row)
-    for place, row in enumerate(rows):
-        user = None if users is None else users[place]
-        scores = expected(row, user, dwell and dwell[place], None if starts is None else starts[place])
+    for place, row in enumerate(rows if not rows or isinstance(rows[0], list) else [rows]):
+        user = None if users is None else np.atleast_1d(np.array(users, dtype=object))[place]
+        start = None if starts is None else np.atleast_1d(starts)[place]
+        seconds = dwell[place] if isinstance(dwell, list) and dwell and isinstance(dwell[0], list) else dwell
+        scores = expected(row, user, seconds, start)
         left = among - set(row) if seen else among
-        left = left - VIEWED.get(user, set()) if seen == "history" else left
+        for began, items in VIEWED.get(user, []) if seen == "history" else []:
+            left = left if start is not None and start <= began else left - set(items)
         wanted = sorted((scores[ITEMS[item]] for item in left), reverse=True)[: int(k)]
         found = [item for item in best.items[place].tolist() if item is not None][: len(wanted)]
         assert len(set(found)) == len(found) == len(wanted)

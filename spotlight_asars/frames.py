@@ -101,6 +101,8 @@ def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
         rule = f"{argument} column {name!r} must hold ids of one type, integers or strings"
         require(alike and bool not in kinds, rule, sorted(kind.__name__ for kind in kinds))
         if issubclass(kinds.pop(), str):
+            cut = [value for value in {*values.tolist()} if value.endswith("\0")]  # numpy's own text would end before
+            require(not cut, f"{argument} column {name!r} must have no ids that end in NUL", cut)
             return values
         values = np.array(values.tolist())
     rule = f"{argument} column {name!r} must hold integers of 64 bits, or strings"

@@ -101,7 +101,8 @@ class LiveSession:
             For an item out of range, a negative dwell, and a dwell before the first event.
         """
         seconds = np.nan if dwell is None else float(number(dwell, "dwell"))
-        require(not seconds < 0 and not np.isinf(seconds), "dwell must be seconds, 0 or more, or NaN", dwell)
+        fits = np.isnan(seconds) or 0 <= seconds <= float(np.finfo(np.float32).max)
+        require(fits, "dwell must be seconds, 0 or more, or NaN", dwell)
         code = self._item_id(item)
         first = not self._items and not self._skipped
         require(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from click_log import EVENTS_PER_ITEM, EVENTS_PER_USER, MEAN_LENGTH
+from click_log import EVENTS_PER_USER, MEAN_LENGTH
 from numpy.random import RandomState
 from timing import Latency, latencies, peak_memory, print_circumstances, print_table
 
@@ -63,17 +63,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print p50 and p95 of each, for catalogues of several sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=float, nargs="+", default=[3e4, 1e6])
-    parser.add_argument("--events", type=float, help=f"of training; by default {EVENTS_PER_ITEM} times the items")
+    parser.add_argument("--events", type=float, default=1e6, help="of training, which the memories hold")
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--k", type=int, default=20)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     rows = []
     for size in map(int, options.items):
-        work = contestants(size + 1, int(options.events or EVENTS_PER_ITEM * size), options.k)
+        work = contestants(size + 1, int(options.events), options.k)
         found: dict[str, Latency] = latencies(work, options.calls)
         rows += [[f"{name}, {size:,} items", f"{one.p50:.2f}", f"{one.p95:.2f}"] for name, one in found.items()]
     print_table(["", "p50 [ms]", "p95 [ms]"], rows)
+    print(f"k {options.k}, {options.events:,.0f} events of training, on the CPU")
     print(f"{options.calls} calls of each in turn, after a tenth as many; at most {peak_memory():.2f} GB held in all")
     print_circumstances("torch", "numpy", "scipy")
 

@@ -79,23 +79,22 @@ class History(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Candidates for some states, an entry for each state, item and kind of evidence.
+    """Candidates for some states by one kind of evidence, an entry for each state and item.
 
-    state, items, kind : int64 (entries,)
+    state, items : int64 (entries,)
     strength : float (entries,), positive
     """
 
     state: torch.Tensor
     items: torch.Tensor
     strength: torch.Tensor
-    kind: torch.Tensor
 
 
 class Questions(Protocol):
     """Sessions of a batch whose states may be asked for candidates."""
 
-    def at(self, rows: torch.Tensor, steps: torch.Tensor) -> Answer:
-        """Candidates for the states after these steps of these rows, int64 (states,) each."""
+    def at(self, rows: torch.Tensor, steps: torch.Tensor) -> tuple[Answer, ...]:
+        """Candidates for the states after these steps of these rows, int64 (states,) each; an answer of each kind."""
 
     def of(self, chosen: slice) -> Questions:
         """Some of the sessions."""

@@ -35,7 +35,7 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is None:
         return values.sum() / max(values.numel(), 1)
     weight = mask.expand(values.shape)
-    return values.masked_fill(~weight, 0.0).sum() / weight.sum().clamp(min=1)
+    return torch.where(weight, values, 0.0).sum() / weight.count_nonzero().clamp(min=1)
 
 
 def hinge_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -26,7 +26,7 @@ from spotlight_asars.distributed import ALONE, ranks, share_random_state, share_
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.export import Exports
 from spotlight_asars.fingerprints import digest, option_text
-from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, Loss
+from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, OVER_CATALOGUE, Loss
 from spotlight_asars.objective import NextItemObjective
 from spotlight_asars.options import check_options, parse_monitor
 from spotlight_asars.persistence import ModelFiles
@@ -73,7 +73,8 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
     use_cuda : bool
         Run on the GPU.
     sparse : bool
-        Use sparse gradients for the embeddings.
+        Use sparse gradients for the embeddings. With the default optimizer and sampled negatives it is so by itself:
+        Adagrad moves no row that a mini-batch does not touch.
     random_state : RandomState or int, optional
         The one source of randomness: the same seed gives the same model.
     num_negative_samples : int
@@ -454,12 +455,16 @@ class ASARSSequenceModel(Exports, ModelFiles, ImplicitSequenceModel):
             time_dim=self._time_dim,
             dropout=self._dropout,
             last_dwell=self._last_dwell,
-            sparse=self._sparse,
+            sparse=self._sparse or self._moves_touched_rows_only(),
         )
         net = build(self._representation, blueprint)
         self._net = with_recall(net, self._history, self._transitions).to(self.device)
         self._users = UserState(self._net, self._history_size if self._history else None)
         self._optimizer = self._make_optimizer(self._net)
+
+    def _moves_touched_rows_only(self) -> bool:
+        """Whether embeddings outside a mini-batch stay as they are: sparse gradients then change nothing but time."""
+        return self._optimizer_func is None and self._l2 == 0 and self._loss_func not in OVER_CATALOGUE
 
     def _make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         if self._optimizer_func is not None:

@@ -129,22 +129,29 @@ class NextItemObjective:
         return net.score_items(states, moved(torch.from_numpy(drawn), row.device)), allowed[row]
 
     def _seen_before(
-        self, net: Representation, states: RecalledStates, batch: Batch, targets: Tensor, salt: int
+        self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, salt: int
     ) -> tuple[Tensor, Tensor]:
-        """Scores of items that a target's user has seen before it, and where they count, (targets, items).
+        """Scores of items that a target's user has seen before it, and where they count, (targets, slots).
 
         A draw never compares these, so their terms would only ever see them as targets. They count as often as a
         uniform draw of as many negatives would find them.
         """
-        items, recalled = states.distinct()
-        columns = items.cpu().numpy()
         row, step = (part.cpu().numpy() for part in batch.viewed)
-        counts = self._seen.excludes(batch.rows, columns)[row]
-        counts &= _by_lot(batch.rows[row, None], step[:, None], columns, salt) < self._chance
-        scores = net.score_items(states, items)
+        owner = batch.rows[row]
+        target, item = self._seen.of(owner)
+        drawn = np.flatnonzero(_by_lot(owner[target], step[target], item, salt) < self._chance)
+        target, item = target[drawn], item[drawn]
+        slot = np.arange(len(target)) - np.searchsorted(target, target)  # number of each pair among those of its target
+        pairs = (moved(torch.from_numpy(part), targets.device) for part in (target, item, slot))
+        state, items, column = pairs
+        found, recalled = net.score_pairs(states, state, items)
         if self._log_corrected:
-            scores = scores - float(np.log(self._chance / self._num_negatives))
-        return scores, recalled & moved(torch.from_numpy(counts), items.device) & (items != targets.unsqueeze(1))
+            found = found - float(np.log(self._chance / self._num_negatives))
+        place = state, column
+        shape = len(states), int(slot.max(initial=-1)) + 1
+        scores = found.new_zeros(shape).index_put(place, found)
+        counts = torch.zeros(shape, dtype=torch.bool, device=scores.device)
+        return scores, counts.index_put(place, recalled & (items != targets[state]))
 
     def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
         """Logarithm of the probability that the sampler draws each of `items`."""

@@ -15,7 +15,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.channels import SessionInteractions, flat_ranges
 
 Items = NDArray[np.int64]
 
@@ -127,6 +127,12 @@ class Seen:
         owners, self._items = np.divmod(pairs, sessions.num_items)
         self._offsets = np.r_[0, np.cumsum(np.bincount(owners, minlength=self._owner.max(initial=0) + 1))]
 
+    def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Items]:
+        """Every item of the history of each session's user: int64 (items,) place in `rows`, in order, and the item."""
+        owners = self._owner[rows]
+        starts, stops = self._offsets[owners], self._offsets[owners + 1]
+        return np.repeat(np.arange(len(rows)), stops - starts), self._items[flat_ranges(starts, stops)]
+
     def excludes(self, rows: NDArray[np.int64], negatives: Items) -> NDArray[np.bool_]:
         """Where a drawn item is in the history of a session's user.
 
@@ -141,12 +147,7 @@ class Seen:
         -------
         bool (batch, neg)
         """
-        owners = self._owner[rows]
-        starts = self._offsets[owners]
-        lengths = self._offsets[owners + 1] - starts
-        ends = np.cumsum(lengths)
-        flat = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
-        history, row_of = self._items[flat], np.repeat(np.arange(len(rows)), lengths)
+        row_of, history = self.of(rows)
         drawn, place_of = np.unique(negatives, return_inverse=True)
         place = np.searchsorted(drawn, history).clip(max=len(drawn) - 1)
         hit = drawn[place] == history

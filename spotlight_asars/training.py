@@ -113,7 +113,8 @@ def _step(net: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
     if loss.requires_grad:  # it is a constant on a rank without a session of the batch
         loss.backward()
     loss = add_up(net, loss.detach())
-    optimizer.step()
+    with torch.sparse.check_sparse_tensor_invariants(enable=False):  # the optimizer's own; torch warns where unsaid
+        optimizer.step()
     return loss
 
 

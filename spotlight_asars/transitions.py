@@ -36,6 +36,7 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.channels import Answer, SessionInteractions
+from spotlight_asars.devices import moved
 
 STEPS = 10  # events that two clicks are apart at most to be counted together, and that an answer looks back
 KEPT = 100  # candidates of an item
@@ -57,9 +58,9 @@ class Transitions:
     Examples
     --------
     >>> transitions = Transitions(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
-    >>> answer = transitions.ask(torch.tensor([[1]])).at(torch.tensor([0]), torch.tensor([0]))
-    >>> answer.kind.tolist(), answer.items.tolist(), answer.strength.tolist()
-    ([0, 0, 1, 1], [3, 2, 3, 2], [0.5, 2.0, 0.7071067690849304, 1.4142135381698608])
+    >>> follows, together = transitions.ask(torch.tensor([[1]])).at(torch.tensor([0]), torch.tensor([0]))
+    >>> follows.items.tolist(), follows.strength.tolist()
+    ([3, 2], [0.5, 2.0])
     """
 
     def __init__(self, sessions: SessionInteractions, kept: int = KEPT) -> None:
@@ -113,8 +114,8 @@ class Sessions:
         """Some of the sessions."""
         return Sessions(self._transitions, self._items[chosen], self._training)
 
-    def at(self, rows: Tensor, steps: Tensor) -> Answer:
-        """Candidates of the states after these steps of these rows, int64 (states,) each."""
+    def at(self, rows: Tensor, steps: Tensor) -> tuple[Answer, ...]:
+        """Candidates of the states after these steps of these rows, int64 (states,) each; an answer of each kind."""
         row, step = rows.cpu().numpy(), steps.cpu().numpy()
         latest, first = self._latest[row, step], self._first[row]
         back = latest[:, None] - np.arange(STEPS)  # (states, steps back), places of the events that are looked at
@@ -128,15 +129,9 @@ class Sessions:
                 found = found - _sparse(weight, state, place, (len(row), len(self._events))) @ self._own[kind]
             found = found.tocoo()
             real = found.data > SMALLEST
-            answers.append((found.row[real], found.col[real], found.data[real], np.full(real.sum(), kind)))
-        state, item, strength, kinds = (np.concatenate(column) for column in zip(*answers, strict=True))
-        device = rows.device
-        return Answer(
-            torch.from_numpy(state.astype(np.int64)).to(device),
-            torch.from_numpy(item.astype(np.int64)).to(device),
-            torch.from_numpy(strength.astype(np.float32)).to(device),
-            torch.from_numpy(kinds).to(device),
-        )
+            entries = found.row.astype(np.int64), found.col.astype(np.int64), found.data.astype(np.float32)
+            answers.append(Answer(*(moved(torch.from_numpy(part[real]), rows.device) for part in entries)))
+        return tuple(answers)
 
     @cached_property
     def _own(self) -> tuple[sp.csr_array, ...]:

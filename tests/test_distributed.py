@@ -140,7 +140,6 @@ def assert_same(one, other):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_learn_what_one_does(name, folder):
     one, other = load(folder, name)

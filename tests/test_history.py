@@ -10,7 +10,7 @@ from contracts import BATCH, BLUEPRINT, ITEMS, TIME, random_batch
 from torch import nn
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
-from spotlight_asars._spotlight import spotlight_sequence_mrr_score
+from spotlight_asars._spotlight import PADDING_IDX, spotlight_sequence_mrr_score
 from spotlight_asars.batching import gather
 from spotlight_asars.channels import Channels, History
 from spotlight_asars.datasets.synthetic import generate_sessions
@@ -148,6 +148,21 @@ def test_the_items_that_the_memory_touches_are_told_with_their_rows():
     assert distinct.tolist() == sorted(set().union(*expected))
     nothing = net.states(torch.zeros(1, 1, dtype=torch.int64))[:, -1]
     assert [len(part.flatten()) for part in nothing.distinct()] == [0, 0]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3, 0.0])
+def test_pairs_of_a_state_and_an_item_have_the_scores_of_the_whole_catalogue(share):
+    net, (items, channels) = make_net(), remembering_batch()
+    states = selected(net, items, channels)
+    scores, (distinct, hits) = net.score_items(states), states.distinct()
+    expected = torch.zeros_like(scores, dtype=torch.bool)
+    expected[:, distinct] = hits
+    chosen = torch.rand(scores.shape, generator=torch.Generator().manual_seed(0)) < share
+    state, item = (part.flip(0) for part in chosen.nonzero().T)  # in any order
+    pairs, recalled = net.score_pairs(states, state, item)
+    torch.testing.assert_close(pairs, scores[state, item])
+    real = item != PADDING_IDX
+    assert torch.equal(recalled[real], expected[state, item][real])
 
 
 def some_sessions(size=60, num_items=12, seed=0):

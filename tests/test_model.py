@@ -427,11 +427,17 @@ def test_small_logs_work(given, loss):
 # Living with it
 
 
-@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
-def test_sparse_gradients_train_the_same_model(sessions):
-    dense, sparse = (quick(loss="bpr", sparse=flag, user_dropout=0).fit(sessions) for flag in (False, True))
+def test_rows_that_a_batch_does_not_touch_are_left_alone_and_the_model_is_the_same(sessions):
+    every = {"optimizer_func": lambda weights: torch.optim.Adagrad(weights, lr=0.05)}
+    dense, sparse = (quick(loss="bpr", user_dropout=0, **options).fit(sessions) for options in (every, {}))
+    assert not dense._net.net.item_embeddings.weight.grad.is_sparse
     assert sparse._net.net.item_embeddings.weight.grad.is_sparse
     np.testing.assert_allclose(sparse.predict([1, 2]), dense.predict([1, 2]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"loss": "cross_entropy"}, {"loss": "bpr", "l2": 0.1}])
+def test_gradients_are_dense_where_every_row_moves(options, sessions):
+    assert not quick(**options).fit(sessions)._net.net.item_embeddings.weight.grad.is_sparse
 
 
 def test_an_optimizer_of_ones_own_is_used(sessions):

@@ -140,19 +140,11 @@ def join(left: Prefix, right: Prefix) -> Prefix:
 
 def _attend_stretch(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
     """The triangle itself, for a length that is bounded."""
-    lowest = _lowest(score)
-    score = score.masked_fill(~mask, lowest)
-    highest = score.detach().cummax(dim=1).values  # (batch, time); a constant here, for it cancels
-    time = score.shape[1]
-    seen = torch.ones(time, time, dtype=torch.bool, device=score.device).tril()  # (time, time)
-    seen = seen & mask.unsqueeze(1)  # (batch, time, time)
-    exponent = (score.unsqueeze(1) - highest.unsqueeze(2)).masked_fill(~seen, lowest)
-    weight = exponent.exp() * seen  # (batch, time, time)
-    total = weight.sum(dim=2)  # (batch, time)
-    empty = total == 0
-    total = total.masked_fill(empty, 1.0)
-    average = torch.bmm(weight, value) / total.unsqueeze(-1)
-    return Prefix(average, (highest + total.log()).masked_fill(empty, lowest))
+    time, lowest = score.shape[1], _lowest(score)
+    seen = torch.ones(time, time, dtype=torch.bool, device=score.device).tril() & mask.unsqueeze(1)
+    triangle = torch.where(seen, score.unsqueeze(1), lowest)  # (batch, time, time)
+    weight = torch.where(seen, triangle.softmax(dim=2), 0.0)
+    return Prefix(torch.bmm(weight, value), triangle.logsumexp(dim=2).clamp(min=lowest))
 
 
 def _lowest(like: Tensor) -> float:

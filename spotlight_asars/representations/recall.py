@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,6 +23,11 @@ class Added(NamedTuple):
     state: Tensor
     items: Tensor
     value: Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[Added]) -> Added:
+        """All parts together."""
+        return cls(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 class RecallNet(nn.Module):
@@ -64,7 +70,33 @@ class RecallNet(nn.Module):
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
         scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
         state, items, value = states.added
-        return scores.index_add(0, state, (value * (items == targets[state])).to(scores.dtype))
+        hit = (items == targets[state]).nonzero().squeeze(1)
+        return scores.index_add(0, state[hit], value[hit].to(scores.dtype))
+
+    def score_pairs(self, states: RecalledStates, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of pairs of a state and an item, no two alike, and whether anything is recalled for them.
+
+        Parameters
+        ----------
+        states : RecalledStates (rows, ...)
+        state, items : int64 (pairs,)
+
+        Returns
+        -------
+        scores : float (pairs,)
+        recalled : bool (pairs,)
+        """
+        scores: Tensor = self.net.score(states.values[state], items)  # type: ignore[operator]
+        added = states.added
+        distinct, column = items.unique(return_inverse=True)
+        keys, pair = (state * len(distinct) + column).sort()
+        entry, place = _places(distinct, added.items)
+        key = added.state[entry] * len(distinct) + place
+        nearest = torch.searchsorted(keys, key).clamp(max=max(len(keys) - 1, 0))
+        hit = (keys[nearest] == key).nonzero().squeeze(1)
+        entry, place = entry[hit], pair[nearest[hit]]
+        recalled = torch.zeros_like(items, dtype=torch.bool).index_fill(0, place, True)
+        return scores.index_add(0, place, added.value[entry].to(scores.dtype)), recalled
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
@@ -73,9 +105,9 @@ class RecallNet(nn.Module):
         if item_ids is None:
             return _add(scores, state, items, value)
         distinct, column = item_ids.unique(return_inverse=True)
-        place, found = _places(distinct, items)
-        added = _add(scores.new_zeros(len(scores), len(distinct)), state, place, value * found)
-        return scores + added[:, column]
+        entry, place = _places(distinct, items)
+        added = _add(scores.new_zeros(len(scores), len(distinct)), state[entry], place, value[entry])
+        return scores + added.index_select(1, column)
 
 
 class RecalledStates:
@@ -93,17 +125,16 @@ class RecalledStates:
     @cached_property
     def added(self) -> Added:
         """What all terms add to the scores of these states (rows, ...)."""
-        parts = [terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled]
-        return Added(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        return Added.of([terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled])
 
     def distinct(self) -> tuple[Tensor, Tensor]:
         """The items that are recalled for any state, int64 (items,), and for which, bool (rows, items)."""
         state, items, _ = self.added
         distinct = items.unique()
         distinct = distinct[distinct != PADDING_IDX]
-        place, found = _places(distinct, items)
+        entry, place = _places(distinct, items)
         hits = torch.zeros(len(self), len(distinct), dtype=torch.bool, device=items.device)
-        hits[state[found], place[found]] = True
+        hits[state[entry], place] = True
         return distinct, hits
 
 
@@ -114,8 +145,10 @@ def _add(scores: Tensor, state: Tensor, items: Tensor, value: Tensor) -> Tensor:
 
 
 def _places(distinct: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Where `items` stand among the sorted `distinct` ones, and whether they do."""
-    if not len(distinct):
-        return torch.zeros_like(items), torch.zeros_like(items, dtype=torch.bool)
-    place = torch.searchsorted(distinct, items).clamp(max=len(distinct) - 1)
-    return place, distinct[place] == items
+    """Which of `items` are among the sorted `distinct` ones, and as which of them: int64 (found,) each."""
+    last = int(distinct[-1]) if len(distinct) else -1
+    numbers = torch.full((last + 2,), -1, device=items.device)  # one more, for all items beyond
+    numbers[distinct] = torch.arange(len(distinct), device=items.device)
+    place = numbers[items.clamp(max=last + 1)]
+    entry = (place >= 0).nonzero().squeeze(1)
+    return entry, place[entry]

@@ -39,11 +39,11 @@ class TimeAttention(nn.Module):
     def forward(self, dwell_times: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         """float (batch, time) [s], float (batch, time, hidden_dim), bool (batch, time) -> (batch, time, hidden_dim)."""
         known, pending = self.encoder(dwell_times)
-        key = torch.tanh(self.key(known))  # (batch, time, hidden_dim)
-        own_key = torch.tanh(self.key(pending)) if self.last_dwell == "unknown" else None
+        keys = torch.tanh(self.key(torch.stack([known, pending])))  # (2, batch, time, hidden_dim)
+        key, own_key = keys if self.last_dwell == "unknown" else (keys[0], None)
         if self.attention == "causal":
             return causal_attention(hidden, key, hidden, own_key)
-        score = (key * hidden).sum(-1)  # (batch, time)
+        score, own_score = (keys * hidden).sum(-1)  # (batch, time)
         if own_key is None:
             return triangle_attention(score, hidden, mask)
-        return attend_with_own_term(score, (own_key * hidden).sum(-1), hidden, mask)
+        return attend_with_own_term(score, own_score, hidden, mask)

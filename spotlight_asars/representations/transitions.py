@@ -42,6 +42,11 @@ class TransitionTerms(nn.Module):
         if questions is None:
             nothing = torch.zeros(0, dtype=torch.int64, device=values.device)
             return Added(nothing, nothing, values.new_zeros(0))
-        state, items, strength, kind = questions.at(rows, steps)
-        weight = (self.weight + self.gates(values.flatten(1)))[state, kind]
-        return Added(state, items, weight * torch.log1p(self.log_beta.exp()[kind] * strength.to(values.dtype)))
+        weights = (self.weight + self.gates(values.flatten(1))).unbind(1)  # (states,) of each kind
+        parts = [
+            Added(state, items, weight.index_select(0, state) * torch.log1p(beta * strength.to(values.dtype)))
+            for weight, beta, (state, items, strength) in zip(
+                weights, self.log_beta.exp(), questions.at(rows, steps), strict=True
+            )
+        ]
+        return Added.of(parts)

@@ -108,6 +108,7 @@ def fits_plainly(rows, users, dwell, starts, candidates):
     fit = users is None or (fits(len(rows), users) and all(type(user) is int and -1 <= user < 9 for user in users))
     fit = fit and (dwell is None or (fits(len(rows), dwell) and all(fits(3, row) for row in dwell)))
     fit = fit and (starts is None or fits(len(rows), starts))
+    fit = fit and not any(type(start) is float and abs(start) > 2.0**53 for start in starts or [])
     plain = (
         isinstance(candidates, list) and candidates and all(type(one) is int and 0 <= one < ITEMS for one in candidates)
     )

@@ -347,11 +347,10 @@ class SessionInteractions(SequenceInteractions):
             self.dwell = flat_dwell.astype(np.float32)
 
         self.user_ids: NDArray[np.int64] | None = None
-        self.num_users = 0 if num_users is None else whole(num_users, "num_users", least=0, most=LARGEST_ID + 1)
+        self.num_users = 0 if num_users is None else whole(num_users, "num_users", least=0, most=2**63)
         if user_ids is not None:
             users = np.atleast_1d(integers(user_ids, "user_ids"))
             require(users.shape == (len(self),), f"user_ids must have shape ({len(self)},)", users.shape)
-            reject(users > LARGEST_ID, users, "user_ids must be int32, as Spotlight's are")
             reject(users < UNKNOWN_USER, users, "user_ids must be 0 or more, or -1 where unknown")
             if num_users is None:
                 self.num_users = int(users.max()) + 1

@@ -46,6 +46,6 @@ class ItemKNN(LastItemRules):
         incidence.data[:] = 1.0
         together = sp.csr_array(incidence.T @ incidence)
         size = together.diagonal() + self._shrinkage
-        together.setdiag(0.0)
+        together = together - sp.diags_array(together.diagonal())  # no event goes with itself
         shared = divide_rows(together, size**self._alpha)
         return divide_rows(shared.T.tocsr(), size ** (1 - self._alpha)).T.tocsr()

@@ -64,11 +64,11 @@ def numeric(given, whole):
     return np.array([int(value) for value in exact], dtype=object).reshape(array.shape)
 
 
-def is_size(value, most_id):
+def is_size(value, most_id, largest=LARGEST):
     if value is None:
         return True
     kind = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    return kind and most_id < value <= LARGEST + 1 and value >= 0
+    return kind and most_id < value <= largest + 1 and value >= 0
 
 
 def expected(rows, users, dwell, started, num_items, num_users):
@@ -87,9 +87,9 @@ def expected(rows, users, dwell, started, num_items, num_users):
         if owners is None or np.atleast_1d(owners).shape != (len(matrix),):
             return None
         owners = np.atleast_1d(owners).tolist()
-        if not all(-1 <= user <= LARGEST for user in owners):
+        if not all(user >= -1 for user in owners):
             return None
-    if not is_size(num_users, -1 if owners is None else max(owners)):
+    if not is_size(num_users, -1 if owners is None else max(owners), largest=2**63 - 1):
         return None
     if started is not None:
         starts = numeric(started, whole=False)

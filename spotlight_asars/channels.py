@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import LARGEST_ID, integers, reject, require, seconds
+from spotlight_asars._checks import LARGEST_ID, floats, integers, moments, number, reject, require, seconds, whole
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.devices import moved
 from spotlight_asars.session_array import SessionArray, pick
@@ -217,7 +217,22 @@ class SessionInteractions(SequenceInteractions):
         started: ArrayLike | None = None,
         argument: str = "rows",
     ) -> SessionInteractions:
-        """Sessions from a matrix padded with 0 anywhere, or one row; `argument` is what errors call it."""
+        """Sessions from a matrix that may be padded anywhere.
+
+        Parameters
+        ----------
+        rows : int (session, time), or (time,) for one
+            Item ids, padded with 0.
+        user_ids, num_items, dwell_times, num_users, started
+            As in the constructor.
+        argument : str
+            What errors call `rows`.
+
+        Raises
+        ------
+        ValueError
+            For ids out of range, channels of another shape, negative dwell.
+        """
         sessions = cls.__new__(cls)
         sessions._read(rows, user_ids, num_items, dwell_times, num_users, started, argument)
         return sessions
@@ -241,11 +256,12 @@ class SessionInteractions(SequenceInteractions):
         require(fits, f"{argument} must be (time,) or (session, time), with a step or more", matrix.shape)
         reject(matrix < 0, matrix, f"{argument} must not have negative item ids")
         if num_items is not None:
+            whole(num_items, "num_items", least=1, most=LARGEST_ID + 1)
             reject(matrix >= num_items, matrix, f"{argument} must have item ids below num_items, {num_items}")
         real = matrix != PADDING_IDX
         dwell = None
         if dwell_times is not None:
-            seconds_of = np.atleast_2d(np.asarray(dwell_times))
+            seconds_of = np.atleast_2d(floats(dwell_times, "dwell_times"))
             rule = f"dwell_times must have the shape of {argument}, {matrix.shape}"
             require(seconds_of.shape == matrix.shape, rule, seconds_of.shape)
             dwell = seconds(np.where(real, seconds_of, np.nan), "dwell_times")[real]
@@ -265,7 +281,24 @@ class SessionInteractions(SequenceInteractions):
         started: ArrayLike | None = None,
         max_sequence_length: int | None = None,
     ) -> SessionInteractions:
-        """Sessions from the flat arrays described under Attributes."""
+        """Sessions from flat arrays.
+
+        Parameters
+        ----------
+        items, dwell : int and float (events,)
+            The sessions one after the other, as under Attributes.
+        offsets : int (session + 1,)
+            Where each session starts, and the last one ends.
+        user_ids, num_items, num_users, started
+            As in the constructor.
+        max_sequence_length : int, optional
+            Width of ``sequences``; by default that of the longest session.
+
+        Raises
+        ------
+        ValueError
+            For offsets that are none, ids out of range, channels of another shape, negative dwell.
+        """
         flat, cuts = integers(items, "sequences"), integers(offsets, "offsets")
         require(flat.ndim == 1, "items must have one axis", flat.shape)
         require(cuts.ndim == 1 and len(cuts) > 0, "offsets must have one axis, and start with 0", cuts.shape)
@@ -274,7 +307,7 @@ class SessionInteractions(SequenceInteractions):
         lengths = np.diff(cuts)
         reject(lengths < 0, lengths, "offsets must not fall")
         longest = int(lengths.max(initial=1))
-        width = longest if max_sequence_length is None else max_sequence_length
+        width = longest if max_sequence_length is None else whole(max_sequence_length, "max_sequence_length", least=1)
         require(width >= longest, f"max_sequence_length must be at least that of the longest session, {longest}", width)
         sessions = cls.__new__(cls)
         sessions._fill(flat, cuts, user_ids, dwell, num_items, num_users, started, width)
@@ -297,7 +330,11 @@ class SessionInteractions(SequenceInteractions):
         reject(flat < 0, flat, f"{argument} must not have negative item ids")
         reject(flat == PADDING_IDX, flat, f"{argument} must not have item id 0, for it is padding")
         reject(flat > LARGEST_ID, flat, f"{argument} must be int32, as Spotlight's are")
-        self.num_items = int(flat.max(initial=0)) + 1 if num_items is None else int(num_items)
+        self.num_items = (
+            int(flat.max(initial=0)) + 1
+            if num_items is None
+            else whole(num_items, "num_items", least=1, most=LARGEST_ID + 1)
+        )
         reject(flat >= self.num_items, flat, f"{argument} must have item ids below num_items, {self.num_items}")
         self.items: NDArray[np.int32] = flat.astype(np.int32)
         self.max_sequence_length = max_sequence_length
@@ -310,7 +347,7 @@ class SessionInteractions(SequenceInteractions):
             self.dwell = flat_dwell.astype(np.float32)
 
         self.user_ids: NDArray[np.int64] | None = None
-        self.num_users = 0 if num_users is None else int(num_users)
+        self.num_users = 0 if num_users is None else whole(num_users, "num_users", least=0, most=2**63)
         if user_ids is not None:
             users = np.atleast_1d(integers(user_ids, "user_ids"))
             require(users.shape == (len(self),), f"user_ids must have shape ({len(self)},)", users.shape)
@@ -322,10 +359,9 @@ class SessionInteractions(SequenceInteractions):
 
         self.started: NDArray[np.float64] | None = None
         if started is not None:
-            starts = np.atleast_1d(np.asarray(started, dtype=np.float64))
+            starts = np.atleast_1d(moments(started, "started", unknown=True))
             require(starts.shape == (len(self),), f"started must have shape ({len(self)},)", starts.shape)
-            reject(np.isinf(starts), starts, "started must be finite, or NaN where unknown")
-            self.started = starts
+            self.started = starts.astype(np.float64)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -381,7 +417,7 @@ class SessionInteractions(SequenceInteractions):
 
     def split_latest(self, share: float) -> tuple[SessionInteractions, SessionInteractions]:
         """The earlier sessions, and the `share` of them, between 0 and 1, that started latest."""
-        require(0 < share < 1, "validation must be a share between 0 and 1, or sessions", share)
+        require(0 < number(share, "validation") < 1, "validation must be a share between 0 and 1, or sessions", share)
         if self.started is None:
             raise ValueError(f"validation must be sessions where their starts are unknown; got {share!r}")
         late = round(len(self) * share)

@@ -22,7 +22,7 @@ from numpy.random import RandomState
 from torch import Tensor
 
 from spotlight_asars import tensor_files
-from spotlight_asars._checks import require
+from spotlight_asars._checks import require, whole
 from spotlight_asars.distributed import gathered, ranks, wait_for_all
 from spotlight_asars.progress import Epoch, Progress, Snapshot
 
@@ -60,7 +60,8 @@ class Checkpoints:
         random_state: RandomState,
         device: torch.device,
     ) -> None:
-        require(every is None or every >= 1, "every must be None, or 1 batch or more", every)
+        if every is not None:
+            whole(every, "every", least=1)
         self._folder, self._every, self._fit = Path(folder), every, dict(fit)
         self._random_state, self._device = random_state, device
         self._order = random_state.get_state(legacy=False)  # from which the order of the epoch was drawn

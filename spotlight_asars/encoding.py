@@ -37,25 +37,27 @@ def distinct(values: NDArray[Any]) -> Coded:
         if find_spec("pyarrow"):
             import pyarrow as pa
 
-            return _by_hash(pa.chunked_array([values]), values.dtype)
+            coded = _by_hash(pa.chunked_array([values]), values.dtype)
+            if coded is not None:
+                return coded
     raw, codes = np.unique(values, return_inverse=True)
     return raw, codes.astype(np.int64)
 
 
 def distinct_texts(column: nw.Series[Any]) -> Coded | None:
-    """``distinct`` of a column of strings; None for one that is not, has missing values, or without pyarrow."""
+    """``distinct`` of a column of strings; None for one that is not, or lacks some or their end, or without pyarrow."""
     if not find_spec("pyarrow") or column.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
         return None
     import pyarrow as pa
 
     try:
         given = column.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # values of several types, or no Unicode
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):  # of several types, or no text
         return None
     chunks = given if isinstance(given, pa.ChunkedArray) else pa.chunked_array([given])
     if pa.types.is_dictionary(chunks.type):  # its dictionary may hold values that do not occur
         chunks = chunks.cast(chunks.type.value_type)
-    if pa.types.is_string_view(chunks.type):
+    if str(chunks.type) == "string_view":  # pyarrow before 16 cannot ask
         chunks = chunks.cast(pa.large_string())
     text = pa.types.is_string(chunks.type) or pa.types.is_large_string(chunks.type)
     return _by_hash(chunks) if text and not chunks.null_count and len(chunks) else None
@@ -70,9 +72,13 @@ def _by_table(values: NDArray[Any], low: int, high: int) -> Coded:
     return raw.astype(values.dtype), (np.cumsum(present) - 1)[place]
 
 
-def _by_hash(chunks: Any, dtype: np.dtype[Any] | None = None) -> Coded:
+def _by_hash(chunks: Any, dtype: np.dtype[Any] | None = None) -> Coded | None:
+    """None where an array cannot hold the values: numpy's text ends before a final NUL."""
     coded = chunks.dictionary_encode().unify_dictionaries()
-    raw = np.array(coded.chunk(0).dictionary.to_pylist(), dtype=dtype)
+    values = coded.chunk(0).dictionary.to_pylist()
+    raw = np.array(values, dtype=dtype)
+    if raw.tolist() != values:
+        return None
     order = np.argsort(raw, kind="stable")
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))

@@ -49,6 +49,13 @@ METRICS: dict[str, Callable[[Ranks, int], Ranks]] = {"mrr": reciprocal_rank, "re
 class Report(dict[str, float]):
     """Metrics by name, as ``report["mrr@20"]``.
 
+    Parameters
+    ----------
+    ranks, sessions
+        As under Attributes.
+    k : ints
+        Cut-offs of the metrics.
+
     Attributes
     ----------
     ranks : float64 (targets,)

@@ -18,7 +18,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars import frames, timeline
-from spotlight_asars._checks import LARGEST_ID, integers, one_of, reject, require, seconds
+from spotlight_asars._checks import (
+    LARGEST_ID,
+    array,
+    integers,
+    moments,
+    number,
+    one_of,
+    positive,
+    reject,
+    require,
+    seconds,
+    whole,
+)
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.raw_ids import encode_raw, vocabularies
 from spotlight_asars.vocabulary import Vocabulary
@@ -97,9 +109,9 @@ class EventLog(Interactions):
         columns = _Columns(
             user_ids=integers(user_ids, "user_ids"),
             item_ids=integers(item_ids, "item_ids"),
-            timestamps=frames.check_timestamps(np.asarray(timestamps), "timestamps"),
+            timestamps=moments(timestamps, "timestamps"),
             dwell_times=None if dwell_times is None else seconds(dwell_times, "dwell_times"),
-            categories=None if categories is None else np.asarray(categories),
+            categories=None if categories is None else array(categories, "categories"),
         )
         columns.check()
         columns.user_ids = columns.user_ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
@@ -200,7 +212,24 @@ class EventLog(Interactions):
         category: str | None = None,
         session: str | None = None,
     ) -> EventLog:
-        """A log from a csv, csv.gz or parquet file; the columns as in ``from_frame``."""
+        """A log from a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of a csv, csv.gz or parquet file.
+        user, item, timestamp, dwell, category, session : str
+            Columns, as in ``from_frame``.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where there is no such file.
+        ImportError
+            Where no library is installed that reads it.
+        ValueError
+            For a file of another kind, and as in ``from_frame``.
+        """
         return cls.from_frame(frames.read_frame(path), user, item, timestamp, dwell, category, session)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
@@ -208,7 +237,7 @@ class EventLog(Interactions):
 
         The measured dwell where the log has it; else the gap to the user's next event, if shorter than `inactivity`.
         """
-        require(inactivity > 0, "inactivity must be positive", inactivity)
+        positive(inactivity, "inactivity")
         if self._gaps is not None:
             return timeline.dwell_from_gaps(self._gaps, inactivity)
         assert self._columns.dwell_times is not None
@@ -216,7 +245,7 @@ class EventLog(Interactions):
 
     def session_ids(self, inactivity: float = HOUR) -> NDArray[np.int64]:
         """Number of each event's session, int64 (events,), from 0; sessions are cut as the log was recorded."""
-        require(inactivity > 0, "inactivity must be positive", inactivity)
+        positive(inactivity, "inactivity")
         return timeline.session_ids(self._pauses, inactivity)
 
     def collapse_repeats(self, inactivity: float = HOUR) -> EventLog:
@@ -224,7 +253,7 @@ class EventLog(Interactions):
 
         The dwell of a run is the sum of what is known of it, and known no more than `inactivity` cuts it here.
         """
-        require(inactivity > 0, "inactivity must be positive", inactivity)
+        positive(inactivity, "inactivity")
         starts = timeline.session_starts(self._pauses, inactivity)
         first = np.flatnonzero(timeline.run_starts(self.item_ids, starts))
         columns = self._columns.take(first)
@@ -253,7 +282,7 @@ class EventLog(Interactions):
             If nothing is left.
         """
         for name, value in (("item", item), ("session", session), ("user", user)):
-            require(value >= 0, f"{name} must be a number of events or sessions, 0 or more", value)
+            whole(value, name, least=0)
         cuts = self.session_ids(inactivity)
         kept = timeline.supported(self.user_ids, self.item_ids, cuts, item=item, session=session, user=user)
         support = {"item": item, "session": session, "user": user}
@@ -341,7 +370,7 @@ class EventLog(Interactions):
         ValueError
             If either side is left without events.
         """
-        require(0 < test_fraction < 1, "test_fraction must lie between 0 and 1", test_fraction)
+        require(0 < number(test_fraction, "test_fraction") < 1, "test_fraction must lie between 0 and 1", test_fraction)
         one_of(unknown_users, ("auto", "drop", "keep"), "unknown_users")
         cuts = self.session_ids(inactivity)
         last = np.flatnonzero(np.diff(cuts, append=cuts[-1] + 1))  # index of each session's last event

@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,15 @@ class Exports(Serving):
         ValueError
             For a representation that is not ASARS's, and for ``attention="causal"``, which keeps no fixed state.
         ImportError
-            Where the packages for ONNX are not installed.
+            Where the packages for ONNX are not installed, or torch is too old to trace a loop.
         """
         one_of(format, FORMATS, "format")
         one_of(output, OUTPUTS, "output")
         net = self._dot_product_net("export")
         causal = net.time_attention is not None and net.time_attention.attention == "causal"
         require(not causal, "attention must be 'prefix' for export, whose state has a fixed size", "causal")
+        if not find_spec("torch._higher_order_ops.scan"):
+            raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
         if format == "onnx":
             _check_onnx()
         with torch.no_grad(), _quiet():

@@ -11,12 +11,14 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import integers, reject, require
+from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.encoding import distinct_texts
 from spotlight_asars.vocabulary import Vocabulary
 
+Library = Literal["pandas", "pyarrow", "polars"]
+
 # In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
-READERS: dict[Literal["pandas", "pyarrow", "polars"], dict[str, Any]] = {
+READERS: dict[Library, dict[str, Any]] = {
     "pandas": {"low_memory": False},
     "pyarrow": {},
     "polars": {"infer_schema_length": None},
@@ -33,14 +35,19 @@ def read_frame(path: str | Path, text: Collection[str] = ()) -> Any:
     require(is_csv or is_parquet, "path must end in .csv, .csv.gz or .parquet", str(path))
     if not path.is_file():
         raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
-    for backend, options in READERS.items():
-        if find_spec(backend) and (is_csv or backend != "pandas" or find_spec("pyarrow")):
-            if is_csv:
-                return nw.read_csv(str(path), backend=backend, **options, **_as_text(backend, text))
-            return nw.read_parquet(str(path), backend=backend)
-    raise ImportError(
-        f"reading {path.name} needs one of {', '.join(READERS)}; pip install 'spotlight-asars[frames]' brings one"
-    )
+    backend = library(is_parquet, f"reading {path.name}")
+    if is_csv:
+        return nw.read_csv(str(path), backend=backend, **READERS[backend], **_as_text(backend, text))
+    return nw.read_parquet(str(path), backend=backend)
+
+
+def library(parquet: bool, what: str) -> Library:
+    """The first of ``READERS`` that is installed and can do `what`, with parquet files or with others."""
+    for name in READERS:
+        if find_spec(name) and (not parquet or name != "pandas" or find_spec("pyarrow")):
+            return name
+    able, extra = (("pyarrow", "polars"), "parquet") if parquet else (tuple(READERS), "frames")
+    raise ImportError(f"{what} needs one of {', '.join(able)}; pip install 'spotlight-asars[{extra}]' brings one")
 
 
 def _as_text(backend: str, columns: Collection[str]) -> dict[str, Any]:
@@ -81,19 +88,26 @@ def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any
 def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """Raw ids of one column: integers, whole floats, strings or categories; none may be missing."""
     column = _column(frame, name, argument)
+    rule = f"{argument} column {name!r} must have no missing ids"
     missing = column.is_null().to_numpy()
+    reject(missing, np.full(len(missing), None), rule)
     values = column.to_numpy()
     if values.dtype.kind == "f":
-        missing = missing | np.isnan(values)
-    reject(missing, values, f"{argument} column {name!r} must have no missing ids")
-    if values.dtype.kind == "f":
-        return integers(values, f"{argument} column {name!r}")
+        reject(np.isnan(values), values, rule)
     if values.dtype.kind in "OU":  # strings are objects: as fixed-width text one long id would widen them all
         values = values.astype(object)
         kinds = {type(value) for value in values.tolist()}
-        require(len(kinds) <= 1, f"{argument} column {name!r} must hold ids of one type", sorted(kinds, key=str))
-        return values if kinds <= {str} else np.array(values.tolist())
-    return values
+        alike = len(kinds) == 1 and all(issubclass(kind, (str, int, float, np.number)) for kind in kinds)
+        rule = f"{argument} column {name!r} must hold ids of one type, integers or strings"
+        require(alike and bool not in kinds, rule, sorted(kind.__name__ for kind in kinds))
+        if issubclass(kinds.pop(), str):
+            cut = [value for value in {*values.tolist()} if value.endswith("\0")]  # numpy's own text would end before
+            require(not cut, f"{argument} column {name!r} must have no ids that end in NUL", cut)
+            return values
+        values = np.array(values.tolist())
+    rule = f"{argument} column {name!r} must hold integers of 64 bits, or strings"
+    require(values.dtype.kind in "iuf", rule, str(values.dtype))
+    return integers(values, f"{argument} column {name!r}") if values.dtype.kind == "f" else values
 
 
 def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
@@ -111,7 +125,7 @@ def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
         reject(column.is_null().to_numpy(), column.to_numpy(), f"timestamp column {name!r} must not be missing")
         microseconds = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
         return microseconds.dt.timestamp("us").to_numpy().astype(np.int64) / 1e6
-    return check_timestamps(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
+    return moments(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
 
 
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
@@ -125,20 +139,3 @@ def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     if column.is_null().any():
         return column.cast(nw.Float64).to_numpy().astype(np.float64)
     return column.to_numpy()
-
-
-def check_timestamps(values: NDArray[Any], argument: str) -> NDArray[Any]:
-    """`values` as int64 or float64, finite, and within the reach of whole seconds.
-
-    float64 counts those up to 2**53; float32 up to 2**24, half a year, and has steps of 128 s by now.
-    """
-    bits = 53
-    if values.dtype.kind == "f":
-        reject(~np.isfinite(values), values, f"{argument} must be finite")
-        bits = min(bits, np.finfo(values.dtype).nmant + 1)
-        values = values.astype(np.float64)
-    elif values.dtype.kind not in "iu":
-        raise TypeError(f"{argument} must be numbers [s]; got dtype {values.dtype}")
-    out_of_reach = (values > 2**bits) | (values < -(2**bits))
-    reject(out_of_reach, values, f"{argument} must lie within 2**{bits} s of 1970", "Give int64 or float64")
-    return values if values.dtype.kind == "f" else values.astype(np.int64)

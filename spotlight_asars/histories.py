@@ -14,7 +14,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import require, seconds
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.channels import UNKNOWN_USER, SessionInteractions, as_sessions
 from spotlight_asars.events import HOUR, EventLog
@@ -115,14 +115,21 @@ def _no_channels(kind: str, *channels: Any) -> None:
         require(channel is None, f"{name} must be left out where {kind} has its own", channel)
 
 
-def _rows(given: Any) -> list[Any] | None:
-    """The histories of a list of lists, of a matrix, or of one list; None for what is no sequence."""
+def _rows(given: Any, argument: str = "sessions") -> list[Any] | None:
+    """The rows of a list of lists, of a matrix, or of one list; None for what is no sequence."""
     if isinstance(given, np.ndarray):
-        return [row.tolist() for row in given] if given.ndim == 2 else _rows(given.tolist())
-    if not isinstance(given, Sequence) or isinstance(given, str):
+        return [row.tolist() for row in given] if given.ndim == 2 else _rows(given.tolist(), argument)
+    if not _is_list(given):
         return None
-    nested = any(isinstance(row, (Sequence, np.ndarray)) and not isinstance(row, str) for row in given)
-    return list(given) if nested else [given]
+    nested = [_is_list(row) for row in given]
+    if any(nested):
+        require(all(nested), f"{argument} must be one list, or lists only", given)
+        return list(given)
+    return [given]
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes))
 
 
 def _any_string(rows: list[Any] | None) -> bool:
@@ -194,10 +201,11 @@ def _contiguous(rows: Any, num_items: int, user_ids: Any, dwell_times: Any, star
 
 def _flat_dwell(rows: list[Any], dwell_times: Any) -> NDArray[np.float64]:
     """Dwell of all rows one after the other, where each row has one for every item."""
-    given = [dwell_times] if len(rows) == 1 and np.ndim(dwell_times[0]) == 0 else dwell_times
-    lengths, theirs = [len(row) for row in rows], [len(row) for row in given]
-    require(lengths == theirs, f"dwell_times must have the lengths of sessions, {lengths}", theirs)
-    return np.array([np.nan if seconds is None else seconds for row in given for seconds in row], dtype=np.float64)
+    given = _rows(dwell_times, "dwell_times")
+    lengths, theirs = [len(row) for row in rows], None if given is None else [len(row) for row in given]
+    require(lengths == theirs, f"dwell_times must have the lengths of sessions, {lengths}", theirs or dwell_times)
+    assert given is not None
+    return seconds([np.nan if value is None else value for row in given for value in row], "dwell_times")
 
 
 def _without_unknown(

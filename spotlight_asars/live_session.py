@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import moments, number, require, whole
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
 from spotlight_asars.histories import Catalogue, Histories, Unknown
@@ -49,7 +49,9 @@ class LiveSession:
         self._model, self._net, self._raw = model, net, raw
         self._catalogue = Catalogue(int(model.num_items), model.item_vocabulary, model.user_vocabulary)
         self._given_user, self._user = user, self._user_id(user)
-        self._started = np.nan if started is None else float(started)
+        self._started = (
+            np.nan if started is None else float(moments(number(started, "started"), "started", unknown=True))
+        )
         self._items: list[int] = []
         self._dwell: list[float] = []
         self._skipped: list[Any] = []
@@ -98,8 +100,9 @@ class LiveSession:
         ValueError
             For an item out of range, a negative dwell, and a dwell before the first event.
         """
-        seconds = np.nan if dwell is None else float(dwell)
-        require(not seconds < 0 and not np.isinf(seconds), "dwell must be seconds, 0 or more, or NaN", dwell)
+        seconds = np.nan if dwell is None else float(number(dwell, "dwell"))
+        fits = np.isnan(seconds) or 0 <= seconds <= float(np.finfo(np.float32).max)
+        require(fits, "dwell must be seconds, 0 or more, or NaN", dwell)
         code = self._item_id(item)
         first = not self._items and not self._skipped
         require(
@@ -127,7 +130,7 @@ class LiveSession:
     @torch.no_grad()
     def recommend(self, k: int = 20, exclude_seen: bool = False) -> Recommendations:
         """The k best next items, as ``model.recommend`` gives them for one session: (1, k)."""
-        require(k >= 1, "k must be 1 or more", k)
+        k = whole(k, "k", least=1)
         viewed = self._viewed() if exclude_seen else None
         found = best_of(self._scores(), min(k, self._catalogue.num_items - 1), viewed)
         if not self._raw:
@@ -181,15 +184,26 @@ class LiveSession:
             return UNKNOWN_USER
         if self._raw:
             users = self._catalogue.user_vocabulary
-            return UNKNOWN_USER if users is None else int(encode_raw(users, [user], "user")[0])
-        require(isinstance(user, (int, np.integer)), "user must be a contiguous id", user, "raw=True takes raw ids")
+            return UNKNOWN_USER if users is None else int(encode_raw(users, [_raw_id(user, "user")], "user")[0])
+        require(_is_whole(user), "user must be a contiguous id", user, "raw=True takes raw ids")
         require(user >= UNKNOWN_USER, "user must be 0 or more, or -1 where unknown", user)
         return int(user)
 
     def _item_id(self, item: Any) -> int:
         if self._raw:
-            return int(encode_raw(self._catalogue.items("item"), [item], "item")[0])
-        require(isinstance(item, (int, np.integer)), "item must be a contiguous id", item, "raw=True takes raw ids")
+            return int(encode_raw(self._catalogue.items("item"), [_raw_id(item, "item")], "item")[0])
+        require(_is_whole(item), "item must be a contiguous id", item, "raw=True takes raw ids")
         last = self._catalogue.num_items - 1
         require(1 <= item <= last, f"item must lie in 1..{last}", item)
         return int(item)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _raw_id(value: Any, argument: str) -> Any:
+    """`value`, if it is one raw id."""
+    if not (isinstance(value, str) or _is_whole(value)):
+        raise TypeError(f"{argument} must be one raw id, a string or an integer; got {value!r}")
+    return value

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.random import RandomState
 from torch import nn
 
-from spotlight_asars._checks import require, resolve
+from spotlight_asars._checks import number, one_of, positive, require, resolve, switch, whole
 from spotlight_asars.evaluation import METRICS
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.representations import REPRESENTATIONS
@@ -23,28 +25,38 @@ CHOICES = {
     "last_dwell": LAST_DWELL,
 }
 COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim", "history_size")
+SWITCHES = ("use_cuda", "sparse", "residual", "history", "transitions", "autocast", "compile")
 SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Raise ``ValueError``, naming option, rule and value, unless a model can be made of these arguments."""
+    """Raise ``ValueError`` or ``TypeError``, naming option, rule and value, unless a model can be made of these."""
     resolve(options["loss"], LOSSES, "loss")
     resolve(options["negative_sampling"], SAMPLERS, "negative_sampling")
     if not isinstance(options["representation"], nn.Module):
         resolve(options["representation"], REPRESENTATIONS, "representation")
     for name, choices in CHOICES.items():
-        require(options[name] in choices, f"{name} must be one of {list(choices)}", options[name])
+        one_of(options[name], choices, name)
     for name in COUNTS:
-        require(options[name] >= 1, f"{name} must be 1 or more", options[name])
+        whole(options[name], name, least=1)
     for name in SHARES:
+        number(options[name], name)
         require(0 <= options[name] < 1, f"{name} must be a share from 0 up to but not 1", options[name])
-    n_iter, patience, l2, rate = (options[name] for name in ("n_iter", "patience", "l2", "learning_rate"))
-    require(n_iter >= 0, "n_iter must be 0 or more", n_iter)
-    require(patience is None or patience >= 1, "patience must be None, or 1 or more", patience)
-    require(l2 >= 0, "l2 must be 0 or more", l2)
+    for name in SWITCHES:
+        switch(options[name], name)
+    whole(options["n_iter"], "n_iter", least=0)
+    if options["patience"] is not None:
+        whole(options["patience"], "patience", least=1)
+    l2, rate = number(options["l2"], "l2", least=0), positive(options["learning_rate"], "learning_rate")
+    require(l2 < np.inf, "l2 must be finite", l2)
     sparse_decay = options["sparse"] and l2
     require(not sparse_decay, "l2 must be 0 with sparse=True, for weight decay touches every row", l2)
-    require(rate > 0, "learning_rate must be positive", rate)
+    require(rate < np.inf, "learning_rate must be finite", rate)
+    factory = options["optimizer_func"]
+    if factory is not None and not callable(factory):
+        raise TypeError(f"optimizer_func must be None, or a function of the parameters; got {factory!r}")
+    if options["random_state"] is not None and not isinstance(options["random_state"], RandomState):
+        whole(options["random_state"], "random_state", least=0, most=2**32 - 1)
     parse_monitor(options["monitor"])
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -28,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
+from spotlight_asars import tensor_files
 from spotlight_asars._checks import require
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.representations import REPRESENTATIONS
@@ -218,17 +218,9 @@ def _write(path: Path, arrays: Arrays, metadata: dict[str, str]) -> None:
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         save_file(arrays, beside, metadata)
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        tensor_files.move(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    if os.name == "posix":  # the move itself is safe once the folder is
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spotlight_asars._checks import require
 from spotlight_asars.vocabulary import Vocabulary
 
 KINDS = {"i": "integers", "u": "integers", "U": "strings", "O": "strings"}  # of numpy's dtypes
@@ -49,6 +50,8 @@ def raw_array(values: Any, argument: str) -> NDArray[Any]:
         whole = all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in given)
         if kinds != {"strings"} and not whole:
             raise TypeError(f"{argument} must be raw ids, all strings or all integers; got {sorted(kinds)}")
+        cut = [value for value in given if kinds == {"strings"} and value.endswith("\0")]
+        require(not cut, f"{argument} must have no ids that end in NUL, where numpy's text ends", cut)
         array = np.array(given).reshape(array.shape)
         if array.dtype.kind not in "iuU":  # integers beyond 64 bits or on both sides of int64
             raise TypeError(f"{argument} must be integers of 64 bits; got {max(given, key=abs)}")

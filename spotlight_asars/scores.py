@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from spotlight_asars._checks import integers, reject, require
+from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batching import Batch, scoring_batches
 from spotlight_asars.channels import Channels, SessionInteractions
@@ -175,10 +175,13 @@ class NextItemScores:
         [[3], [2]]
         """
         self._check_fitted("recommend")
-        require(k >= 1, "k must be 1 or more", k)
-        seen = "session" if exclude_seen is True else exclude_seen
+        k = whole(k, "k", least=1)
         rule = "exclude_seen must be one of [False, True, 'session', 'history']"
-        require(seen in (False, "session", "history"), rule, exclude_seen)
+        known = isinstance(exclude_seen, bool) or (
+            isinstance(exclude_seen, str) and exclude_seen in ("session", "history")
+        )
+        require(known, rule, exclude_seen)
+        seen = "session" if exclude_seen is True else exclude_seen
         catalogue = Catalogue(int(self._num_items), self.item_vocabulary, self.user_vocabulary)
         channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
         asked = read_histories(catalogue, sessions, **channels, raw=raw, columns=columns)

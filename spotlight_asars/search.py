@@ -23,7 +23,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from spotlight_asars._checks import reject, require
+from spotlight_asars._checks import reject, require, whole
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.evaluation import METRICS, evaluate
@@ -141,7 +141,7 @@ def random_search(
     >>> len(random_search(train, space, n_trials=3, n_iter=1))
     3
     """
-    require(n_trials >= 1, "n_trials must be 1 or more", n_trials)
+    whole(n_trials, "n_trials", least=1)
     spaces = _check_space(space, fixed, distributions=True)
     if not any(_is_distribution(values) for part in spaces for values in part.values()):
         n_trials = min(n_trials, len(ParameterGrid(spaces)))
@@ -159,7 +159,7 @@ def _search(
     verbose: bool,
     fixed: dict[str, Any],
 ) -> list[Trial]:
-    require(n_jobs >= 1, "n_jobs must be 1 or more", n_jobs)
+    whole(n_jobs, "n_jobs", least=1)
     cutoff = _cutoff(metric)
     earlier, held_out = _split(train, validation)
     plan = _plan(points, fixed)

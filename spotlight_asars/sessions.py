@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotlight_asars import timeline
-from spotlight_asars._checks import integers, reject, require
+from spotlight_asars._checks import integers, moments, positive, reject, require, whole
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.channels import SessionInteractions
 from spotlight_asars.events import HOUR, EventLog
-from spotlight_asars.frames import check_timestamps
 
 
 def to_sessions(
@@ -53,7 +52,7 @@ def to_sessions(
     """
     if not isinstance(log, Interactions):
         raise TypeError(f"log must be a Spotlight Interactions; got {type(log).__name__}")
-    require(inactivity > 0, "inactivity must be positive", inactivity)
+    positive(inactivity, "inactivity")
     cut = Lengths(max_sequence_length, min_sequence_length)
     events = _recorded(log, inactivity)
     rows = cut.rows(events.sessions)
@@ -90,13 +89,10 @@ class Lengths:
     """Events of a row, at most and at least; checked."""
 
     def __init__(self, max_sequence_length: int, min_sequence_length: int) -> None:
-        whole = isinstance(min_sequence_length, (int, np.integer))
-        rule = "min_sequence_length must be a whole number, 1 or more"
-        require(whole and min_sequence_length >= 1, rule, min_sequence_length)
-        whole = isinstance(max_sequence_length, (int, np.integer))
-        rule = f"max_sequence_length must be a whole number, at least min_sequence_length, {min_sequence_length}"
-        require(whole and max_sequence_length >= min_sequence_length, rule, max_sequence_length)
-        self.most, self.least = int(max_sequence_length), int(min_sequence_length)
+        self.least = whole(min_sequence_length, "min_sequence_length", least=1)
+        self.most = whole(max_sequence_length, "max_sequence_length", least=1)
+        rule = f"max_sequence_length must be at least min_sequence_length, {self.least}"
+        require(self.most >= self.least, rule, max_sequence_length)
 
     def rows(self, sessions: NDArray[np.int64]) -> Rows:
         """Rows of the events of sessions that are numbered from 0, one after the other; cut from each one's end."""
@@ -133,7 +129,7 @@ def _recorded(log: Interactions, inactivity: float) -> Recorded:
         dwell, sessions = log.dwell_times(inactivity), log.session_ids(inactivity)
         return Recorded(log.user_ids, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
     require(log.timestamps is not None, "log must have timestamps", log.timestamps)
-    timestamps = check_timestamps(np.asarray(log.timestamps), "timestamps")
+    timestamps = moments(np.asarray(log.timestamps), "timestamps")
     users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")
     reject(users < 0, users, "user_ids must not be negative")
     reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")

@@ -37,18 +37,28 @@ def write(path: Path, header: Any, tensors: Mapping[str, Tensor], earlier: Path 
     beside = path.with_name(path.name + BESIDE)
     try:
         save_file(on_host, beside, {HEADER: text, CHECKSUM: _checksum(text, on_host)})
-        _settle(beside)
+        move(beside, path, earlier)
     except SafetensorError as error:
         beside.unlink(missing_ok=True)
         raise OSError(str(error)) from None
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def move(beside: Path, path: Path, earlier: Path | None = None) -> None:
+    """Put a file that was written `beside` its place there once it is safe on the disk; what was moves to `earlier`."""
+    with open(beside, "rb+") as file:
+        os.fsync(file.fileno())
     if earlier is not None and path.exists():
         os.replace(path, earlier)
     os.replace(beside, path)
     if os.name == "posix":  # the move itself is safe once the folder is
-        _settle(path.parent)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
@@ -148,12 +158,3 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
         found = zlib.crc32(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), found)
         found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
     return f"{found:08x}"
-
-
-def _settle(path: Path) -> None:
-    """Wait until a file or folder is safe on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
-LEFT_OUT = ("slow", "spark")
+LEFT_OUT = ("slow", "fuzz", "packaging", "spark")
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("default")
@@ -50,6 +51,16 @@ def data_folder():
     if not folder:
         pytest.skip("SPOTLIGHT_ASARS_DATA names no folder of real logs")
     return Path(folder)
+
+
+@pytest.fixture
+def load_benchmark(monkeypatch):
+    """Imports a module of ``examples/benchmarks`` as if it were run from its folder."""
+    folder = Path(__file__).parent.parent / "examples" / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    yield importlib.import_module
+    for path in folder.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture

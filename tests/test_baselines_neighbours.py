@@ -215,7 +215,7 @@ def test_histories_by_hand():
     ("make", "message"),
     [
         (lambda: SessionKNN(k=0), "k must be 1 or more; got 0"),
-        (lambda: SessionKNN(sample_size=0), "sample_size must be None, or 1 or more; got 0"),
+        (lambda: SessionKNN(sample_size=0), "sample_size must be 1 or more; got 0"),
         (lambda: SessionKNN(similarity="sine"), "similarity must be a callable or one of .*; got 'sine'"),
         (lambda: SessionKNN(repeats="never"), "repeats must be one of .*; got 'never'"),
         (lambda: VSKNN(weighting="cubic"), "weighting must be a callable or one of .*; got 'cubic'"),

@@ -341,7 +341,7 @@ def test_a_folder_that_is_none_or_may_not_be_written_to_is_told_before_training(
 
 
 def test_every_is_one_or_more_and_comes_with_a_folder(tmp_path):
-    with pytest.raises(ValueError, match="every must be None, or 1 batch or more; got 0"):
+    with pytest.raises(ValueError, match="every must be 1 or more; got 0"):
         fit(make(), tmp_path, every=0)
     with pytest.raises(ValueError, match="every must come with a folder, checkpoint; got 5"):
         make().fit(log(), validation=0.2, every=5)

@@ -45,10 +45,20 @@ def test_integers_keep_64_bits():
     assert checks.integers(np.array([2**63 - 1], np.uint64), "ids").tolist() == [2**63 - 1]
 
 
-@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, -np.inf, 1e300, 2.0**63])
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, -np.inf])
 def test_floats_that_are_no_integers_are_refused(bad):
     with refuses(f"ids must be whole numbers of 64 bits; got {bad!r} at 1"):
         checks.integers([1.0, bad], "ids")
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("float64", 53), ("float32", 24), ("float16", 11)])
+def test_floats_that_may_have_been_rounded_are_refused(dtype, bits):
+    largest = np.array([2.0**bits - 1], dtype)
+    assert checks.integers(-largest, "ids").tolist() == [1 - 2**bits]
+    with refuses(
+        f"ids must be below 2**{bits} as {dtype}, which rounds larger numbers; got {2.0**bits} at 0. Give int64"
+    ):
+        checks.integers(largest + np.ones(1, dtype), "ids")
 
 
 def test_integers_beyond_64_bits_are_refused():
@@ -87,6 +97,51 @@ def test_seconds_are_neither_negative_nor_infinite(bad, rule):
 def test_seconds_are_numbers():
     with refuses("dwell_times must be numbers [s]; got dtype <U1", TypeError):
         checks.seconds(["a"], "dwell_times")
+
+
+def test_rows_of_several_lengths_are_no_array():
+    with refuses("ids must be an array, all rows of one length; got [[1], [2, 3]]"):
+        checks.array([[1], [2, 3]], "ids")
+
+
+def test_moments_are_within_the_reach_of_whole_seconds():
+    assert checks.moments([5], "at").dtype == np.int64
+    assert checks.moments(np.array([5, np.nan], np.float32), "at", unknown=True).dtype == np.float64
+    with refuses("at must be finite, or NaN where unknown; got inf at 0"):
+        checks.moments([np.inf], "at", unknown=True)
+    with refuses("at must be finite; got nan at 1"):
+        checks.moments([1, np.nan], "at")
+    with refuses("at must lie within 2**24 s of 1970; got -100000000.0 at 0. Give int64 or float64"):
+        checks.moments(np.array([-1e8], np.float32), "at")
+    with refuses("at must be numbers [s]; got dtype <U1", TypeError):
+        checks.moments(["x"], "at")
+
+
+@pytest.mark.parametrize(
+    ("check", "bad", "message"),
+    [
+        (checks.whole, 1.0, "n must be a whole number; got 1.0"),
+        (checks.whole, True, "n must be a whole number; got True"),
+        (checks.number, "3", "n must be a number; got '3'"),
+        (checks.positive, None, "n must be a number; got None"),
+        (checks.switch, 1, "n must be True or False; got 1"),
+    ],
+)
+def test_options_of_another_kind_are_refused(check, bad, message):
+    with refuses(message, TypeError):
+        check(bad, "n", **({"least": 1} if check is checks.whole else {}))
+
+
+def test_numbers_have_bounds():
+    assert checks.whole(np.int8(3), "n", least=3, most=3) == 3
+    assert checks.number(0.5, "n", least=0) == checks.positive(0.5, "n") == 0.5
+    for bad, refused in ((-0.5, "n must be 0 or more"), (np.nan, "n must be 0 or more")):
+        with refuses(f"{refused}; got {bad!r}"):
+            checks.number(bad, "n", least=0)
+    with refuses("n must be positive; got 0"):
+        checks.positive(0, "n")
+    with refuses("n must be 4 or less; got 5"):
+        checks.whole(5, "n", least=1, most=4)
 
 
 def test_an_option_is_a_name_in_the_table_or_a_callable():

@@ -145,7 +145,7 @@ def test_support_may_use_a_shorter_inactivity():
 
 @pytest.mark.parametrize("name", ["item", "session", "user"])
 def test_support_is_not_negative(log, name):
-    with refuses(f"{name} must be a number of events or sessions, 0 or more; got -1"):
+    with refuses(f"{name} must be 0 or more; got -1"):
         log.filter_support(**{name: -1})
 
 

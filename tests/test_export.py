@@ -115,3 +115,9 @@ def test_without_its_packages_onnx_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"^format 'onnx' needs onnxscript; pip install 'spotlight-asars\[onnx\]'$"):
         quick().fit(TRAIN).export(tmp_path / "model")
+
+
+def test_a_torch_without_a_scan_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("spotlight_asars.export.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"^export needs a newer torch, one with a scan; got "):
+        quick().fit(TRAIN).export(tmp_path / "graph.onnx")

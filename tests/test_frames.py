@@ -129,6 +129,14 @@ def test_a_file_without_a_library_to_read_it_says_what_to_install(tmp_path, monk
         EventLog.read(path)
 
 
+def test_pandas_alone_writes_and_reads_no_parquet(monkeypatch):
+    monkeypatch.setattr(frames, "find_spec", lambda name: name == "pandas" or None)
+    assert frames.library(False, "reading a.csv") == "pandas"
+    message = "a.parquet needs one of pyarrow, polars; pip install 'spotlight-asars[parquet]' brings one"
+    with pytest.raises(ImportError, match=f"^{re.escape(message)}$"):
+        frames.library(True, "a.parquet")
+
+
 @pytest.mark.parametrize("name", ["events.txt", "events", "events.gz", "events.csv.zip"])
 def test_a_file_of_another_kind_is_refused(tmp_path, name):
     path = str(tmp_path / name)
@@ -184,8 +192,29 @@ def test_ids_that_are_not_numbers_are_missing_in_polars_too():
 
 
 def test_ids_of_mixed_types_are_refused():
-    with refuses("user column 'user_id' must hold ids of one type; got [<class 'int'>, <class 'str'>]"):
+    with refuses("user column 'user_id' must hold ids of one type, integers or strings; got ['int', 'str']"):
         EventLog.from_frame(change(user_id=["ann", 1, "ann", 1, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("ids", "dtype", "message"),
+    [
+        ([True] * 6, object, "hold ids of one type, integers or strings; got ['bool']"),
+        ([b"a"] * 6, object, "hold ids of one type, integers or strings; got ['bytes']"),
+        ([(1, 2)] * 6, object, "hold ids of one type, integers or strings; got ['tuple']"),
+        (["a", "a\0"] * 3, object, r"have no ids that end in NUL; got ['a\x00']"),
+        ([True] * 6, bool, "hold integers of 64 bits, or strings; got 'bool'"),
+        ([2**70] * 6, object, "hold integers of 64 bits, or strings; got 'object'"),
+        (
+            [2.0**53] * 6,
+            float,
+            f"be below 2**53 as float64, which rounds larger numbers; got {2.0**53} at 0. Give int64",
+        ),
+    ],
+)
+def test_what_is_no_id_is_refused(ids, dtype, message):
+    with refuses(f"user column 'user_id' must {message}"):
+        EventLog.from_frame(change(user_id=pd.Series(ids, dtype=dtype)))
 
 
 def test_whole_floats_are_integer_ids_and_others_none():

@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(models, tmp_path, monk
     path = tmp_path / "model"
     models["gru4rec", True].save(path)
     before = path.read_bytes()
-    monkeypatch.setattr("spotlight_asars.persistence.os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("spotlight_asars.tensor_files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         models["time_user", True].save(path)
     assert path.read_bytes() == before

@@ -261,12 +261,12 @@ def test_what_is_no_frame_is_refused(frame):
     [
         (
             lambda log: log.filter_support(item=-1),
-            "item must be a number of events or sessions, 0 or more; got -1",
+            "item must be 0 or more; got -1",
         ),
         (lambda log: written(log, events_per_shard=0), "events_per_shard must be 1 or more; got 0"),
         (
             lambda log: written(log, min_sequence_length=0),
-            "min_sequence_length must be a whole number, 1 or more; got 0",
+            "min_sequence_length must be 1 or more; got 0",
         ),
         (
             lambda log: written(log, min_sequence_length=6),

@@ -113,6 +113,21 @@ def test_dwell_and_start_come_along(model):
         model.recommend([["ant", "bee"]], dwell_times=[[4]])
 
 
+@pytest.mark.parametrize(
+    ("sessions", "given", "message"),
+    [
+        ([["a"], 5], {}, r"sessions must be one list, or lists only; got \[\['a'\], 5\]"),
+        (b"a", {}, "sessions must be lists of raw ids with raw=True; got 'bytes'"),
+        (["a"], {"dwell_times": 5}, r"dwell_times must have the lengths of sessions, \[1\]; got 5"),
+        (["a", "b"], {"dwell_times": [1, [2]]}, r"dwell_times must be one list, or lists only; got \[1, \[2\]\]"),
+        (["a"], {"dwell_times": [-3]}, r"dwell_times must not be negative; got -3\.0 at 0"),
+    ],
+)
+def test_sessions_and_dwell_times_are_lists_of_their_kind(model, sessions, given, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        model.recommend(sessions, raw=True, **given)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_gives_a_table_of_its_kind(kind, model):
     events = {

@@ -103,11 +103,34 @@ def test_a_finished_session_goes_into_the_memory():
             lambda model: model.start_session().append(1).append(1, -1),
             "dwell must be seconds, 0 or more, or NaN; got -1",
         ),
+        (
+            lambda model: model.start_session().append(1).append(1, 1e39),
+            r"dwell must be seconds, 0 or more, or NaN; got 1e\+39",
+        ),
+        (
+            lambda model: model.start_session().append(True),
+            "item must be a contiguous id; got True. raw=True takes .* ids",
+        ),
+        (lambda model: model.start_session(started=np.inf), "started must be finite, or NaN where unknown; got inf"),
         (lambda model: model.start_session().recommend(k=0), "k must be 1 or more; got 0"),
     ],
 )
 def test_what_a_live_session_cannot_take_is_refused(model, call, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
+        call(model)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.start_session([], raw=True), r"user must be one raw id, a string or an integer; got \[\]"),
+        (lambda model: model.start_session(raw=True).append(None), "item must be one raw id, .*; got None"),
+        (lambda model: model.start_session(started="now"), "started must be a number; got 'now'"),
+        (lambda model: model.start_session().append(1).append(2, dwell="3"), "dwell must be a number; got '3'"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(model, call, message):
+    with pytest.raises(TypeError, match=f"^{message}$"):
         call(model)
 
 

@@ -142,20 +142,14 @@ def test_a_log_without_sessions_is_refused(log, message):
     [
         ({"inactivity": 0}, "inactivity must be positive; got 0"),
         ({"inactivity": np.nan}, "inactivity must be positive; got nan"),
-        ({"min_sequence_length": 0}, "min_sequence_length must be a whole number, 1 or more; got 0"),
-        ({"min_sequence_length": 1.5}, "min_sequence_length must be a whole number, 1 or more; got 1.5"),
-        (
-            {"max_sequence_length": 1},
-            "max_sequence_length must be a whole number, at least min_sequence_length, 2; got 1",
-        ),
-        (
-            {"max_sequence_length": 5.5},
-            "max_sequence_length must be a whole number, at least min_sequence_length, 2; got 5.5",
-        ),
+        ({"min_sequence_length": 0}, "min_sequence_length must be 1 or more; got 0"),
+        ({"min_sequence_length": 1.5}, "min_sequence_length must be a whole number; got 1.5"),
+        ({"max_sequence_length": 1}, "max_sequence_length must be at least min_sequence_length, 2; got 1"),
+        ({"max_sequence_length": 5.5}, "max_sequence_length must be a whole number; got 5.5"),
     ],
 )
 def test_bad_lengths_and_pauses_are_refused(options, message):
-    with refuses(message):
+    with refuses(message, TypeError if "whole number" in message else ValueError):
         to_sessions(plain(), **options)
 
 

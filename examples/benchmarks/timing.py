@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 GIGABYTE = 1e9
 RSS_UNIT = 1 if platform.system() == "Darwin" else 1024  # [bytes] in which the system counts ru_maxrss
 
@@ -36,6 +38,25 @@ def interleaved(contestants: Mapping[str, Callable[[], Any]], repeats: int) -> d
         for name, work in contestants.items():
             runs[name].append(timed(work))
     return {name: Seconds(*(median(column) for column in zip(*times, strict=True))) for name, times in runs.items()}
+
+
+class Latency(NamedTuple):
+    """Median and 95th percentile of the time on the wall of single calls [ms]."""
+
+    p50: float
+    p95: float
+
+
+def latencies(contestants: Mapping[str, Callable[[], Any]], calls: int) -> dict[str, Latency]:
+    """Latency of each over so many calls in turn, after a tenth as many to warm up."""
+    runs: dict[str, list[float]] = {name: [] for name in contestants}
+    warmup = max(calls // 10, 1)
+    for call in range(warmup + calls):
+        for name, work in contestants.items():
+            wall = timed(work).wall
+            if call >= warmup:
+                runs[name].append(1000 * wall)
+    return {name: Latency(*np.quantile(times, [0.5, 0.95])) for name, times in runs.items()}
 
 
 def peak_memory() -> float:

@@ -8,7 +8,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import number, positive, require, whole
 from spotlight_asars._spotlight import ImplicitFactorizationModel, Interactions
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.prefixes import Prefixes
@@ -53,9 +53,9 @@ class BPRMF(Baseline):
         random_state: RandomState | int | None = None,
     ) -> None:
         for name, count in (("embedding_dim", embedding_dim), ("n_iter", n_iter), ("batch_size", batch_size)):
-            require(count >= 1, f"{name} must be 1 or more", count)
-        require(l2 >= 0, "l2 must be 0 or more", l2)
-        require(learning_rate > 0, "learning_rate must be positive", learning_rate)
+            whole(count, name, least=1)
+        number(l2, "l2", least=0)
+        positive(learning_rate, "learning_rate")
         self._embedding_dim, self._n_iter, self._batch_size = embedding_dim, n_iter, batch_size
         self._l2, self._learning_rate, self._random_state = l2, learning_rate, random_state
 

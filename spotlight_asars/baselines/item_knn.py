@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import scipy.sparse as sp
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import number, require
 from spotlight_asars.baselines.rules import LastItemRules, divide_rows, occurrences
 from spotlight_asars.channels import SessionInteractions
 
@@ -37,8 +37,8 @@ class ItemKNN(LastItemRules):
     """
 
     def __init__(self, shrinkage: float = 20.0, alpha: float = 0.5) -> None:
-        require(shrinkage >= 0, "shrinkage must be 0 or more", shrinkage)
-        require(0 <= alpha <= 1, "alpha must lie between 0 and 1", alpha)
+        number(shrinkage, "shrinkage", least=0)
+        require(0 <= number(alpha, "alpha") <= 1, "alpha must lie between 0 and 1", alpha)
         self._shrinkage, self._alpha = shrinkage, alpha
 
     def _find_rules(self, sessions: SessionInteractions) -> sp.csr_array:
@@ -46,6 +46,6 @@ class ItemKNN(LastItemRules):
         incidence.data[:] = 1.0
         together = sp.csr_array(incidence.T @ incidence)
         size = together.diagonal() + self._shrinkage
-        together.setdiag(0.0)
+        together = together - sp.diags_array(together.diagonal())  # no event goes with itself
         shared = divide_rows(together, size**self._alpha)
         return divide_rows(shared.T.tocsr(), size ** (1 - self._alpha)).T.tocsr()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import scipy.sparse as sp
 
-from spotlight_asars._checks import require, resolve
+from spotlight_asars._checks import resolve, whole
 from spotlight_asars.baselines.decays import STEP_WEIGHTS, ByStep
 from spotlight_asars.baselines.rules import LastItemRules, count_pairs, divide_rows
 from spotlight_asars.channels import SessionInteractions
@@ -37,7 +37,7 @@ class SequentialRules(LastItemRules):
     """
 
     def __init__(self, steps: int = 10, weighting: str | ByStep = "div") -> None:
-        require(steps >= 1, "steps must be 1 or more", steps)
+        whole(steps, "steps", least=1)
         resolve(weighting, STEP_WEIGHTS, "weighting")
         self._steps, self._weighting = steps, weighting
 

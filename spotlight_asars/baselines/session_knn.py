@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import one_of, require, resolve
+from spotlight_asars._checks import one_of, resolve, whole
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.neighbours import MOST_NUMBERS, Pairs, SessionIndex, best_pairs, in_chunks
 from spotlight_asars.baselines.prefixes import Events, Prefixes
@@ -124,7 +124,8 @@ class SessionKNN(Baseline):
 
 def check_neighbours(k: int, sample_size: int | None, similarity: str | Similarity, repeats: str) -> None:
     """Raise ``ValueError`` unless neighbours can be found with these options."""
-    require(k >= 1, "k must be 1 or more", k)
-    require(sample_size is None or sample_size >= 1, "sample_size must be None, or 1 or more", sample_size)
+    whole(k, "k", least=1)
+    if sample_size is not None:
+        whole(sample_size, "sample_size", least=1)
     resolve(similarity, SIMILARITIES, "similarity")
     one_of(repeats, REPEATS, "repeats")

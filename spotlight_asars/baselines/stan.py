@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import positive
 from spotlight_asars.baselines.matches import match, sum_matches
 from spotlight_asars.baselines.neighbours import Pairs
 from spotlight_asars.baselines.prefixes import Events, Prefixes
@@ -87,4 +87,4 @@ class STAN(SessionKNN):
 def check_decays(**decays: float) -> None:
     """Raise ``ValueError`` unless all are positive; infinity is no decay."""
     for name, decay in decays.items():
-        require(decay > 0, f"{name} must be positive", decay)
+        positive(decay, name)

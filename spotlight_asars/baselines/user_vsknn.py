@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import number, whole
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.baselines.decays import ByPosition, ByStep
 from spotlight_asars.baselines.histories import Histories
@@ -76,10 +76,10 @@ class UserVSKNN(VSKNN):
         reminders: float = 0.2,
         remind_sessions: int = 6,
     ) -> None:
-        require(extend_session_length >= 0, "extend_session_length must be 0 or more", extend_session_length)
-        require(boost_own_sessions >= 0, "boost_own_sessions must be 0 or more", boost_own_sessions)
-        require(reminders >= 0, "reminders must be 0 or more", reminders)
-        require(remind_sessions >= 1, "remind_sessions must be 1 or more", remind_sessions)
+        whole(extend_session_length, "extend_session_length", least=0)
+        number(boost_own_sessions, "boost_own_sessions", least=0)
+        number(reminders, "reminders", least=0)
+        whole(remind_sessions, "remind_sessions", least=1)
         super().__init__(k, sample_size, weighting, weighting_score, idf, similarity, dwell, repeats)
         self._extend_session_length, self._boost_own_sessions = extend_session_length, boost_own_sessions
         self._reminders, self._remind_sessions = reminders, remind_sessions

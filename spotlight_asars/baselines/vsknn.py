@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require, resolve
+from spotlight_asars._checks import number, resolve
 from spotlight_asars.baselines.decays import POSITION_WEIGHTS, STEP_WEIGHTS, ByPosition, ByStep
 from spotlight_asars.baselines.matches import match, sum_matches
 from spotlight_asars.baselines.neighbours import Pairs
@@ -76,7 +76,7 @@ class VSKNN(SessionKNN):
         check_neighbours(k, sample_size, similarity, repeats)
         resolve(weighting, POSITION_WEIGHTS, "weighting")
         resolve(weighting_score, STEP_WEIGHTS, "weighting_score")
-        require(idf >= 0, "idf must be 0 or more", idf)
+        number(idf, "idf", least=0)
         super().__init__(k, sample_size, similarity, repeats)
         self._weighting, self._weighting_score, self._idf, self._dwell = weighting, weighting_score, idf, dwell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import number
 from spotlight_asars.baselines.matches import match, sum_matches
 from spotlight_asars.baselines.neighbours import Pairs
 from spotlight_asars.baselines.prefixes import Events
@@ -58,7 +58,7 @@ class VSTAN(STAN):
         repeats: str = "learned",
     ) -> None:
         check_decays(match_decay=match_decay)
-        require(idf >= 0, "idf must be 0 or more", idf)
+        number(idf, "idf", least=0)
         super().__init__(k, sample_size, position_decay, recency_decay, gap_decay, repeats)
         self._match_decay, self._idf = match_decay, idf
 

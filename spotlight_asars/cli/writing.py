@@ -6,9 +6,8 @@ import json
 import os
 import uuid
 from collections.abc import Collection, Mapping
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -18,7 +17,7 @@ from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
 from spotlight_asars.events import EventLog
-from spotlight_asars.frames import READERS
+from spotlight_asars.frames import Library, library
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -33,14 +32,12 @@ def check_place(path: Path | None, argument: str, suffixes: Collection[str] = ()
         raise FileNotFoundError(f"{argument} must stand in an existing folder; got {str(path)!r}")
     if path.is_dir():
         raise IsADirectoryError(f"{argument} must be a file, and there is a folder; got {str(path)!r}")
+    if path.name.endswith(TABLES):
+        _library(path)
 
 
-def backend() -> Literal["pandas", "pyarrow", "polars"]:
-    """The library that makes frames: the first of ``READERS`` that is installed."""
-    for name in READERS:
-        if find_spec(name):
-            return name
-    raise ImportError(f"tables need one of {', '.join(READERS)}; pip install 'spotlight-asars[frames]' brings one")
+def _library(path: Path) -> Library:
+    return library(path.suffix == ".parquet", f"writing {path.name}")
 
 
 def write_table(columns: Mapping[str, Any], path: Path) -> None:
@@ -51,9 +48,9 @@ def write_table(columns: Mapping[str, Any], path: Path) -> None:
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*map(plain, columns.values()), strict=True)]
             beside.write_text(json.dumps(rows, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
         elif path.suffix == ".parquet":
-            nw.from_dict(columns, backend=backend()).write_parquet(str(beside))
+            nw.from_dict(columns, backend=_library(path)).write_parquet(str(beside))
         else:
-            text = nw.from_dict(columns, backend=backend()).write_csv()
+            text = nw.from_dict(columns, backend=_library(path)).write_csv()
             assert text is not None
             _write_text(text, beside)
         os.replace(beside, path)

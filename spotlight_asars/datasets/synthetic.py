@@ -19,7 +19,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import number, require, whole
 from spotlight_asars.events import EventLog
 
 FAVOURITES = 3  # items that a user likes; two may coincide
@@ -59,6 +59,11 @@ def generate_sessions(
     EventLog
         Users from 0, items from 1; a user has one session a day, dwell times are gamma distributed.
 
+    Raises
+    ------
+    ValueError
+        For sizes below 1, fewer sessions than users, and probabilities that are none or add up to more than 1.
+
     Examples
     --------
     >>> generate_sessions(num_users=5, num_items=20, num_sessions=50, session_length=4, random_state=0)
@@ -72,12 +77,16 @@ def generate_sessions(
         "repeat_effect": repeat_effect,
     }
     for name, knob in knobs.items():
-        require(0 <= knob <= 1, f"{name} must be a probability", knob)
+        require(0 <= number(knob, name) <= 1, f"{name} must be a probability", knob)
     require(sum(knobs.values()) <= 1 + 1e-9, f"{', '.join(knobs)} must not add up to more than 1", knobs)
-    require(num_users >= 1, "num_users must be 1 or more", num_users)
-    require(num_items >= 1, "num_items must be 1 or more", num_items)
-    require(num_sessions >= num_users, "num_sessions must be at least num_users", num_sessions)
-    require(session_length >= 2, "session_length must be 2 or more", session_length)
+    whole(num_users, "num_users", least=1)
+    whole(num_items, "num_items", least=1)
+    require(
+        whole(num_sessions, "num_sessions", least=1) >= num_users,
+        "num_sessions must be at least num_users",
+        num_sessions,
+    )
+    number(session_length, "session_length", least=2)
     random = check_random_state(random_state)
 
     ring = random.permutation(num_items)

@@ -41,7 +41,8 @@ def _times(texts: list[str], example: str, unit: str) -> NDArray[Any]:
         low, high = (ord("0"), ord("9")) if letter.isdigit() else (ord(letter), ord(letter))
         fits = (codes[:, place] >= low) & (codes[:, place] <= high)
         require(bool(fits.all()), f"times must be written as {example}", texts[int(np.argmin(fits))] if texts else "")
-    return np.array(texts, dtype=f"S{len(example.rstrip('Z'))}").astype(f"datetime64[{unit}]")
+    plain = np.array(texts, dtype=f"U{len(example.rstrip('Z'))}")  # numpy before 2 crashes where bytes are no date
+    return plain.astype(f"datetime64[{unit}]")
 
 
 # What a column may hold: how messages call it, and what reads one field of it or refuses to.

@@ -8,7 +8,7 @@ from typing import Any
 
 import narwhals as nw
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import positive, require, whole
 from spotlight_asars.events import HOUR
 from spotlight_asars.preparation import engines
 from spotlight_asars.preparation.manifest import require_pyarrow
@@ -84,7 +84,7 @@ class LazyLog:
         TypeError
             For a frame of another kind.
         """
-        require(inactivity > 0, "inactivity must be positive", inactivity)
+        positive(inactivity, "inactivity")
         events, order_column = engines.lazy(frame, order)
         schema = events.collect_schema()
         there = [column for column in schema if order is not None or column != order_column]
@@ -111,9 +111,15 @@ class LazyLog:
         return replace(self, steps=(*self.steps, collapse_repeats))
 
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1) -> LazyLog:
-        """The largest part where every item, session and user has its support, as in ``EventLog.filter_support``."""
+        """The largest part of the log where every item, session and user has its support.
+
+        Parameters
+        ----------
+        item, session, user : int
+            As in ``EventLog.filter_support``.
+        """
         for name, value in (("item", item), ("session", session), ("user", user)):
-            require(value >= 0, f"{name} must be a number of events or sessions, 0 or more", value)
+            whole(value, name, least=0)
         return replace(self, steps=(*self.steps, Support(item, session, user)))
 
     def write_sessions(
@@ -147,7 +153,7 @@ class LazyLog:
         """
         require_pyarrow()
         lengths = Lengths(max_sequence_length, min_sequence_length)
-        require(events_per_shard >= 1, "events_per_shard must be 1 or more", events_per_shard)
+        whole(events_per_shard, "events_per_shard", least=1)
         write(self.recording, self.steps, Path(path), lengths, events_per_shard)
         return SessionShards(path)
 

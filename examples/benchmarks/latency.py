@@ -15,11 +15,14 @@ import numpy as np
 import torch
 from click_log import EVENTS_PER_USER, MEAN_LENGTH
 from numpy.random import RandomState
-from timing import Latency, latencies, peak_memory, print_circumstances, print_table
+from results import Result, print_results, threads
+from timing import Latency, latencies
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.recommendations import Recommendations
 
+BARE = "product and top k alone"
+SMALL = {"items": (50,), "events": 300, "calls": 3}
 LONGEST_LIVE = 20  # events of a live session, after which a new one begins
 
 
@@ -53,10 +56,31 @@ def contestants(num_items: int, events: int, k: int) -> dict[str, Callable[[], t
         return live[0].append(next(clicks)).recommend(k)
 
     return {
-        "product and top k alone": lambda: (query @ matrix.T).topk(k),
+        BARE: lambda: (query @ matrix.T).topk(k),
         "model.recommend, one session": asked,
         "live session, one event and top k": stepped,
     }
+
+
+def measure(
+    items: Sequence[int] = (30_000, 1_000_000), events: int = 1_000_000, calls: int = 500, k: int = 20
+) -> list[Result]:
+    """Results for each size of the catalogue; `events` are those that the memories hold."""
+    with threads(1):
+        return [result for size in items for result in _measure(int(size), int(events), calls, k)]
+
+
+def _measure(size: int, events: int, calls: int, k: int) -> list[Result]:
+    found = latencies(contestants(size + 1, events, k), calls)
+    bare = found.pop(BARE)
+
+    def told(one: Latency) -> str:
+        return f"{one.p50:.2f} / {one.p95:.2f} ms"
+
+    return [
+        Result(f"p50 / p95 of {name}; {size:,} items", BARE, told(one), told(bare), one.p50 / bare.p50)
+        for name, one in found.items()
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -64,19 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=float, nargs="+", default=[3e4, 1e6])
     parser.add_argument("--events", type=float, default=1e6, help="of training, which the memories hold")
-    parser.add_argument("--calls", type=int, default=500)
+    parser.add_argument("--calls", type=int, default=500, help="of each in turn, after a tenth as many")
     parser.add_argument("--k", type=int, default=20)
-    options = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    rows = []
-    for size in map(int, options.items):
-        work = contestants(size + 1, int(options.events), options.k)
-        found: dict[str, Latency] = latencies(work, options.calls)
-        rows += [[f"{name}, {size:,} items", f"{one.p50:.2f}", f"{one.p95:.2f}"] for name, one in found.items()]
-    print_table(["", "p50 [ms]", "p95 [ms]"], rows)
-    print(f"k {options.k}, {options.events:,.0f} events of training, on the CPU")
-    print(f"{options.calls} calls of each in turn, after a tenth as many; at most {peak_memory():.2f} GB held in all")
-    print_circumstances("torch", "numpy", "scipy")
+    print_results(measure(**vars(parser.parse_args(argv))), "scipy")
 
 
 if __name__ == "__main__":

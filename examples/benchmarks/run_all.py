@@ -23,7 +23,6 @@ from results import HEAD, Result, in_child
 
 from spotlight_asars import SPOTLIGHT
 
-HERE = Path(__file__).parent
 BENCHMARKS = (
     "training",
     "time_user",
@@ -38,11 +37,8 @@ BENCHMARKS = (
 
 
 def measured(name: str, small: bool, repeats: int | None) -> list[Result]:
-    """Results of one benchmark, here and now; `repeats` for those that have it. One without results prints its own."""
+    """Results of one benchmark, here and now; `repeats` for those that have it."""
     module: Any = importlib.import_module(name)
-    if not hasattr(module, "measure"):
-        module.main([])
-        return []
     options = dict(getattr(module, "SMALL", {})) if small else {}
     if repeats is not None and "repeats" in inspect.signature(module.measure).parameters:
         options["repeats"] = repeats
@@ -100,8 +96,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--out must end in .md or .csv; got {options.out}")
     rows = [[*HEAD, "command"]]
     for name in options.only:
-        if not (HERE / f"{name}.py").exists():
-            continue
         print(f"... {command(name)}", flush=True)
         rows += [[*result.cells, command(name)] for result in run(name, options.small, options.repeats)]
         if options.out is not None:

@@ -25,7 +25,7 @@ BATCH, DIM = 256, 64
 PLAIN = {"loss": "hinge", "history": False, "transitions": False, "dropout": 0.0, "hidden_dim": DIM}
 OURS: dict[str, dict[str, Any]] = {
     "gru4rec, hinge, like for like": PLAIN,
-    "... with sparse gradients": {**PLAIN, "sparse": True},
+    "... with 32 negatives": {**PLAIN, "num_negative_samples": 32},
     "... with a state of 100": {**PLAIN, "hidden_dim": 100},
     "... and with both memories": {**PLAIN, "hidden_dim": 100, "history": True, "transitions": True},
     "... and cross entropy: the defaults": {},

@@ -8,14 +8,14 @@ The way of the data, and where to find each stage:
 ``encoding``           distinct ids and their codes, without sorting a log
 ``preparation``        the same way for logs larger than memory, on DuckDB, polars or PySpark
 ``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
-``channels``           ``SessionInteractions``: items, users and dwell side by side
+``channels``           ``SessionInteractions``: items, users and dwell side by side; ``batch_channels``: of a batch
 ``memory``             what each user viewed in earlier sessions; ``transitions``: what followed each item
 ``batching``           sessions -> trimmed mini-batches
 ``representations``    a session's items, user and dwell -> its state: the networks
 ``losses, sampling``   the target's score against those of other items
 ``objective``          what one mini-batch teaches
 ``training``           the loop over epochs, early stopping
-``model, options``     ``ASARSSequenceModel``: fit and update; ``scores``: predict and recommend;
+``model, options``     ``ASARSSequenceModel``; ``fitting``: fit and update; ``scores``: predict and recommend;
                        ``user_state``: what is kept of users between sessions
 ``histories``          what ``recommend`` is asked for, raw or not; ``recommendations``: what it answers
 ``live_session``       a session that goes on event by event

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 
 
 class Accelerated:

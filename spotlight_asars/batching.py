@@ -11,7 +11,8 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars.channels import Chain, Channels, SessionInteractions
+from spotlight_asars.batch_channels import Chain, Channels
+from spotlight_asars.channels import SessionInteractions
 from spotlight_asars.devices import moved
 from spotlight_asars.distributed import ALONE, Ranks
 

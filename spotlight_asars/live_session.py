@@ -18,7 +18,8 @@ from torch import Tensor
 
 from spotlight_asars._checks import moments, number, require, whole
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
+from spotlight_asars.batch_channels import Channels
+from spotlight_asars.channels import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.histories import Catalogue, Histories, Unknown
 from spotlight_asars.raw_ids import encode_raw
 from spotlight_asars.recommendations import RawRecommendations, Recommendations

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
-from spotlight_asars.channels import UNKNOWN_USER, History, SessionInteractions, flat_ranges
+from spotlight_asars.batch_channels import History
+from spotlight_asars.channels import UNKNOWN_USER, SessionInteractions, flat_ranges
 
 RECALLED = 200  # postings that a session sees at most, the latest ones
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.batching import Batch
-from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
+from spotlight_asars.channels import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.devices import moved
 from spotlight_asars.distributed import ALONE, Ranks, summed
 from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, OVER_TARGETS, Loss

@@ -36,7 +36,8 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.channels import Answer, SessionInteractions
+from spotlight_asars.batch_channels import Answer
+from spotlight_asars.channels import SessionInteractions
 from spotlight_asars.devices import moved
 
 STEPS = 10  # events that two clicks are apart at most to be counted together, and that an answer looks back

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.batching import user_parallel_batches
-from spotlight_asars.channels import UNKNOWN_USER, Channels, SessionInteractions
+from spotlight_asars.channels import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.memory import Memory
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.recall import RecallNet

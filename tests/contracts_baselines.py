@@ -8,7 +8,7 @@ import torch
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import SequenceInteractions, spotlight_sequence_mrr_score
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.evaluation import evaluate, sequence_mrr_score
 from spotlight_asars.scores import NEVER
 

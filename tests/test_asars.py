@@ -13,7 +13,7 @@ from contracts import BATCH, BLUEPRINT, DIM, ITEMS, TIME, random_batch
 from torch import nn
 
 from spotlight_asars._spotlight import ImplicitSequenceModel, spotlight_sequence_mrr_score
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, SpotlightNet, build
 
 SPOTLIGHTS = ("pooling", "cnn", "lstm", "mixture")

@@ -17,7 +17,7 @@ from spotlight_asars.baselines.decays import POSITION_WEIGHTS, STEP_WEIGHTS
 from spotlight_asars.baselines.histories import Histories
 from spotlight_asars.baselines.neighbours import DAY, Pairs, best_pairs
 from spotlight_asars.baselines.repeats import Repeats
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.scores import NEVER
 

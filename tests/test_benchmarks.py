@@ -24,9 +24,7 @@ WITH_TARGETS = {
     "peak_memory": 5,
     "latency": 0,
 }
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="memory is measured by Linux's account"
-)
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured by Linux's account")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from reference_data import spotlight_module
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import Interactions, SequenceInteractions
-from spotlight_asars.channels import Channels, as_sessions
+from spotlight_asars.batch_channels import Channels
+from spotlight_asars.channels import as_sessions
 from spotlight_asars.session_array import SessionArray
 
 ROWS, TIME = 5, 4

@@ -11,8 +11,8 @@ from torch import nn
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars._spotlight import PADDING_IDX, spotlight_sequence_mrr_score
+from spotlight_asars.batch_channels import Channels, History
 from spotlight_asars.batching import gather
-from spotlight_asars.channels import Channels, History
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate, sequence_mrr_score
 from spotlight_asars.losses import LOSSES

@@ -10,8 +10,8 @@ from numpy.random import RandomState
 from torch.nn.functional import cross_entropy
 
 from spotlight_asars import SessionInteractions
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.batching import gather
-from spotlight_asars.channels import Channels
 from spotlight_asars.losses import LOSSES, OVER_CATALOGUE
 from spotlight_asars.objective import NextItemObjective, hide_channels, hide_events
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build

@@ -9,7 +9,7 @@ import torch
 from contracts import BLUEPRINT, ITEMS, TIME, random_batch
 from torch import nn
 
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
 from spotlight_asars.representations.stepping import Stepper, choose
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.baselines.prefixes import Prefixes
-from spotlight_asars.channels import Channels, SessionInteractions, as_sessions
+from spotlight_asars.batch_channels import Channels
+from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.scores import NEVER, NextItemScores
 
 NUDGE = 1e-4  # far less than what tells two counts apart, far more than the precision of float32

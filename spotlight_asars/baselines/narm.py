@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations import Blueprint
 from spotlight_asars.representations.padding import after_each_step, events_first
 

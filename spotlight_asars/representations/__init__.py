@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import resolve
 from spotlight_asars._spotlight import CNNNet, LSTMNet, MixtureLSTMNet, PoolNet
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.history import HistoryTerms
 from spotlight_asars.representations.recall import RecallNet

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations.dynamics import UserDrift
 from spotlight_asars.representations.padding import after_each_step, events_first
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention

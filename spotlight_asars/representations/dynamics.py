@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spotlight_asars.channels import Chain
+from spotlight_asars.batch_channels import Chain
 from spotlight_asars.representations.users import UNKNOWN
 
 DAY = 86400.0  # [s]

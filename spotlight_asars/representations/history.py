@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.channels import Channels, History
+from spotlight_asars.batch_channels import Channels, History
 from spotlight_asars.representations.dynamics import DAY
 from spotlight_asars.representations.recall import Added
 

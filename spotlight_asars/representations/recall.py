@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 
 
 class Added(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.channels import Channels
+from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations.padding import after_each_step, events_first
 
 MOST_NUMBERS = 2**24  # entries of the largest intermediate tensor when a whole catalogue is scored

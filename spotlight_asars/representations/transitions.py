@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.channels import Channels, Questions
+from spotlight_asars.batch_channels import Channels, Questions
 from spotlight_asars.representations.recall import Added
 
 KINDS = ("follows", "together")

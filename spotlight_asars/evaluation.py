@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -117,11 +118,7 @@ def evaluate(
         raise RuntimeError("evaluate needs a fitted model; call fit first")
     check_vocabulary(model, sessions, "test")
     num_items = getattr(model, "_num_items", sessions.num_items)
-    reject(
-        sessions.items >= num_items,
-        sessions.items,
-        f"test must have item ids below {num_items}, as in training",
-    )
+    _check_items(sessions, num_items)
 
     ranks = np.zeros(len(sessions.items))  # one place for each event; those that are no target stay 0
     fill = _rank_states if _is_batched(model) else _rank_predictions
@@ -157,22 +154,28 @@ def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding
     float64 (session,)
         Reciprocal rank of each row's last item.
     """
+    if _is_batched(model):
+        sessions = test  # plain sequences come without users, as they do from Spotlight's evaluator
+        if not isinstance(sessions, SessionInteractions):
+            sessions = SessionInteractions(test.sequences, num_items=test.num_items)
+        return 1.0 / _rank_last(model, sessions, exclude_preceding)
     rows, targets = test.sequences[:, :-1], test.sequences[:, -1]
-    batched = _is_batched(model)
-    at_once = max(1, SCORES_AT_ONCE // model.num_items) if batched else 1
-    reciprocal = []
-    for start in range(0, len(rows), at_once):
-        chunk = slice(start, start + at_once)
-        scores = np.array(model.predict(rows[chunk] if batched else rows[start]), ndmin=2)  # a copy, to write to
+    reciprocal = np.empty(len(rows))
+    for place, row in enumerate(rows):
+        scores = np.array(model.predict(row), ndmin=2)  # a copy, to write to
         if exclude_preceding:
-            np.put_along_axis(scores, np.asarray(rows[chunk], dtype=np.int64), -FLOAT_MAX, axis=1)
-        reciprocal.append(1.0 / _rank(torch.from_numpy(scores), targets[chunk]))
-    return np.concatenate(reciprocal)
+            scores[0, np.asarray(row)] = -FLOAT_MAX
+        reciprocal[place] = 1.0 / _rank(torch.from_numpy(scores), targets[[place]])[0]
+    return reciprocal
 
 
 def _is_batched(model: Any) -> bool:
     """Whether the model gives states after every step, and the scores of many of them at once."""
     return hasattr(model, "encode") and hasattr(model, "score_catalogue")
+
+
+def _check_items(sessions: SessionInteractions, num_items: int) -> None:
+    reject(sessions.items >= num_items, sessions.items, f"test must have item ids below {num_items}, as in training")
 
 
 def _rank(scores: Tensor, targets: NDArray[Any]) -> Ranks:
@@ -211,6 +214,27 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
             at = target_places[start : start + rows_at_once]
             scores = model.score_catalogue(states[start : start + rows_at_once])
             ranks[at] = _rank(scores, sessions.items[at])
+
+
+def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: bool) -> Ranks:
+    """Rank of each session's last item, float64 (session,)."""
+    model._check_fitted("sequence_mrr_score")
+    _check_items(sessions, model.num_items)
+    ranks = np.empty(len(sessions))
+    rows_at_once = max(1, SCORES_AT_ONCE // model.num_items)
+    for batch in scoring_batches(sessions, 256, model.device):
+        before = F.pad(batch.items[:, :-1], (1, 0))  # a session of one event has nothing before it but padding
+        channels = batch.channels.steps(slice(-1))
+        if channels.dwell_times is not None:
+            channels = channels._replace(dwell_times=F.pad(channels.dwell_times, (1, 0), value=torch.nan))
+        states = model.encode(before, channels)[:, -1]
+        for start in range(0, len(before), rows_at_once):
+            chunk = slice(start, start + rows_at_once)
+            scores = model.score_catalogue(states[chunk])
+            if exclude_preceding:
+                scores.scatter_(1, before[chunk], -FLOAT_MAX)
+            ranks[batch.rows[chunk]] = _rank(scores, batch.items[chunk, -1].cpu().numpy())
+    return ranks
 
 
 def _rank_predictions(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:

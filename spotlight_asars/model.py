@@ -29,7 +29,7 @@ from spotlight_asars.transitions import Transitions
 from spotlight_asars.user_state import UserState
 
 
-class ASARSSequenceModel(Exports, ModelFiles, Fitting):
+class ASARSSequenceModel(Exports, Fitting, ModelFiles):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a

@@ -61,7 +61,7 @@ def compared(table: pd.DataFrame, repeats: int) -> dict[str, Seconds]:
     )
 
 
-def measure(events: int = 10_000_000, repeats: int = 1) -> list[Result]:
+def measure(events: int = 10_000_000, repeats: int = 3) -> list[Result]:
     """Ratio and seconds, for integer ids and for strings."""
     results = []
     for ids in IDS:

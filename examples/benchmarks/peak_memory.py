@@ -81,7 +81,7 @@ def of_evaluation(rows: int, num_items: int) -> Memory:
 
 def measure(
     sessions: Sequence[int] = (1_000_000, 2_000_000, 4_000_000),
-    steps: int = 100,
+    steps: int = 20,
     num_items: int = 1_000_000,
     rows: Sequence[int] = (1_000, 10_000),
 ) -> list[Result]:
@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print peaks and growth."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, nargs="+", default=[1_000_000, 2_000_000, 4_000_000])
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--items", type=int, default=1_000_000, dest="num_items")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000])
     print_results(measure(**vars(parser.parse_args(argv))))

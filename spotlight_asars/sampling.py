@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
@@ -122,17 +123,17 @@ class Seen:
 
     def __init__(self, sessions: SessionInteractions) -> None:
         self._owner = np.unique(sessions.owners(), return_inverse=True)[1]
-        owner_of_event = np.repeat(self._owner, sessions.lengths)
-        pairs = np.unique(owner_of_event * sessions.num_items + sessions.items)
-        owners, self._items = np.divmod(pairs, sessions.num_items)
+        places = np.repeat(self._owner.astype(np.int32), sessions.lengths), sessions.items
+        shape = self._owner.max(initial=0) + 1, sessions.num_items
+        viewed = sp.csr_array((np.ones(len(sessions.items), dtype=np.int8), places), shape=shape)
+        self._items, self._offsets = viewed.indices, viewed.indptr.astype(np.int64)
         self._place = np.full(sessions.num_items, -1)  # of the items that were drawn, while they are looked up
-        self._offsets = np.r_[0, np.cumsum(np.bincount(owners, minlength=self._owner.max(initial=0) + 1))]
 
     def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Items]:
         """Every item of the history of each session's user: int64 (items,) place in `rows`, in order, and the item."""
         owners = self._owner[rows]
         starts, stops = self._offsets[owners], self._offsets[owners + 1]
-        return np.repeat(np.arange(len(rows)), stops - starts), self._items[flat_ranges(starts, stops)]
+        return np.repeat(np.arange(len(rows)), stops - starts), self._items[flat_ranges(starts, stops)].astype(np.int64)
 
     def excludes(self, rows: NDArray[np.int64], negatives: Items) -> NDArray[np.bool_]:
         """Where a drawn item is in the history of a session's user.

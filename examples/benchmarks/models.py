@@ -101,7 +101,7 @@ def plot(costs: Sequence[Cost], file: Path) -> None:
         bars = panel.barh(places, values, 0.72, color=colours)
         panel.bar_label(bars, fmt=form, padding=3, fontsize=8)
         panel.set_title(title, loc="left", fontsize=10)
-        panel.set(xlim=(0, 1.12 * max(values)), ylim=(0.4, len(costs) + 0.6))
+        panel.set(xlim=(0, 1.12 * (max(values) or 1)), ylim=(0.4, len(costs) + 0.6))
         panel.set_xticks([])
         panel.tick_params(axis="y", length=0)
         panel.spines[["top", "right", "bottom"]].set_visible(False)

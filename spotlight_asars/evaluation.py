@@ -19,11 +19,10 @@ from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
 from spotlight_asars.batching import scoring_batches
 from spotlight_asars.channels import SessionInteractions, as_sessions
+from spotlight_asars.devices import SCORES_AT_ONCE
 from spotlight_asars.raw_ids import check_vocabulary
 
 Ranks = NDArray[np.float64]
-
-SCORES_AT_ONCE = 2**24  # bounds the memory of scoring whole catalogues: 64 MB of float32
 
 
 def reciprocal_rank(ranks: Ranks, k: int) -> Ranks:

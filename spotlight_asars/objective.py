@@ -15,7 +15,7 @@ from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batch_channels import Channels
 from spotlight_asars.batching import Batch
 from spotlight_asars.channels import UNKNOWN_USER, SessionInteractions
-from spotlight_asars.devices import moved
+from spotlight_asars.devices import SCORES_AT_ONCE, moved
 from spotlight_asars.distributed import ALONE, Ranks, summed
 from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, OVER_TARGETS, Loss
 from spotlight_asars.representations import Representation
@@ -67,7 +67,7 @@ class NextItemObjective:
     ) -> None:
         self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
-        self._ranks = ranks
+        self._ranks, self._num_items = ranks, sessions.num_items
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         self._over_catalogue = next((form for known, form in OVER_CATALOGUE.items() if known is loss), None)
@@ -108,9 +108,8 @@ class NextItemObjective:
             states = net.states(viewed, channels)[:, :-1]
         states = states[row, step]  # (targets, ...)
         targets = batch.items[row, step + 1]  # (targets,)
-        if self._over_catalogue is not None or drawn is None:
-            assert self._over_catalogue is not None
-            return self._over_catalogue(net.score_items(states), targets), torch.tensor(len(targets))
+        if drawn is None:
+            return self._loss_over_catalogue(net, states, targets), torch.tensor(len(targets))
         positive = net.score(states, targets)
         negative, mask = self._sampled(net, states, row, batch.rows, drawn)
         if self._log_corrected:
@@ -121,6 +120,17 @@ class NextItemObjective:
             negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
         weight = mask.any(dim=1).sum() if self._loss in OVER_TARGETS else mask.sum()
         return self._loss(positive, negative.T, mask=mask.T), weight
+
+    def _loss_over_catalogue(self, net: Representation, states: Any, targets: Tensor) -> Tensor:
+        """Mean over targets, a part of them at a time: a large matrix of scores would be new memory in every step."""
+        assert self._over_catalogue is not None
+        at_once = max(1, SCORES_AT_ONCE // self._num_items)
+        total = torch.zeros((), device=targets.device)
+        for start in range(0, len(targets), at_once):
+            part = slice(start, start + at_once)
+            mean = self._over_catalogue(net.score_items(states[part]), targets[part])
+            total = total + mean * len(targets[part])
+        return total / max(len(targets), 1)
 
     def _sampled(
         self, net: Representation, states: Any, row: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]

@@ -16,7 +16,7 @@ from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.batch_channels import Channels
 from spotlight_asars.batching import Batch, scoring_batches
 from spotlight_asars.channels import SessionInteractions
-from spotlight_asars.evaluation import SCORES_AT_ONCE
+from spotlight_asars.devices import SCORES_AT_ONCE
 from spotlight_asars.histories import Catalogue, read_histories
 from spotlight_asars.raw_ids import check_vocabulary, encode_raw
 from spotlight_asars.recommendations import NEVER, RawRecommendations, Recommendations

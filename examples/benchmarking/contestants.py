@@ -84,4 +84,4 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 HONEST = tuple(name for name, contestant in CONTESTANTS.items() if contestant.honest)
 COUNTED = tuple(name for name in HONEST if CONTESTANTS[name].family == "counted")
-QUICK = (*COUNTED, REFERENCE, "time_user+memories")
+QUICK = (*COUNTED, REFERENCE, f"{REFERENCE}+memories", "time_user+memories")

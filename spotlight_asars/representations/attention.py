@@ -144,7 +144,8 @@ def _attend_stretch(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
     seen = torch.ones(time, time, dtype=torch.bool, device=score.device).tril() & mask.unsqueeze(1)
     triangle = torch.where(seen, score.unsqueeze(1), lowest)  # (batch, time, time)
     weight = torch.where(seen, triangle.softmax(dim=2), 0.0)
-    return Prefix(torch.bmm(weight, value), triangle.logsumexp(dim=2).clamp(min=lowest))
+    mass = score.masked_fill(~mask, lowest).logcumsumexp(dim=1).clamp(min=lowest)
+    return Prefix(torch.bmm(weight, value), mass)
 
 
 def _lowest(like: Tensor) -> float:

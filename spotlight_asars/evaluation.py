@@ -184,16 +184,16 @@ def _rank(scores: Tensor, targets: NDArray[Any]) -> Ranks:
     """
     place = torch.from_numpy(np.asarray(targets, dtype=np.int64)).to(scores.device).unsqueeze(1)
     own = scores.gather(1, place)  # (rows, 1)
-    ranks = (_count(scores > own) + 1 + _count(scores >= own)) / 2
+    ranks = (_count(torch.gt, scores, own) + 1 + _count(torch.ge, scores, own)) / 2
     ranks[scores.amax(dim=1).isnan().cpu().numpy()] = np.nan
     return ranks
 
 
-def _count(where: Tensor) -> NDArray[np.int64]:
-    """How many are True in each row. On the CPU numpy counts several times faster than torch sums."""
-    if where.device.type == "cpu":
-        return np.count_nonzero(where.numpy(), axis=1)
-    return where.sum(dim=1).cpu().numpy()
+def _count(compares: Callable[..., Tensor], scores: Tensor, own: Tensor) -> NDArray[np.float64]:
+    """How many scores of each row compare so with its own; as sums of floats, which are several times faster."""
+    ones = compares(scores, own, out=torch.empty_like(scores))
+    exact = torch.float64 if scores.shape[1] >= 2**24 else None
+    return ones.sum(dim=1, dtype=exact).double().cpu().numpy()
 
 
 def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:

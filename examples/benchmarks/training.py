@@ -52,7 +52,7 @@ def spotlight_model(representation: str = "lstm") -> ImplicitSequenceModel:
 
 
 def measure(
-    sessions: int = 5_120, catalogues: Sequence[int] = (30_000, 3_000), repeats: int = 3, one: bool = False
+    sessions: int = 20_480, catalogues: Sequence[int] = (30_000, 3_000), repeats: int = 3, one: bool = False
 ) -> list[Result]:
     """Results for each size of the catalogue; with `one`, of the like-for-like row only."""
     return [result for num_items in catalogues for result in _measure(sessions, num_items, repeats, one)]
@@ -85,7 +85,7 @@ def _measure(sessions: int, num_items: int, repeats: int, one: bool) -> list[Res
 def main(argv: Sequence[str] | None = None) -> None:
     """Print targets per second of all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=5_120)
+    parser.add_argument("--sessions", type=int, default=20_480)
     parser.add_argument("--items", type=int, nargs="+", default=[30_000, 3_000], dest="catalogues")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--one", action="store_true", help="the like-for-like row only")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ from test_persistence import LATER, TRAIN, quick
 
 from spotlight_asars.scores import NEVER
 
+needs_a_scan = pytest.mark.skipif(
+    find_spec("torch._higher_order_ops.scan") is None, reason="this torch is too old to trace a loop"
+)
 VARIANTS = [
     {"representation": "gru4rec", "cell": "gru"},
     {"representation": "user_att"},
@@ -73,6 +78,7 @@ def check_both_formats(options, output, folder):
         check(model, run(path), output)
 
 
+@needs_a_scan
 def test_a_graph_scores_as_the_model_does(tmp_path, capfd):
     check_both_formats(VARIANTS[2], "scores", tmp_path)
     assert capfd.readouterr() == ("", "")
@@ -80,12 +86,14 @@ def test_a_graph_scores_as_the_model_does(tmp_path, capfd):
     assert b"stepping.py" not in graph, "no paths of this machine"
 
 
+@needs_a_scan
 @pytest.mark.slow
 @pytest.mark.parametrize("options", VARIANTS, ids=lambda options: options["representation"])
 def test_every_variant_can_be_exported(options, tmp_path):
     check_both_formats(options, "query" if options["representation"] == "user_att" else "scores", tmp_path)
 
 
+@needs_a_scan
 def test_a_model_with_a_memory_gives_the_query_without_it(tmp_path):
     model = quick(representation="gru4rec").fit(TRAIN)
     model.export(tmp_path / "model.pt2", format="torch", output="query")
@@ -111,6 +119,7 @@ def test_what_cannot_be_exported_is_refused(options, arguments, message, tmp_pat
         model.export(tmp_path / "model", **arguments)
 
 
+@needs_a_scan
 def test_without_its_packages_onnx_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"^format 'onnx' needs onnxscript; pip install 'spotlight-asars\[onnx\]'$"):

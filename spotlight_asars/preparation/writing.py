@@ -118,7 +118,7 @@ def _item_counts(parts: Sequence[Frame]) -> pa.Table:
     import pyarrow as pa
 
     counts = pa.concat_tables([engines.collect(steps.events_per_item(part)) for part in parts])
-    return counts.group_by("item").aggregate([("n", "sum")]).rename_columns({"n_sum": "n"})
+    return counts.group_by("item").aggregate([("n", "sum")]).select(["item", "n_sum"]).rename_columns(["item", "n"])
 
 
 def _supported_items(parts: Sequence[Frame], done: Sequence[Step], support: Support, path: Path) -> pa.Table:

@@ -9,12 +9,12 @@ import torch
 from numpy.random import RandomState
 from torch.nn.functional import cross_entropy
 
-from spotlight_asars import SessionInteractions
+from spotlight_asars import SessionInteractions, objective
 from spotlight_asars.batch_channels import Channels
 from spotlight_asars.batching import gather
 from spotlight_asars.losses import LOSSES, OVER_CATALOGUE
 from spotlight_asars.objective import NextItemObjective, hide_channels, hide_events
-from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
+from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build, with_recall
 from spotlight_asars.sampling import SAMPLERS, Seen
 
 ITEMS, USERS, NEGATIVES = 13, 5, 11
@@ -152,8 +152,10 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
     np.testing.assert_array_equal(pools[0], events)
 
 
+@pytest.mark.parametrize("at_once", [1, 4 * ITEMS + 1, 2**22])  # scores: a target by itself, four of them, all
 @pytest.mark.parametrize("name", REPRESENTATIONS)
-def test_cross_entropy_is_torchs_over_all_items_but_padding(name):
+def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
+    monkeypatch.setattr(objective, "SCORES_AT_ONCE", at_once)
     sessions, net = log(), make_net(name)
     batch = gather(sessions, np.arange(len(sessions)), CPU)
     value = make_objective(sessions, "cross_entropy")(net, batch)
@@ -357,3 +359,17 @@ def test_hidden_channels_reach_the_net():
     hidden = make_objective(sessions, "cross_entropy", dropout=1 - 1e-9)(net, batch)
     without = make_objective(sessions, "cross_entropy")(net, batch._replace(channels=Channels()))
     assert hidden == without != make_objective(sessions, "cross_entropy")(net, batch)
+
+
+def test_seen_items_are_compared_where_they_are_recalled_but_never_with_themselves():
+    sessions = SessionInteractions([[1, 2, 1, 3, 3], [0, 4, 4, 5, 4]], num_items=ITEMS)
+    net = with_recall(make_net("gru4rec"), history=True, transitions=False).double()
+    teacher = NextItemObjective(LOSSES["bpr"], sessions, SAMPLERS["local"], ITEMS, RandomState(0))  # all by lot
+    batch = gather(sessions, np.arange(2), CPU)
+    row, step = batch.viewed
+    targets = batch.items[row, step + 1]
+    states = net.states(batch.items[:, :-1], batch.channels)[row, step]
+    _, counts = teacher._seen_before(net, states, batch, targets, salt=1)
+    before = [set(batch.items[r, : s + 1].tolist()) - {0} for r, s in zip(row, step, strict=True)]
+    expected = [len(items - {target}) for items, target in zip(before, targets.tolist(), strict=True)]
+    assert counts.sum(dim=1).tolist() == expected

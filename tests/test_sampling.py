@@ -180,3 +180,12 @@ def test_memory_grows_with_the_events_only():
     small, large = peak_memory_of_seen(20_000), peak_memory_of_seen(80_000)
     assert large < 4.5 * small
     assert large < 100 * 80_000
+
+
+def test_what_was_looked_up_before_does_not_matter():
+    draw = RandomState(0)
+    sessions = SessionInteractions(draw.randint(1, 9, (6, 4)), draw.randint(0, 3, 6), num_items=9)
+    seen = Seen(sessions)
+    for _ in range(5):
+        rows, negatives = draw.randint(0, 6, 3), draw.randint(1, 9, 4)
+        np.testing.assert_array_equal(seen.excludes(rows, negatives), Seen(sessions).excludes(rows, negatives))

@@ -26,6 +26,7 @@ from spotlight_asars.baselines.nets import (
     youtube_pooling,
 )
 from spotlight_asars.baselines.popularity import MostPopular
+from spotlight_asars.baselines.sasrec import SASRec
 from spotlight_asars.baselines.sequential_rules import SequentialRules
 from spotlight_asars.baselines.session_knn import SessionKNN
 from spotlight_asars.baselines.session_popularity import SessionPopularity
@@ -44,6 +45,7 @@ __all__ = [
     "ItemKNN",
     "MarkovChain",
     "MostPopular",
+    "SASRec",
     "SequentialRules",
     "SessionKNN",
     "SessionPopularity",
@@ -73,4 +75,5 @@ BASELINES: dict[str, Callable[..., Any]] = {
     "gru4rec_cross_entropy": gru4rec_cross_entropy,
     "gru4rec_bpr_max": gru4rec_bpr_max,
     "narm": narm,
+    "sasrec": SASRec,
 }

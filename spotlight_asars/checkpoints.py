@@ -1,8 +1,8 @@
 """Checkpoints: a fit that is killed at any moment and started again ends in the same weights, bit for bit.
 
 - A checkpoint holds all that the rest of the training depends on: weights and optimizer state, now, from before the
-  epoch and of the best epoch; the losses so far; and every random state, that from which the order of the epoch was
-  drawn among them.
+  epoch and of the best epoch; the average of the weights; the losses so far; and every random state, that from which
+  the order of the epoch was drawn among them.
 - The latest is in ``latest.safetensors``, the one before it in ``previous.safetensors``. At any moment one of them is
   whole, and either leads to the same end.
 - A checkpoint of other sessions or other options is refused.
@@ -26,7 +26,7 @@ from spotlight_asars._checks import require, whole
 from spotlight_asars.distributed import gathered, ranks, wait_for_all
 from spotlight_asars.progress import Epoch, Progress, Snapshot
 
-FORMAT = 1  # to be raised when files change so that other versions would misread them
+FORMAT = 2  # to be raised when files change so that other versions would misread them
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
 
 
@@ -108,6 +108,7 @@ class Checkpoints:
             "now": now,
             "good": good and good.saved,
             "kept": kept and kept.saved,
+            "average": None if progress.average is None else (progress.average.epochs, progress.average.weights),
             "best": progress.stopping.best,
             "waited": progress.stopping.waited,
             "epochs": [tuple(epoch) for epoch in progress.epochs],
@@ -161,8 +162,8 @@ class Checkpoints:
             None if content[name] is None else Snapshot.of(net, optimizer, content[name]) for name in ("good", "kept")
         )
         stopping.best, stopping.waited = content["best"], content["waited"]
-        if stopping.kept is not None and stopping.waited == 0:
-            progress.good = stopping.kept  # one and the same, and so not to be written over
+        if progress.average is not None:
+            progress.average.epochs, progress.average.weights = content["average"]
         progress.epochs = [Epoch(*epoch) for epoch in content["epochs"]]
         progress.losses = [] if content["losses"] is None else list(content["losses"].to(self._device).unbind())
         progress.finished = content["finished"]

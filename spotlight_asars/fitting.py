@@ -45,6 +45,7 @@ class Fitting(NetScores, ImplicitSequenceModel):
     _event_dropout: float
     _negative_sampling: str | Sampler
     _transitions: bool
+    _averaging: bool
     _patience: int | None
     _monitor: str
     _autocast: bool
@@ -202,6 +203,7 @@ class Fitting(NetScores, ImplicitSequenceModel):
             verbose=verbose,
             validate=None if held_out is None else lambda: self._validate(sessions, held_out),
             stopping=EarlyStopping(self._patience, higher_is_better=self._monitor != "loss"),
+            averaging=self._averaging,
             checkpoints=checkpoints,
         )
 

@@ -96,6 +96,9 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
         Add learned terms to the scores of items that followed the latest ones in training; see ``TransitionTerms``.
     history_size : int
         Items of earlier sessions that are recalled at most, the latest ones.
+    averaging : bool
+        End with the mean of the weights after each epoch, the first one left out, and not with the latest ones: a net
+        that learns single sessions by heart in its last epochs then loses little by it.
     patience : int, optional
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
@@ -152,6 +155,7 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
         history: bool = True,
         history_size: int = 200,
         transitions: bool = True,
+        averaging: bool = True,
         patience: int | None = None,
         monitor: str = "loss",
         autocast: bool = False,
@@ -190,6 +194,7 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
         self._history = history
         self._history_size = history_size
         self._transitions = transitions
+        self._averaging = averaging
         self._patience = patience
         self._monitor = monitor
         self._autocast = autocast

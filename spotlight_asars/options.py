@@ -25,7 +25,7 @@ CHOICES = {
     "last_dwell": LAST_DWELL,
 }
 COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim", "history_size")
-SWITCHES = ("use_cuda", "sparse", "residual", "history", "transitions", "autocast", "compile")
+SWITCHES = ("use_cuda", "sparse", "residual", "history", "transitions", "averaging", "autocast", "compile")
 SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
 
 

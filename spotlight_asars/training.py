@@ -33,12 +33,14 @@ def train(
     verbose: bool = False,
     validate: Callable[[], float] | None = None,
     stopping: EarlyStopping | None = None,
+    averaging: bool = False,
     checkpoints: Checkpoints | None = None,
 ) -> list[Epoch]:
     """Descend along ``loss_of(net, batch)`` for `n_epochs` of about `batches_per_epoch`; what came of each is returned.
 
-    ``batches(start)`` are those of another epoch, but for the first `start`. With `validate`, the weights at the end
-    are those of the epoch that `stopping` finds best. In a process group the loss is this rank's part of a sum, and
+    ``batches(start)`` are those of another epoch, but for the first `start`. With `averaging`, the weights at the end
+    are the ``Average`` of all epochs, and it is what `validate` looks at. With `validate`, they are those of the epoch
+    that `stopping` finds best. In a process group the loss is this rank's part of a sum, and
     every rank descends along the sum of the gradients. With `checkpoints`, training goes on from the latest of them,
     and ends as if it had never been interrupted.
 
@@ -48,7 +50,7 @@ def train(
         If a loss or a weight is NaN or infinite. The weights are then those from before that epoch. The message
         counts epochs and batches from 1.
     """
-    progress = Progress(net, optimizer, stopping or EarlyStopping())
+    progress = Progress(net, optimizer, stopping or EarlyStopping(), averaging)
     if checkpoints is not None:
         checkpoints.resume(progress)
     done = len(progress.epochs) * batches_per_epoch + len(progress.losses)
@@ -57,7 +59,7 @@ def train(
     ) as bar:
         while len(progress.epochs) < n_epochs and not progress.finished:
             _descend(progress, loss_of, batches, bar, checkpoints)
-            progress.end_epoch(None if validate is None else validate())
+            progress.end_epoch(validate)
             bar.set_postfix_str(_describe(progress.epochs, n_epochs))
             if progress.stopping.is_over:
                 break

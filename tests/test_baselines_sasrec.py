@@ -83,7 +83,9 @@ def test_the_callers_generator_and_loggers_stay_as_they_were():
 
 @needs_rectools
 def test_sessions_of_one_event_teach_nothing():
-    with pytest.raises(ValueError, match="interactions must have a session of two events or more; the longest has; got 1"):
+    with pytest.raises(
+        ValueError, match="interactions must have a session of two events or more; the longest has; got 1"
+    ):
         SASRec(**SMALL).fit(SessionInteractions([[1], [2]]))
 
 

@@ -260,7 +260,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"checkpoint must be whole; got '.*': it is a file of something else$"):
         fit(make(), tmp_path)
     tensor_files.write(tmp_path / LATEST, {"checkpoint": 99}, {"weight": torch.ones(1)})
-    with pytest.raises(ValueError, match=r"checkpoint must be of format 1, in '.*'; got 99"):
+    with pytest.raises(ValueError, match=r"checkpoint must be of format 2, in '.*'; got 99"):
         fit(make(), tmp_path)
 
 

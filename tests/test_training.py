@@ -212,6 +212,51 @@ def test_an_epoch_without_a_number_is_never_the_best(worst):
     assert_same(run.state(), good.state())
 
 
+def weights_after(epochs):
+    """Of each number of epochs up to `epochs`, without averaging."""
+    runs = [Run(n_epochs=count, n_batches=2) for count in range(1, epochs + 1)]
+    for run in runs:
+        run.train()
+    return [[weight.detach().double() for weight in run.net.parameters()] for run in runs]
+
+
+def assert_mean(net, epochs):
+    for weight, *each in zip(net.parameters(), *epochs, strict=True):
+        torch.testing.assert_close(weight.double(), torch.stack(each).mean(dim=0), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 6])
+def test_averaging_ends_with_the_mean_of_all_epochs_but_the_first(epochs):
+    run = Run(n_epochs=epochs, n_batches=2)
+    train(run.net, run.optimizer, run.loss_of, run.batches, epochs, 2, averaging=True)
+    after = weights_after(epochs)
+    assert_mean(run.net, after[1:] or after)
+
+
+def test_validation_looks_at_the_average_and_training_does_not_notice():
+    run, after, values, seen = Run(n_epochs=5, n_batches=2), weights_after(5), iter([4.0, 3.0, 1.0, 2.0, 5.0]), []
+
+    def validate():
+        seen.append(0)
+        assert_mean(run.net, after[1 : len(seen)] or after[:1])
+        return next(values)
+
+    train(run.net, run.optimizer, run.loss_of, run.batches, 5, 2, validate=validate, averaging=True)
+    assert len(seen) == 5
+    assert_mean(run.net, after[1:3])  # the third epoch was the best
+
+
+def test_a_validation_that_fails_leaves_the_weights_that_were_trained():
+    run = Run(n_epochs=3, n_batches=2)
+
+    def validate():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(run.net, run.optimizer, run.loss_of, run.batches, 3, 2, validate=validate, averaging=True)
+    assert_mean(run.net, weights_after(1))
+
+
 SESSIONS = SessionInteractions(
     np.random.RandomState(0).randint(1, 40, (30, 4)),
     user_ids=np.arange(30) % 10,
@@ -270,3 +315,13 @@ def test_a_fit_is_quiet_unless_verbose(capsys):
     assert capsys.readouterr() == ("", "")
     make_model().fit(SESSIONS, verbose=True)
     assert "9/9" in capsys.readouterr().err
+
+
+def test_without_averaging_the_weights_are_the_latest():
+    latest, averaged = (make_model("cross_entropy", averaging=switch).fit(SESSIONS) for switch in (False, True))
+    assert [epoch.loss for epoch in latest.epochs] == [epoch.loss for epoch in averaged.epochs]
+    assert not np.allclose(latest.predict([1, 2]), averaged.predict([1, 2]))
+    means = [make_model("cross_entropy", n_iter=count, averaging=False).fit(SESSIONS) for count in (2, 3)]
+    expected = [sum(weights) / 2 for weights in zip(*(model._net.parameters() for model in means), strict=True)]
+    for weight, mean in zip(averaged._net.parameters(), expected, strict=True):
+        torch.testing.assert_close(weight, mean)

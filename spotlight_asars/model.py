@@ -83,7 +83,8 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
     dropout : float
         Share of the item embeddings' entries dropped before the RNN.
     event_dropout : float
-        Share of the viewed events that a training pass does not see.
+        Share of the viewed events that the net does not see in a training pass; the memories see them. Without
+        memories, 0 may be better.
     user_dropout, dwell_dropout : float
         Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
         user and unknown dwell are trained, and no user is learned by heart.
@@ -97,8 +98,8 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
     history_size : int
         Items of earlier sessions that are recalled at most, the latest ones.
     averaging : bool
-        End with the mean of the weights after each epoch, the first one left out, and not with the latest ones: a net
-        that learns single sessions by heart in its last epochs then loses little by it.
+        End with a mean of the weights after each epoch, in which late ones count more, and not with the latest: a net
+        that learns single sessions by heart in its last epochs then loses less by it.
     patience : int, optional
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
@@ -148,7 +149,7 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
         residual: bool = True,
         last_dwell: str = "unknown",
         dropout: float = 0.5,
-        event_dropout: float = 0.0,
+        event_dropout: float = 0.25,
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
         negative_sampling: str | Sampler = "local",

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
+LATE = 3  # how much more late epochs count in an average
+
+
 class Snapshot:
     """Weights and optimizer state at one moment, to go back to.
 
@@ -44,11 +47,12 @@ class Snapshot:
 
 
 class Average:
-    """The mean of a net's weights after each epoch, the first one left out: of a single epoch, its own.
+    r"""The mean of a net's weights after each epoch, where later epochs count more.
 
-    What a net learns of single sessions in late epochs differs from epoch to epoch and averages out; what it learns of
-    all of them stays. See P. Izmailov et al.: Averaging weights leads to wider optima and better generalization.
-    UAI 2018.
+    .. math:: \bar w_t = \bar w_{t-1} + \frac{\eta + 1}{t + \eta} (w_t - \bar w_{t-1})
+
+    with :math:`\eta` = 3: of ten epochs the last has 31 % of all weight, the fifth 5 %. What a net learns of
+    single sessions differs from epoch to epoch and averages out; what it learns of all of them stays.
 
     Attributes
     ----------
@@ -56,6 +60,11 @@ class Average:
         That were taken.
     weights : dict of Tensor
         By their names; none before the first epoch.
+
+    References
+    ----------
+    O. Shamir, T. Zhang: Stochastic gradient descent for non-smooth optimization: convergence results and optimal
+    averaging schemes. ICML 2013.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -65,12 +74,12 @@ class Average:
     def take(self) -> None:
         """Take the weights as they are now, after another epoch."""
         self.epochs += 1
-        now = {name: weight.detach() for name, weight in self._net.named_parameters()}
-        if self.epochs <= 2:
-            self.weights = {name: weight.clone() for name, weight in now.items()}
-        else:
-            for name, mean in self.weights.items():
-                mean.lerp_(now[name], 1 / (self.epochs - 1))
+        share = (LATE + 1) / (self.epochs + LATE)
+        for name, weight in self._net.named_parameters():
+            if name in self.weights:
+                self.weights[name].lerp_(weight.detach(), share)
+            else:
+                self.weights[name] = weight.detach().clone()
 
     def load(self) -> None:
         """Give them to the net."""

@@ -220,17 +220,19 @@ def weights_after(epochs):
     return [[weight.detach().double() for weight in run.net.parameters()] for run in runs]
 
 
-def assert_mean(net, epochs):
+def assert_average(net, epochs):
+    """The net has the polynomial-decay average of these weights, which weighs epoch t by t (t + 1) (t + 2)."""
+    counts = [t * (t + 1) * (t + 2) for t in range(1, len(epochs) + 1)]
     for weight, *each in zip(net.parameters(), *epochs, strict=True):
-        torch.testing.assert_close(weight.double(), torch.stack(each).mean(dim=0), rtol=1e-5, atol=1e-7)
+        mean = sum(count * one for count, one in zip(counts, each, strict=True)) / sum(counts)
+        torch.testing.assert_close(weight.double(), mean, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6])
-def test_averaging_ends_with_the_mean_of_all_epochs_but_the_first(epochs):
+def test_averaging_ends_with_a_mean_in_which_late_epochs_count_more(epochs):
     run = Run(n_epochs=epochs, n_batches=2)
     train(run.net, run.optimizer, run.loss_of, run.batches, epochs, 2, averaging=True)
-    after = weights_after(epochs)
-    assert_mean(run.net, after[1:] or after)
+    assert_average(run.net, weights_after(epochs))
 
 
 def test_validation_looks_at_the_average_and_training_does_not_notice():
@@ -238,12 +240,12 @@ def test_validation_looks_at_the_average_and_training_does_not_notice():
 
     def validate():
         seen.append(0)
-        assert_mean(run.net, after[1 : len(seen)] or after[:1])
+        assert_average(run.net, after[: len(seen)])
         return next(values)
 
     train(run.net, run.optimizer, run.loss_of, run.batches, 5, 2, validate=validate, averaging=True)
     assert len(seen) == 5
-    assert_mean(run.net, after[1:3])  # the third epoch was the best
+    assert_average(run.net, after[:3])  # the third epoch was the best
 
 
 def test_a_validation_that_fails_leaves_the_weights_that_were_trained():
@@ -254,7 +256,7 @@ def test_a_validation_that_fails_leaves_the_weights_that_were_trained():
 
     with pytest.raises(ZeroDivisionError):
         train(run.net, run.optimizer, run.loss_of, run.batches, 3, 2, validate=validate, averaging=True)
-    assert_mean(run.net, weights_after(1))
+    assert_average(run.net, weights_after(1))
 
 
 SESSIONS = SessionInteractions(
@@ -321,7 +323,5 @@ def test_without_averaging_the_weights_are_the_latest():
     latest, averaged = (make_model("cross_entropy", averaging=switch).fit(SESSIONS) for switch in (False, True))
     assert [epoch.loss for epoch in latest.epochs] == [epoch.loss for epoch in averaged.epochs]
     assert not np.allclose(latest.predict([1, 2]), averaged.predict([1, 2]))
-    means = [make_model("cross_entropy", n_iter=count, averaging=False).fit(SESSIONS) for count in (2, 3)]
-    expected = [sum(weights) / 2 for weights in zip(*(model._net.parameters() for model in means), strict=True)]
-    for weight, mean in zip(averaged._net.parameters(), expected, strict=True):
-        torch.testing.assert_close(weight, mean)
+    each = [make_model("cross_entropy", n_iter=count, averaging=False).fit(SESSIONS) for count in (1, 2, 3)]
+    assert_average(averaged._net, [[weight.detach().double() for weight in model._net.parameters()] for model in each])

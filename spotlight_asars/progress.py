@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-
-LATE = 3  # how much more late epochs count in an average
+LATE = 3  # eta of the average of weights
 
 
 class Snapshot:

@@ -39,10 +39,10 @@ def train(
     """Descend along ``loss_of(net, batch)`` for `n_epochs` of about `batches_per_epoch`; what came of each is returned.
 
     ``batches(start)`` are those of another epoch, but for the first `start`. With `averaging`, the weights at the end
-    are the ``Average`` of those after all epochs, and it is what `validate` looks at. With `validate`, they are those of the epoch
-    that `stopping` finds best. In a process group the loss is this rank's part of a sum, and
-    every rank descends along the sum of the gradients. With `checkpoints`, training goes on from the latest of them,
-    and ends as if it had never been interrupted.
+    are the ``Average`` of those after every epoch, and it is what `validate` looks at. With `validate`, they are those
+    of the epoch that `stopping` finds best. In a process group the loss is this rank's part of a sum, and every rank
+    descends along the sum of the gradients. With `checkpoints`, training goes on from the latest of them, and ends as
+    if it had never been interrupted.
 
     Raises
     ------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -99,8 +101,7 @@ class SASRec(Baseline):
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
         usual = max(2, int(np.quantile(sessions.lengths, 0.99, method="inverted_cdf")))
         self._width = usual if self._max_sequence_length is None else min(self._max_sequence_length, longest)
-        with torch.random.fork_rng(), warnings.catch_warnings(), _quiet("lightning.pytorch", "pytorch_lightning"):
-            warnings.simplefilter("ignore")  # of the trainer, about loggers and workers that it does without
+        with torch.random.fork_rng(), _quiet():
             torch.manual_seed(check_random_state(self._random_state).randint(2**31 - 1))
             self.sasrec: Any = SASRecModel(
                 n_blocks=self._num_blocks,
@@ -161,17 +162,17 @@ def _dataset(sessions: SessionInteractions) -> Any:
     return Dataset.construct(pd.DataFrame(events))
 
 
-class _quiet:
-    """These loggers tell of errors only."""
-
-    def __init__(self, *names: str) -> None:
-        self._loggers = [logging.getLogger(name) for name in names]
-
-    def __enter__(self) -> None:
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The trainer tells of errors only, and not of loggers, processors and workers that it does without."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "pytorch_lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

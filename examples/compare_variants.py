@@ -25,7 +25,7 @@ from spotlight_asars.events import EventLog
 BY_TIME = ("time_att", "time_cat", "time_user", "time_dynamics")
 VARIANTS = ("gru4rec", "user_att", "user_cat", "dynamics", *BY_TIME)
 MEMORIES = {
-    "none": {"history": False, "transitions": False, "event_dropout": 0.0},
+    "none": {"history": False, "transitions": False},
     "history": {"history": True, "transitions": False},
     "both": {"history": True, "transitions": True},
 }

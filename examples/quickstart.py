@@ -24,7 +24,7 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 
 MODELS: dict[str, dict[str, object]] = {
-    "GRU4REC": {"representation": "gru4rec", "history": False, "transitions": False, "event_dropout": 0.0},
+    "GRU4REC": {"representation": "gru4rec", "history": False, "transitions": False},
     "time_user": {"representation": "time_user"},
     "ASARS": {},
 }

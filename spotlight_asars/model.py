@@ -83,8 +83,7 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
     dropout : float
         Share of the item embeddings' entries dropped before the RNN.
     event_dropout : float
-        Share of the viewed events that the net does not see in a training pass; the memories see them. Without
-        memories, 0 may be better.
+        Share of the viewed events that the net does not see in a training pass; the memories see them.
     user_dropout, dwell_dropout : float
         Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
         user and unknown dwell are trained, and no user is learned by heart.
@@ -149,7 +148,7 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
         residual: bool = True,
         last_dwell: str = "unknown",
         dropout: float = 0.5,
-        event_dropout: float = 0.25,
+        event_dropout: float = 0.0,
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
         negative_sampling: str | Sampler = "local",

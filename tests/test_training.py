@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -221,8 +223,8 @@ def weights_after(epochs):
 
 
 def assert_average(net, epochs):
-    """The net has the polynomial-decay average of these weights, which weighs epoch t by t (t + 1) (t + 2)."""
-    counts = [t * (t + 1) * (t + 2) for t in range(1, len(epochs) + 1)]
+    """The net has the polynomial-decay average of these weights, which weighs epoch t by t (t + 1) ... (t + 4)."""
+    counts = [math.prod(range(t, t + 5)) for t in range(1, len(epochs) + 1)]
     for weight, *each in zip(net.parameters(), *epochs, strict=True):
         mean = sum(count * one for count, one in zip(counts, each, strict=True)) / sum(counts)
         torch.testing.assert_close(weight.double(), mean, rtol=1e-5, atol=1e-7)

@@ -67,9 +67,7 @@ def _baseline(name: str) -> Contestant:
 
 
 def _asars(variant: str, memories: bool, last_dwell: str = "unknown") -> Contestant:
-    options: dict[str, Any] = {"representation": variant, "last_dwell": last_dwell}
-    if not memories:
-        options |= {"history": False, "transitions": False, "event_dropout": 0.0}
+    options = {"representation": variant, "last_dwell": last_dwell, "history": memories, "transitions": memories}
     channels = [("users", "user" in variant or "dynamics" in variant)]
     channels += [("dwell", variant in BY_TIME), ("memories", memories)]
     honest = last_dwell == "unknown"

@@ -22,14 +22,7 @@ from spotlight_asars import ASARSSequenceModel
 from spotlight_asars._spotlight import ImplicitSequenceModel
 
 BATCH, DIM = 256, 64
-PLAIN = {
-    "loss": "hinge",
-    "history": False,
-    "transitions": False,
-    "dropout": 0.0,
-    "event_dropout": 0.0,
-    "hidden_dim": DIM,
-}
+PLAIN = {"loss": "hinge", "history": False, "transitions": False, "dropout": 0.0, "hidden_dim": DIM}
 OURS: dict[str, dict[str, Any]] = {
     "gru4rec, hinge, like for like": PLAIN,
     "... with 32 negatives": {**PLAIN, "num_negative_samples": 32},

@@ -87,6 +87,35 @@ def test_a_table_says_who_is_best_and_who_failed():
     assert "fit" not in tables.table(lines, "last", "gru4rec")
 
 
+def test_one_table_has_all_data_sets_and_bold_the_best_honest_model_of_each():
+    sure, unsure = (Versus(0.1, 0.05, 0.15, p) for p in (0.001, 0.2))
+    lines = {
+        "one": [
+            line("gru4rec", 0.2),
+            line("ours", 0.3, versus={"every mrr@20": sure}),
+            line("sees it all", 0.9, versus={"every mrr@20": sure}),
+        ],
+        "two": [
+            line("gru4rec", 0.1),
+            line("ours", 0.05, versus={"every mrr@20": unsure}),
+            Line("late", 0, {}, {}, {}, {}, "ValueError: k"),
+        ],
+    }
+    rows = [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in tables.overview(lines, ["sees it all"]).split("\n")
+    ]
+    assert [rows[0], *rows[2:]] == [
+        ["MRR@20 / Recall@20", "one", "two"],
+        ["gru4rec", "0.2000 / 0.200", "**0.1000 / 0.100**"],
+        ["ours", "**0.3000* / 0.300**", "0.0500 / 0.050"],
+        ["sees it all", "0.9000* / 0.900", "-"],
+        ["late", "-", "-"],
+    ]
+    page = report.written(lines, {"one": "1 session", "two": "2 sessions"}, "gru4rec")
+    assert page.index("## All data sets") < page.index("| sees it all") < page.index("| ours") < page.index("## one")
+    assert "## All data sets" not in report.written({"one": lines["one"]}, {"one": "1 session"}, "gru4rec")
+
+
 def test_a_page_tells_command_sizes_and_what_tuning_chose():
     text = report.written(
         {"log": [line("a", 0.1), line("b", 0.2)]}, {"log": "7 sessions"}, "a", (), {"log": {"b": {"k": 5}}}

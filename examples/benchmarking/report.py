@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarking.summary import Line
-from benchmarking.tables import NOTES, table
+from benchmarking.tables import NOTES, overview, table
 
 POSITIONS = {"every": "Every position after the first", "last": "The last position of each session"}
 
@@ -36,18 +36,26 @@ def written(
     tuned: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     by_score: bool = True,
 ) -> str:
-    """A section for each data set: its sizes, a table for every position and one for the last, and what tuning chose.
+    """One table of all data sets; then for each its sizes, two tables, of every position and the last, and what tuning
+    chose.
 
-    With `by_score` the models stand in the order of MRR@20; else as they come.
+    With `by_score` the models stand in the order of MRR@20, on the first data set where there are several; else as they
+    come.
     """
+    lines = {name: _ordered(mine, "every mrr@20") if by_score else mine for name, mine in lines.items()}
     sections = [NOTES]
+    if len(lines) > 1:
+        sections += [f"## All data sets\n\n* MRR@20 differs from that of {reference}.", overview(lines, dishonest)]
     for name, mine in lines.items():
         sections += [f"## {name}", about[name] + "."]
         for at, title in POSITIONS.items():
-            score = f"{at} mrr@20"
-            ordered = sorted(mine, key=lambda line, by=score: -line.means.get(by, 0.0)) if by_score else mine
+            ordered = _ordered(mine, f"{at} mrr@20") if by_score else mine
             sections += [f"{title}:", table(ordered, at, reference, dishonest)]
         chosen = {model: choice for model, choice in (tuned or {}).get(name, {}).items() if choice}
         told = [f"- {model}: {', '.join(f'{o} {v}' for o, v in choice.items())}" for model, choice in chosen.items()]
         sections += ["Tuning chose other settings than the defaults:", "\n".join(told)] if told else []
     return "\n\n".join(sections)
+
+
+def _ordered(lines: Sequence[Line], by: str) -> list[Line]:
+    return sorted(lines, key=lambda line: -line.means.get(by, 0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarking.measuring import CUTOFFS
@@ -72,6 +72,29 @@ def table(lines: Sequence[Line], at: str, reference: str, dishonest: Collection[
             cells[line.model].append(f"**{texts[line.model]}**" if wins else texts[line.model])
     failures = [f"\n{line.model} failed: {line.failed}" for line in lines if line.failed]
     return "\n".join([markdown(head, list(cells.values())), *failures])
+
+
+def overview(lines: Mapping[str, Sequence[Line]], dishonest: Collection[str] = ()) -> str:
+    """One table of all data sets: MRR@20 / Recall@20 at every position, in the order of the first one's lines.
+
+    A star says that the MRR@20 differs from that of the model all are measured against.
+    """
+
+    def cell(line: Line) -> str:
+        versus = line.versus.get("every mrr@20")
+        star = "*" if versus is not None and versus.p < SIGNIFICANT else ""
+        return f"{line.means['every mrr@20']:.4f}{star} / {line.means['every recall@20']:.3f}"
+
+    models = list(dict.fromkeys(line.model for mine in lines.values() for line in mine))
+    cells = {model: [model] for model in models}
+    for mine in lines.values():
+        done = {line.model: line for line in mine if not line.failed}
+        rivals = [line.means["every mrr@20"] for line in done.values() if line.model not in dishonest]
+        for model in models:
+            text = cell(done[model]) if model in done else "-"
+            wins = model in done and model not in dishonest and done[model].means["every mrr@20"] == max(rivals)
+            cells[model].append(f"**{text}**" if wins else text)
+    return markdown(["MRR@20 / Recall@20", *lines], list(cells.values()))
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

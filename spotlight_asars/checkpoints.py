@@ -163,7 +163,9 @@ class Checkpoints:
         )
         stopping.best, stopping.waited = content["best"], content["waited"]
         if progress.average is not None:
-            progress.average.epochs, progress.average.weights = content["average"]
+            epochs, weights = content["average"]
+            progress.average.epochs = epochs
+            progress.average.weights = {name: weight.to(self._device) for name, weight in weights.items()}
         progress.epochs = [Epoch(*epoch) for epoch in content["epochs"]]
         progress.losses = [] if content["losses"] is None else list(content["losses"].to(self._device).unbind())
         progress.finished = content["finished"]

@@ -6,6 +6,7 @@
 FOLDER has a folder with ``events.csv.gz`` for each data set; without it the log is synthetic. Every run is a process
 of its own with one thread, written down as it ends: start the same command again, and a benchmark that was killed goes
 on where it was. What comes out: ``results.md``, ``runs.csv`` and, with matplotlib, figures of accuracy, speed, memory.
+``sasrec`` needs the extra of that name, and may be run in an environment of its own into the same folder.
 """
 
 from __future__ import annotations

@@ -45,7 +45,10 @@ def written(
     lines = {name: _ordered(mine, "every mrr@20") if by_score else mine for name, mine in lines.items()}
     sections = [NOTES]
     if len(lines) > 1:
-        sections += [f"## All data sets\n\n* MRR@20 differs from that of {reference}.", overview(lines, dishonest)]
+        sections += [
+            f"## All data sets\n\nA star: the MRR@20 differs from that of {reference}.",
+            overview(lines, dishonest),
+        ]
     for name, mine in lines.items():
         sections += [f"## {name}", about[name] + "."]
         for at, title in POSITIONS.items():

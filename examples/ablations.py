@@ -49,7 +49,7 @@ ABLATIONS: dict[str, Contestant] = {
     **{change: row(change=change) for change in ("dwell shuffled", "dwell constant")},
     "users shuffled": row(change="users shuffled"),
     "last_dwell observed": row({"last_dwell": "observed"}, honest=False),
-    "event_dropout 0.25": row({"event_dropout": 0.25}),
+    **others("event_dropout", [0.25]),
     **others("averaging", [False]),
     **others("attention", ["causal"]),
     **others("residual", [False]),

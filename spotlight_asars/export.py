@@ -8,10 +8,6 @@ which ``item_matrix`` and ``queries`` belong as well.
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import one_of, require
 from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.quiet import quiet
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.attention import Prefix
 from spotlight_asars.representations.stepping import Carry, Stepper, choose
@@ -70,7 +67,7 @@ class Exports(Serving):
             raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
         if format == "onnx":
             _check_onnx()
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet("torch.onnx"):
             program = trace(net, output)
             if format == "torch":
                 torch.export.save(program, path)
@@ -151,17 +148,3 @@ def _check_onnx() -> None:
         import onnxscript  # noqa: F401  # torch's exporter asks for it, and it for onnx
     except ImportError:
         raise ImportError("format 'onnx' needs onnxscript; pip install 'spotlight-asars[onnx]'") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns and logs of its own ways, not of what the caller did."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

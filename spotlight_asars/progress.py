@@ -82,10 +82,7 @@ class Average:
 
     def load(self) -> None:
         """Give them to the net."""
-        with torch.no_grad():
-            for name, weight in self._net.named_parameters():
-                if name in self.weights:
-                    weight.copy_(self.weights[name])
+        self._give(self.weights)
 
     @contextmanager
     def loaded(self) -> Iterator[None]:
@@ -95,9 +92,13 @@ class Average:
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, weight in self._net.named_parameters():
-                    weight.copy_(own[name])
+            self._give(own)
+
+    def _give(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in self._net.named_parameters():
+                if name in weights:  # there are none before the first epoch
+                    weight.copy_(weights[name])
 
 
 class Epoch(NamedTuple):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,9 +16,11 @@ from spotlight_asars.baselines.prefixes import Prefixes
 from spotlight_asars.baselines.rules import session_of_events
 from spotlight_asars.channels import SessionInteractions
 from spotlight_asars.devices import SCORES_AT_ONCE
+from spotlight_asars.quiet import quiet
 from spotlight_asars.scores import NEVER
 
 STATES_AT_ONCE = 256
+TALKATIVE = ("lightning.pytorch", "pytorch_lightning")  # loggers of the trainer
 
 
 class SASRec(Baseline):
@@ -101,7 +99,7 @@ class SASRec(Baseline):
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
         usual = max(2, int(np.quantile(sessions.lengths, 0.99, method="inverted_cdf")))
         self._width = usual if self._max_sequence_length is None else min(self._max_sequence_length, longest)
-        with torch.random.fork_rng(), _quiet():
+        with torch.random.fork_rng(), quiet(*TALKATIVE):
             torch.manual_seed(check_random_state(self._random_state).randint(2**31 - 1))
             self.sasrec: Any = SASRecModel(
                 n_blocks=self._num_blocks,
@@ -160,19 +158,3 @@ def _dataset(sessions: SessionInteractions) -> Any:
         Columns.Datetime: np.arange(len(sessions.items)).astype("datetime64[s]"),  # their order is all that counts
     }
     return Dataset.construct(pd.DataFrame(events))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The trainer tells of errors only, and not of loggers, processors and workers that it does without."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "pytorch_lightning")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

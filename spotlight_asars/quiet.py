@@ -1,0 +1,28 @@
+"""Other libraries' talk of their own ways, which the caller has no use for."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Inside, the loggers of these names tell of errors only, and nothing warns.
+
+    >>> with quiet("some.library"):
+    ...     logging.getLogger("some.library").warning("unheard")
+    """
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -12,8 +12,12 @@ from contextlib import contextmanager
 def quiet(*names: str) -> Iterator[None]:
     """Inside, the loggers of these names tell of errors only, and nothing warns.
 
+    >>> logger = logging.getLogger("some.library")
     >>> with quiet("some.library"):
-    ...     logging.getLogger("some.library").warning("unheard")
+    ...     logger.isEnabledFor(logging.WARNING)
+    False
+    >>> logger.isEnabledFor(logging.WARNING)
+    True
     """
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

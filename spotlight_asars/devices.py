@@ -10,6 +10,6 @@ SCORES_AT_ONCE = 2**22  # of whole catalogues, 16 MB of float32: a larger matrix
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor on `device`; a GPU fetches it by itself from memory that stays in its place."""
-    if device.type == "cuda":
+    if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

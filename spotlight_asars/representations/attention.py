@@ -68,17 +68,17 @@ def attend_prefixes(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
     missing = -time % STRETCH
     stretches = (batch * ((time + missing) // STRETCH), STRETCH)
     inside = _attend_stretch(
-        F.pad(score, (0, missing)).view(stretches),
-        F.pad(value, (0, 0, 0, missing)).view(*stretches, dim),
-        F.pad(mask, (0, missing)).view(stretches),
+        F.pad(score, (0, missing)).reshape(stretches),
+        F.pad(value, (0, 0, 0, missing)).reshape(*stretches, dim),
+        F.pad(mask, (0, missing)).reshape(stretches),
     )
-    sums = inside.average[:, -1].view(batch, -1, dim), inside.mass[:, -1].view(batch, -1)
+    sums = inside.average[:, -1].reshape(batch, -1, dim), inside.mass[:, -1].reshape(batch, -1)
     before = shift(attend_prefixes(sums[1], sums[0], sums[1] > _lowest(score)))
     joined = join(
         Prefix(before.average.reshape(-1, 1, dim), before.mass.reshape(-1, 1)),
         inside,
     )
-    return Prefix(joined.average.view(batch, -1, dim)[:, :time], joined.mass.view(batch, -1)[:, :time])
+    return Prefix(joined.average.reshape(batch, -1, dim)[:, :time], joined.mass.reshape(batch, -1)[:, :time])
 
 
 def attend_with_own_term(score: Tensor, own_score: Tensor, value: Tensor, mask: Tensor) -> Tensor:

@@ -30,5 +30,5 @@ def after_each_step(trace: Tensor, real: Tensor) -> Tensor:
         At padding, the state after the last event before it.
     """
     seen = F.pad(real.cumsum(dim=1), (1, 0))  # (batch, 1 + time)
-    seen = seen.view(*seen.shape, *[1] * (trace.dim() - 2))
+    seen = seen.reshape(*seen.shape, *[1] * (trace.dim() - 2))
     return trace.gather(1, seen.expand(-1, -1, *trace.shape[2:]))

@@ -50,5 +50,5 @@ class SpotlightNet(nn.Module):
         batch, time = targets.shape
         if time == 1:  # Spotlight's bare squeeze() would take the axis away
             states, targets = torch.cat([states, states], dim=1), torch.cat([targets, targets], dim=1)
-        scores = self.net(states.movedim(1, -1), targets).view(batch, -1)
+        scores = self.net(states.movedim(1, -1), targets).reshape(batch, -1)
         return scores[:, :time]

@@ -188,4 +188,4 @@ class DwellEncoder(nn.Module):
         before = nn.functional.pad(known, (0, 0, 1, 0))[:, :-1].reshape(batch * time, -1)
         unknown = self.encoding(dwell_times.new_full((1, 1), torch.nan))[0].expand(batch * time, -1)
         pending = torch.gru_cell(unknown, before, *self.rnn.all_weights[0])
-        return known, pending.view(batch, time, -1)
+        return known, pending.reshape(batch, time, -1)

@@ -19,7 +19,7 @@ from benchmarking.contestants import Contestant
 
 from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.losses import LOSSES
-from spotlight_asars.representations.time_bins import TIME_ENCODINGS
+from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.sampling import SAMPLERS
 
 BASE = "time_user+memories"

@@ -15,8 +15,8 @@ import scipy
 
 from spotlight_asars import EventLog
 from spotlight_asars.analysis import analyse
+from spotlight_asars.analysis.plots import plot_analysis
 from spotlight_asars.datasets.synthetic import generate_sessions
-from spotlight_asars.plots import plot_analysis
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -22,8 +22,8 @@ import torch
 import spotlight_asars
 from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
-from spotlight_asars.distributed import process_group, ranks
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.runtime.distributed import process_group, ranks
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -33,10 +33,10 @@ The way of the data, and where to find each stage:
 """
 
 from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight
-from spotlight_asars.channels import SessionInteractions
 from spotlight_asars.events import EventLog
 from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.sessions import to_sessions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 __all__ = [
     "SPOTLIGHT",

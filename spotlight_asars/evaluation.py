@@ -17,10 +17,10 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
-from spotlight_asars.batching import scoring_batches
-from spotlight_asars.channels import SessionInteractions, as_sessions
-from spotlight_asars.devices import SCORES_AT_ONCE
-from spotlight_asars.raw_ids import check_vocabulary
+from spotlight_asars.events.raw_ids import check_vocabulary
+from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.sessions.batching import scoring_batches
+from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 Ranks = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
-from spotlight_asars.channels import SessionInteractions, flat_ranges
+from spotlight_asars.sessions.interactions import SessionInteractions, flat_ranges
 
 Items = NDArray[np.int64]
 

@@ -25,10 +25,10 @@ from tqdm import tqdm
 
 from spotlight_asars._checks import reject, require, whole
 from spotlight_asars._spotlight import SequenceInteractions
-from spotlight_asars.channels import SessionInteractions, as_sessions
 from spotlight_asars.evaluation import METRICS, evaluate
-from spotlight_asars.fingerprints import digest, text_of
 from spotlight_asars.model import ASARSSequenceModel
+from spotlight_asars.model.fingerprints import digest, text_of
+from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 Space = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Key = tuple[str, ...]  # all arguments of a model as text: what tells one trial from another

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations import Blueprint
+from spotlight_asars.sessions.channels import Channels
 
 BATCH, DIM, TIME, ITEMS, USERS = 2, 3, 5, 11, 7  # distinct primes: no axis can pass for another
 

@@ -8,9 +8,9 @@ import torch
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import SequenceInteractions, spotlight_sequence_mrr_score
-from spotlight_asars.batch_channels import Channels
 from spotlight_asars.evaluation import evaluate, sequence_mrr_score
-from spotlight_asars.scores import NEVER
+from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.sessions.channels import Channels
 
 ITEMS, USERS, LONGEST, SESSIONS = 13, 5, 7, 41  # primes: no axis can pass for another
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, evaluation
-from spotlight_asars import scores as scores_module
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions, spotlight_sequence_mrr_score
 from spotlight_asars.evaluation import METRICS, Report, evaluate, sequence_mrr_score
+from spotlight_asars.recommending import recommender as scores_module
 from spotlight_asars.representations import REPRESENTATIONS
 
 ITEMS, USERS, WIDTH = 13, 5, 6

@@ -19,7 +19,7 @@ from results import Result, print_results, threads
 from timing import Latency, latencies
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
-from spotlight_asars.recommendations import Recommendations
+from spotlight_asars.recommending.recommendations import Recommendations
 
 BARE = "product and top k alone"
 SMALL = {"items": (50,), "events": 300, "calls": 3}

@@ -20,8 +20,8 @@ from resident_memory import MEAN_LENGTH, NUM_ITEMS
 from results import Result, in_child, print_results, threads
 from training import our_model
 
-from spotlight_asars.devices import SCORES_AT_ONCE
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.runtime.devices import SCORES_AT_ONCE
 
 NO_MEMORIES = {"history": False, "transitions": False}
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from training import BATCH, DIM, PLAIN, our_model
 
 from spotlight_asars import SessionInteractions
-from spotlight_asars.batching import training_batches
+from spotlight_asars.sessions.batching import training_batches
 
 NEGATIVES = 256
 SMALL = {"sessions": 60, "num_items": 40, "repeats": 1}

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spotlight_asars.baselines.rules import LastItemRules, divide_rows, occurrences, session_of_events
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class AssociationRules(LastItemRules):

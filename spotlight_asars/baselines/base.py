@@ -18,9 +18,9 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.baselines.prefixes import Prefixes
-from spotlight_asars.batch_channels import Channels
-from spotlight_asars.channels import SessionInteractions, as_sessions
-from spotlight_asars.scores import NEVER, NextItemScores
+from spotlight_asars.recommending.recommender import NEVER, NextItemScores
+from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 NUDGE = 1e-4  # far less than what tells two counts apart, far more than the precision of float32
 

@@ -13,7 +13,7 @@ from spotlight_asars._spotlight import ImplicitFactorizationModel, Interactions
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.prefixes import Prefixes
 from spotlight_asars.baselines.rules import session_of_events
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class BPRMF(Baseline):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class PastEvents(NamedTuple):

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from spotlight_asars._checks import number, require
 from spotlight_asars.baselines.rules import LastItemRules, divide_rows, occurrences
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class ItemKNN(LastItemRules):

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from spotlight_asars.baselines.decays import STEP_WEIGHTS
 from spotlight_asars.baselines.rules import LastItemRules, count_pairs, divide_rows
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class MarkovChain(LastItemRules):

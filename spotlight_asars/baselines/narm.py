@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations import Blueprint
 from spotlight_asars.representations.padding import after_each_step, events_first
+from spotlight_asars.sessions.channels import Channels
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings, as in the other nets of this package
 CONTEXT_DROPOUT = 0.5  # share of the entries of the session's representation that is dropped, as in the paper

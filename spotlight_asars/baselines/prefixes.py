@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.batch_channels import Channels
-from spotlight_asars.channels import UNKNOWN_USER
+from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
 
 class Events(NamedTuple):

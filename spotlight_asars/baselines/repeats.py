@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from spotlight_asars.baselines.prefixes import Prefixes
 from spotlight_asars.baselines.rules import session_of_events
-from spotlight_asars.channels import SessionInteractions
-from spotlight_asars.scores import NEVER
+from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 REPEATS = ("learned", "allowed")
 RARE = 0.01  # share of the steps below which a kind of repeat is taken for none

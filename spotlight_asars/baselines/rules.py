@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.decays import ByStep
 from spotlight_asars.baselines.prefixes import Prefixes
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class LastItemRules(Baseline):

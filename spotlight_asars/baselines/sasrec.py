@@ -14,10 +14,10 @@ from spotlight_asars._checks import number, positive, require, whole
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.prefixes import Prefixes
 from spotlight_asars.baselines.rules import session_of_events
-from spotlight_asars.channels import SessionInteractions
-from spotlight_asars.devices import SCORES_AT_ONCE
-from spotlight_asars.quiet import quiet
-from spotlight_asars.scores import NEVER
+from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime.quiet import quiet
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 STATES_AT_ONCE = 256
 TALKATIVE = ("lightning.pytorch", "pytorch_lightning")  # loggers of the trainer

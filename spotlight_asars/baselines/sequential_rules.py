@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from spotlight_asars._checks import resolve, whole
 from spotlight_asars.baselines.decays import STEP_WEIGHTS, ByStep
 from spotlight_asars.baselines.rules import LastItemRules, count_pairs, divide_rows
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class SequentialRules(LastItemRules):

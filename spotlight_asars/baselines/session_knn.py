@@ -13,7 +13,7 @@ from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.neighbours import MOST_NUMBERS, Pairs, SessionIndex, best_pairs, in_chunks
 from spotlight_asars.baselines.prefixes import Events, Prefixes
 from spotlight_asars.baselines.repeats import REPEATS, Repeats
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 Floats = NDArray[np.float64]
 Similarity = Callable[[Floats, NDArray[np.int64], NDArray[np.int64]], Floats]

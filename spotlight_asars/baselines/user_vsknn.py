@@ -16,7 +16,7 @@ from spotlight_asars.baselines.neighbours import Pairs
 from spotlight_asars.baselines.prefixes import Events, Prefixes
 from spotlight_asars.baselines.session_knn import Similarity
 from spotlight_asars.baselines.vsknn import VSKNN
-from spotlight_asars.channels import SessionInteractions, as_sessions
+from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 Floats = NDArray[np.float64]
 

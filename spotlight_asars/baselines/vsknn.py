@@ -11,7 +11,7 @@ from spotlight_asars.baselines.matches import match, sum_matches
 from spotlight_asars.baselines.neighbours import Pairs
 from spotlight_asars.baselines.prefixes import Events
 from spotlight_asars.baselines.session_knn import SessionKNN, Similarity, check_neighbours
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from spotlight_asars.baselines.neighbours import Pairs
 from spotlight_asars.baselines.prefixes import Events
 from spotlight_asars.baselines.stan import STAN, check_decays
 from spotlight_asars.baselines.vsknn import inverse_frequency
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 Floats = NDArray[np.float64]
 

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from spotlight_asars.analysis import analyse
+from spotlight_asars.analysis.plots import plot_analysis
 from spotlight_asars.cli.answers import Answer
 from spotlight_asars.cli.arguments import add_events, add_inactivity
 from spotlight_asars.cli.reading import read_log
 from spotlight_asars.cli.writing import check_place
-from spotlight_asars.plots import plot_analysis
 
 PURPOSE = "tell what is in a log: sizes, repeats within and across sessions, and dwell times"
 EPILOG = """\

@@ -12,7 +12,7 @@ from spotlight_asars.cli.answers import Answer
 from spotlight_asars.cli.arguments import add_model
 from spotlight_asars.cli.reading import read_model
 from spotlight_asars.cli.writing import TABLES, check_place, write_table
-from spotlight_asars.export import FORMATS, OUTPUTS
+from spotlight_asars.recommending.graph_export import FORMATS, OUTPUTS
 
 PURPOSE = "write the scores of a model as a graph that needs neither this package nor, as ONNX, torch"
 EPILOG = """\

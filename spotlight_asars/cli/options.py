@@ -11,7 +11,7 @@ from typing import Any
 from spotlight_asars.cli.arguments import UsageError
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.model import ASARSSequenceModel
-from spotlight_asars.options import CHOICES
+from spotlight_asars.model.options import CHOICES
 from spotlight_asars.representations import REPRESENTATIONS
 from spotlight_asars.sampling import SAMPLERS
 

@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from spotlight_asars import frames
 from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import Answer
 from spotlight_asars.cli.arguments import UsageError, add_events, add_inactivity
 from spotlight_asars.cli.reading import read_log
 from spotlight_asars.cli.writing import TABLES, check_place, write_log
+from spotlight_asars.events import frames
 from spotlight_asars.preparation import LazyLog
 
 PURPOSE = "filter a raw log, and write its earlier sessions to train on and its latest to test on"

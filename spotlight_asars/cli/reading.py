@@ -8,15 +8,14 @@ from typing import Any
 
 import narwhals as nw
 
-from spotlight_asars import frames
-from spotlight_asars.channels import SessionInteractions
 from spotlight_asars.cli.arguments import DWELL, SESSION, UsageError
 from spotlight_asars.datasets import DATASETS, fetch
-from spotlight_asars.events import EventLog
+from spotlight_asars.events import EventLog, frames
+from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.preparation import SessionShards
 from spotlight_asars.sessions import to_sessions
-from spotlight_asars.vocabulary import Vocabulary
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) -> EventLog:

@@ -15,7 +15,7 @@ from spotlight_asars.cli.arguments import USER, UsageError, add_cuda, add_events
 from spotlight_asars.cli.reading import read_ids, read_log, read_model
 from spotlight_asars.cli.writing import TABLES, check_place, write_table
 from spotlight_asars.model import ASARSSequenceModel
-from spotlight_asars.recommendations import NEVER, RawRecommendations
+from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations
 from spotlight_asars.sessions import to_sessions
 
 PURPOSE = "recommend the next items of sessions"

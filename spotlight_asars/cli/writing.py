@@ -17,7 +17,7 @@ from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
 from spotlight_asars.events import EventLog
-from spotlight_asars.frames import Library, library
+from spotlight_asars.events.frames import Library, library
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 

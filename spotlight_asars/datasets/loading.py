@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spotlight_asars._checks import one_of, require
 from spotlight_asars.datasets.files import TextFile
 from spotlight_asars.events import EventLog
-from spotlight_asars.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary
 
 
 def chosen(option: Collection[str] | None, choices: tuple[str, ...], argument: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
 from spotlight_asars.preparation.steps import Step, Support, collapse_repeats
 from spotlight_asars.preparation.writing import Recording, write
-from spotlight_asars.sessions import Lengths
+from spotlight_asars.sessions.cutting import Lengths
 
 EVENTS_PER_SHARD = 5_000_000  # some 300 bytes of memory each while a shard is made
 

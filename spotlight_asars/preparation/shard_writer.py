@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from spotlight_asars import frames
+from spotlight_asars.events import frames
+from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
-from spotlight_asars.sessions import Lengths
-from spotlight_asars.vocabulary import Vocabulary
+from spotlight_asars.sessions.cutting import Lengths
 
 if TYPE_CHECKING:
     import pyarrow as pa

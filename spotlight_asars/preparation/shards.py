@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from spotlight_asars._checks import require
-from spotlight_asars.channels import SessionInteractions
+from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
-from spotlight_asars.vocabulary import Vocabulary
+from spotlight_asars.sessions.interactions import SessionInteractions
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -26,7 +26,7 @@ from spotlight_asars.preparation import engines, steps
 from spotlight_asars.preparation.checks import check_events
 from spotlight_asars.preparation.shard_writer import ShardWriter
 from spotlight_asars.preparation.steps import Frame, Step, Support
-from spotlight_asars.sessions import Lengths
+from spotlight_asars.sessions.cutting import Lengths
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,28 +11,22 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spotlight_asars._checks import resolve
 from spotlight_asars._spotlight import CNNNet, LSTMNet, MixtureLSTMNet, PoolNet
-from spotlight_asars.batch_channels import Channels
 from spotlight_asars.representations.asars import ASARSNet
-from spotlight_asars.representations.history import HistoryTerms
-from spotlight_asars.representations.recall import RecallNet
-from spotlight_asars.representations.spotlight import SpotlightNet
-from spotlight_asars.representations.transitions import TransitionTerms
+from spotlight_asars.representations.spotlight_net import SpotlightNet
+from spotlight_asars.sessions.channels import Channels
 
 __all__ = [
     "REPRESENTATIONS",
     "ASARSNet",
     "Blueprint",
-    "RecallNet",
     "Representation",
     "SpotlightNet",
     "build",
-    "with_recall",
 ]
 
 
@@ -98,11 +92,3 @@ def build(representation: str | nn.Module | Callable[[Blueprint], nn.Module], bl
     if not isinstance(representation, nn.Module):
         representation = resolve(representation, REPRESENTATIONS, "representation")(blueprint)
     return representation if hasattr(representation, "states") else SpotlightNet(representation, blueprint.num_items)
-
-
-def with_recall(net: nn.Module, history: bool, transitions: bool) -> nn.Module:
-    """`net`, whose scores have the terms of what the user viewed and of what followed in other sessions, or not."""
-    with torch.no_grad():
-        state_size = net.states(torch.ones(1, 1, dtype=torch.int64))[0, 0].numel()  # type: ignore[operator]
-    terms = [HistoryTerms(state_size)] * history + [TransitionTerms(state_size)] * transitions
-    return RecallNet(net, *terms) if terms else net

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
-from spotlight_asars.batch_channels import Channels
-from spotlight_asars.representations.dynamics import UserDrift
+from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.padding import after_each_step, events_first
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
-from spotlight_asars.representations.time_bins import TIME_ENCODINGS
+from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention, Users
+from spotlight_asars.sessions.channels import Channels
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings; 1 / embedding_dim, as in Spotlight, learns far slower
 CELLS: dict[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}

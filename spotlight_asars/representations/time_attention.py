@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.representations.attention import attend_with_own_term, causal_attention, triangle_attention
-from spotlight_asars.representations.time_bins import DwellEncoder
+from spotlight_asars.representations.dwell_encoding import DwellEncoder
 
 READINGS = ("prefix", "causal")
 LAST_DWELL = ("unknown", "observed")

@@ -13,7 +13,7 @@ from numpy.random import RandomState
 
 from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.losses import LOSSES
-from spotlight_asars.options import CHOICES
+from spotlight_asars.model.options import CHOICES
 from spotlight_asars.representations import REPRESENTATIONS
 from spotlight_asars.sampling import SAMPLERS
 

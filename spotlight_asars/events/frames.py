@@ -1,0 +1,141 @@
+"""Columns of a data frame or file as numpy arrays, checked: pandas, polars and pyarrow alike, through narwhals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from spotlight_asars._checks import integers, moments, reject, require
+from spotlight_asars.events.distinct import distinct_texts
+from spotlight_asars.events.vocabulary import Vocabulary
+
+Library = Literal["pandas", "pyarrow", "polars"]
+
+# In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
+READERS: dict[Library, dict[str, Any]] = {
+    "pandas": {"low_memory": False},
+    "pyarrow": {},
+    "polars": {"infer_schema_length": None},
+}
+
+
+def read_frame(path: str | Path, text: Collection[str] = ()) -> Any:
+    """The csv, csv.gz or parquet file at `path` as a frame of the first library of ``READERS`` that is installed.
+
+    What stands in the `text` columns of a csv file is taken as it is written, and not for numbers.
+    """
+    path = Path(path)
+    is_csv, is_parquet = path.name.endswith((".csv", ".csv.gz")), path.suffix == ".parquet"
+    require(is_csv or is_parquet, "path must end in .csv, .csv.gz or .parquet", str(path))
+    if not path.is_file():
+        raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
+    backend = library(is_parquet, f"reading {path.name}")
+    if is_csv:
+        return nw.read_csv(str(path), backend=backend, **READERS[backend], **_as_text(backend, text))
+    return nw.read_parquet(str(path), backend=backend)
+
+
+def library(parquet: bool, what: str) -> Library:
+    """The first of ``READERS`` that is installed and can do `what`, with parquet files or with others."""
+    for name in READERS:
+        if find_spec(name) and (not parquet or name != "pandas" or find_spec("pyarrow")):
+            return name
+    able, extra = (("pyarrow", "polars"), "parquet") if parquet else (tuple(READERS), "frames")
+    raise ImportError(f"{what} needs one of {', '.join(able)}; pip install 'spotlight-asars[{extra}]' brings one")
+
+
+def _as_text(backend: str, columns: Collection[str]) -> dict[str, Any]:
+    """The option of a csv reader that takes some columns as text."""
+    if not columns:
+        return {}
+    if backend == "pandas":
+        return {"dtype": dict.fromkeys(columns, str)}
+    if backend == "polars":
+        import polars as pl
+
+        return {"schema_overrides": dict.fromkeys(columns, pl.String)}
+    import pyarrow as pa
+    import pyarrow.csv
+
+    return {"convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()))}
+
+
+def to_frame(frame: Any) -> nw.DataFrame[Any]:
+    """Any frame of one event or more that narwhals knows, collected if it is lazy."""
+    try:
+        known = nw.from_native(frame)
+    except TypeError:
+        kind = type(frame)
+        raise TypeError(
+            f"frame must be a pandas, polars or pyarrow table; got {kind.__module__}.{kind.__qualname__}"
+        ) from None
+    known = known.collect() if isinstance(known, nw.LazyFrame) else known
+    require(len(known) > 0, "frame must have at least one event", len(known))
+    return known
+
+
+def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
+    require(name in frame.columns, f"{argument} must name one of the columns {list(frame.columns)}", name)
+    return frame[name]
+
+
+def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
+    """Raw ids of one column: integers, whole floats, strings or categories; none may be missing."""
+    column = _column(frame, name, argument)
+    rule = f"{argument} column {name!r} must have no missing ids"
+    missing = column.is_null().to_numpy()
+    reject(missing, np.full(len(missing), None), rule)
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        reject(np.isnan(values), values, rule)
+    if values.dtype.kind in "OU":  # strings are objects: as fixed-width text one long id would widen them all
+        values = values.astype(object)
+        kinds = {type(value) for value in values.tolist()}
+        alike = len(kinds) == 1 and all(issubclass(kind, (str, int, float, np.number)) for kind in kinds)
+        rule = f"{argument} column {name!r} must hold ids of one type, integers or strings"
+        require(alike and bool not in kinds, rule, sorted(kind.__name__ for kind in kinds))
+        if issubclass(kinds.pop(), str):
+            cut = [value for value in {*values.tolist()} if value.endswith("\0")]  # numpy's own text would end before
+            require(not cut, f"{argument} column {name!r} must have no ids that end in NUL", cut)
+            return values
+        values = np.array(values.tolist())
+    rule = f"{argument} column {name!r} must hold integers of 64 bits, or strings"
+    require(values.dtype.kind in "iuf", rule, str(values.dtype))
+    return integers(values, f"{argument} column {name!r}") if values.dtype.kind == "f" else values
+
+
+def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
+    """The vocabulary of one column of raw ids, from `first` on, and the column in it; the same ids as of ``ids``."""
+    texts = distinct_texts(_column(frame, name, argument))
+    if texts is None:
+        return Vocabulary.learn(ids(frame, name, argument), first)
+    return Vocabulary(texts[0], first), texts[1] + first
+
+
+def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+    """Seconds as int64 or float64; dates and times count from 1970-01-01 (UTC where they have no zone)."""
+    column = _column(frame, name, "timestamp")
+    if column.dtype in (nw.Datetime, nw.Date):
+        reject(column.is_null().to_numpy(), column.to_numpy(), f"timestamp column {name!r} must not be missing")
+        microseconds = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
+        return microseconds.dt.timestamp("us").to_numpy().astype(np.int64) / 1e6
+    return moments(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
+
+
+def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
+    """One numeric column; a missing value is NaN."""
+    column = _column(frame, name, argument)
+    require(
+        column.dtype.is_numeric(),
+        f"{argument} column {name!r} must be numbers, in seconds",
+        str(column.dtype),
+    )
+    if column.is_null().any():
+        return column.cast(nw.Float64).to_numpy().astype(np.float64)
+    return column.to_numpy()

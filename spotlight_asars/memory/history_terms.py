@@ -1,0 +1,104 @@
+r"""Memory in the score: learned terms for the items that the user has viewed before.
+
+.. math:: r'_{jk} = r_{jk} + [k \in H_u] \, \big( g_H(q_j) + T_H(k) \big)
+                    + [k \in S_j] \, \big( g_S(q_j) + T_S(j, k) \big)
+
+.. math:: T_H(k) = w_{seen} + w_{times} \log(1 + n_k) + w_{sessions} \, a_k^{-\lambda_1}
+                   + w_{time} \, (1 + \delta_k)^{-\lambda_2} + w_{dwell} \log(1 + d_k)
+
+.. math:: T_S(j, k) = w_{here} + w_{steps} \, (1 + b_{jk})^{-\lambda_3} + w_{last} \, [b_{jk} = 0]
+
+:math:`H_u` are the items of the user's earlier sessions: viewed :math:`n_k` times, for :math:`d_k` seconds on average,
+the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` are those of this session up to event j,
+viewed :math:`b_{jk}` steps ago. The gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they trade
+repeating for exploring. All weights start from 0, so at first the memory is silent; all :math:`\lambda` start from 1.
+
+The terms touch only the items of a history: their cost does not depend on the catalogue.
+
+References
+----------
+P. Ren et al.: RepeatNet: A repeat aware neural recommendation machine for session-based recommendation. AAAI 2019.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.memory.recall_net import Added
+from spotlight_asars.representations.user_drift import DAY
+from spotlight_asars.sessions.channels import Channels, History
+
+EARLIER = ("seen", "times", "sessions_ago", "time_ago", "dwell")
+HERE = ("here", "steps_ago", "last")
+DECAYS = ("sessions_ago", "time_ago", "steps_ago")
+
+
+class HistoryTerms(nn.Module):
+    """Terms of earlier sessions, ``channels.history``, and of the session itself, for a ``RecallNet``."""
+
+    def __init__(self, state_size: int) -> None:
+        super().__init__()
+        self.earlier = nn.Parameter(torch.zeros(len(EARLIER)))
+        self.here = nn.Parameter(torch.zeros(len(HERE)))
+        self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
+        self.gates = nn.Linear(state_size, 2, bias=False)
+        nn.init.zeros_(self.gates.weight)
+
+    def weights(self) -> dict[str, float]:
+        r"""What each term has learned, by its name; "decay of ..." is its :math:`\lambda`."""
+        weights = torch.cat([self.earlier, self.here, self.log_decay.exp()]).tolist()
+        return dict(zip((*EARLIER, *HERE, *(f"decay of {name}" for name in DECAYS)), weights, strict=True))
+
+    def recall(self, items: Tensor, channels: Channels) -> Viewed:
+        """What the user has viewed before each step of a batch, int64 (batch, time)."""
+        history = channels.history
+        return Viewed(items, history, None if history is None else self.earlier_terms(history))
+
+    def earlier_terms(self, history: History) -> Tensor:
+        """:math:`T_H` of each item of each user's history: (batch, slots), 0 at padding."""
+        sessions_decay, time_decay, _ = self.log_decay.exp()
+        days = history.seconds_ago.nan_to_num(0.0).clamp(min=0) / DAY  # NaN would spoil the gradient of the decay
+        features = (
+            torch.ones_like(history.times),
+            torch.log1p(history.times),
+            history.sessions_ago.clamp(min=1) ** -sessions_decay,
+            (1 + days) ** -time_decay * history.seconds_ago.isfinite(),
+            torch.log1p(history.dwell).nan_to_num(0.0),
+        )
+        terms = sum(weight * feature for weight, feature in zip(self.earlier, features, strict=True))
+        return terms * (history.items != PADDING_IDX)
+
+    def here_terms(self, ago: Tensor) -> Tensor:
+        """:math:`T_S` of items viewed so many steps ago."""
+        here, steps_ago, last = self.here
+        return here + steps_ago * (1 + ago) ** -self.log_decay[2].exp() + last * (ago == 0)
+
+    def forward(self, viewed: Viewed, values: Tensor, rows: Tensor, steps: Tensor) -> Added:
+        """What is added for the states `values` (states, ...) after these steps of these rows."""
+        gates = self.gates(values.flatten(1))  # (states, 2)
+        items = viewed.items[rows]  # (states, time)
+        here = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
+        here = here & (viewed.next[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # the latest view of each item
+        ago = (viewed.place[rows, steps].unsqueeze(1) - viewed.place[rows]).clamp(min=0).to(values.dtype)
+        items, terms = items * here, (self.here_terms(ago) + gates[:, :1]) * here
+        if viewed.history is not None and viewed.earlier is not None:
+            before = viewed.history.items[rows]  # (states, slots)
+            earlier = viewed.earlier[rows] + gates[:, 1:] * (before != PADDING_IDX)
+            items, terms = torch.cat([before, items], dim=1), torch.cat([earlier, terms], dim=1)
+        state = torch.arange(len(rows), device=rows.device).repeat_interleave(items.shape[1])
+        return Added(state, items.flatten(), terms.flatten())
+
+
+class Viewed:
+    """What the users of a batch have viewed: each event of the session with the step of its item's next view."""
+
+    def __init__(self, items: Tensor, history: History | None, earlier: Tensor | None) -> None:
+        self.items, self.history, self.earlier = items, history, earlier
+        self.place = (items != PADDING_IDX).cumsum(dim=1)  # number of each event among those of its session
+        ordered, order = items.sort(dim=1, stable=True)
+        following = torch.full_like(items, items.shape[1])
+        again = ordered[:, 1:] == ordered[:, :-1]
+        following[:, :-1] = torch.where(again, order[:, 1:], following[:, :-1])
+        self.next = torch.empty_like(items).scatter(1, order, following)  # the length where there is none

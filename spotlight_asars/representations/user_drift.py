@@ -1,0 +1,128 @@
+r"""Inter-session temporal dynamics: how a user's taste drifts from session to session (eqs. 11-14)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spotlight_asars.representations.users import UNKNOWN
+from spotlight_asars.sessions.channels import Chain
+
+DAY = 86400.0  # [s]
+DEVIATION_POWER = 0.4  # of TimeSVD++ (Koren 2009)
+
+
+class UserDrift(nn.Module):
+    r"""What a user's earlier sessions add to their embedding, :math:`e_u(t) = e_u + \alpha_u h_u(t)` (eq. 11).
+
+    .. math:: h_u(t_s) = GRU(h^{session}_{s-1} \cdot (1 + w \, dev_u(t_s)), \; h_u(t_{s-1})), \qquad
+        dev_u(t) = \mathrm{sign}(t - \bar t_u) \, |t - \bar t_u|^{0.4}
+
+    A session s sees the finals of the user's sessions before it, scaled by the time at which it starts itself
+    (eq. 14); :math:`\bar t_u` is the mean start of the user's training sessions, the deviation in days. Eq. 14 scales
+    by the deviation alone, which takes a session away at :math:`\bar t_u` and turns its sign there; the strength
+    :math:`w` is learned, from 0. The state after each user's latest session is kept, and later sessions start from it;
+    ``roll`` brings it forward.
+
+    Parameters
+    ----------
+    num_users : int
+    hidden_dim, user_dim : int
+        Sizes of a session's final state and of the user embedding.
+    dropout : float
+        Share of the entries of finals dropped in training.
+
+    References
+    ----------
+    Y. Koren: Collaborative filtering with temporal dynamics. KDD 2009.
+    """
+
+    def __init__(self, num_users: int, hidden_dim: int, user_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.rnn = nn.GRU(hidden_dim, user_dim, batch_first=True)
+        self.alpha = nn.Embedding(num_users + 1, 1)
+        nn.init.ones_(self.alpha.weight)
+        self.strength = nn.Parameter(torch.zeros(1))
+        self.register_buffer("mean_time", torch.full((num_users + 1,), torch.nan, dtype=torch.float64))
+        self.register_buffer("state", torch.zeros(num_users + 1, user_dim))
+        self.register_buffer("final", torch.zeros(num_users + 1, hidden_dim))
+        self.mean_time: Tensor
+        self.state: Tensor
+        self.final: Tensor
+
+    def meet(self, rows: Tensor, started: Tensor) -> None:
+        """Learn the mean start of each user's training sessions: int64 (session,), float64 (session,) [s]."""
+        known = ~started.isnan() & (rows != UNKNOWN)
+        total = torch.zeros_like(self.mean_time).index_add_(0, rows[known], started[known])
+        count = torch.zeros_like(self.mean_time).index_add_(0, rows[known], torch.ones_like(started[known]))
+        self.mean_time.copy_(total / count)  # NaN where nothing is known
+
+    def deviation(self, rows: Tensor, started: Tensor | None) -> Tensor:
+        """dev_u(t) of each session, float (batch,); 0 where the user or the time is unknown."""
+        if started is None:
+            return torch.zeros(len(rows), dtype=self.state.dtype, device=rows.device)
+        days = (started - self.mean_time[rows]) / DAY
+        return (days.sign() * days.abs() ** DEVIATION_POWER).nan_to_num(0.0).to(self.state.dtype)
+
+    def _scale(self, rows: Tensor, started: Tensor | None) -> Tensor:
+        return 1 + self.strength * self.deviation(rows, started).unsqueeze(1)  # (batch, 1)
+
+    def forward(self, rows: Tensor, started: Tensor | None, finals: Tensor, chain: Chain | None) -> Tensor:
+        r""":math:`\alpha_u h_u(t)` of each session.
+
+        Parameters
+        ----------
+        rows : int64 (batch,)
+            Of each session's user in the tables.
+        started : float64 (batch,) [s], optional
+            When each session starts.
+        finals : float (batch, hidden_dim)
+            State at each session's end.
+        chain : Chain, optional
+            Which sessions of the batch follow each other. Without it, each follows the state that is kept.
+
+        Returns
+        -------
+        float (batch, user_dim)
+        """
+        scale = self._scale(rows, started)
+        if chain is None:
+            state = torch.gru_cell(self.final[rows] * scale, self.state[rows], *self.rnn.all_weights[0])
+        else:
+            zero = torch.zeros(1, dtype=finals.dtype, device=finals.device)
+            first = self.state[rows] if not self.training else zero.expand(len(rows), self.state.shape[1])
+            before = self.final[rows] if not self.training else zero.expand_as(finals)
+            before = torch.where((chain.place == 0).unsqueeze(1), before, F.pad(finals, (0, 0, 1, 0))[:-1])
+            state = self._run(self.dropout(before * scale), first, chain)
+            nobody = torch.gru_cell(
+                zero.expand(1, finals.shape[1]), zero.expand(1, state.shape[1]), *self.rnn.all_weights[0]
+            )
+            state = torch.where((rows == UNKNOWN).unsqueeze(1), nobody, state)
+        return self.alpha(rows) * state
+
+    def _run(self, inputs: Tensor, first: Tensor, chain: Chain) -> Tensor:
+        """One pass of the GRU over all users' sessions: (batch, hidden_dim), (batch, user_dim) -> (batch, user_dim)."""
+        users, sessions = chain.sizes
+        padded = inputs.new_zeros(users, sessions, inputs.shape[1])
+        padded = padded.index_put((chain.user, chain.place), inputs)  # (users, sessions, hidden_dim)
+        begin = first.new_zeros(users, first.shape[1])
+        begin = begin.index_put((chain.user[chain.place == 0],), first[chain.place == 0])
+        states, _ = self.rnn(padded, begin.unsqueeze(0))
+        return states[chain.user, chain.place]
+
+    @torch.no_grad()
+    def roll(self, rows: Tensor, started: Tensor | None, finals: Tensor, chain: Chain) -> None:
+        """Bring the kept states forward over finished sessions; arguments as in ``forward``, in evaluation mode."""
+        scale = self._scale(rows, started)
+        before = torch.where((chain.place == 0).unsqueeze(1), self.final[rows], F.pad(finals, (0, 0, 1, 0))[:-1])
+        state = self._run(before * scale, self.state[rows], chain)
+        last = F.pad(chain.place[1:], (0, 1)) == 0
+        kept = last & (rows != UNKNOWN)
+        self.state[rows[kept]], self.final[rows[kept]] = state[kept], finals[kept]
+
+    def forget(self) -> None:
+        """Back to users without sessions."""
+        self.state.zero_()
+        self.final.zero_()

@@ -1,0 +1,1 @@
+"""The machine below: devices, processes that train together, files of tensors, and the talk of other libraries."""

@@ -1,0 +1,7 @@
+"""Sessions: cut from a log, stored with their users and dwell times, and handed to nets in mini-batches."""
+
+from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.sessions.cutting import to_sessions
+from spotlight_asars.sessions.interactions import SessionInteractions
+
+__all__ = ["Channels", "SessionInteractions", "to_sessions"]

@@ -1,0 +1,133 @@
+"""What a net may know of a mini-batch besides its items: the channels of its sessions, as tensors."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spotlight_asars.runtime.devices import moved
+from spotlight_asars.sessions.session_array import pick
+
+
+class Chain(NamedTuple):
+    """Which sessions of a batch follow each other: those of one user stand together, in the order of time.
+
+    user : int64 (batch,), number of each session's user among those of the batch
+    place : int64 (batch,), number of each session among those of its user
+    sizes : users of the batch, and sessions of the one who has most
+    """
+
+    user: torch.Tensor
+    place: torch.Tensor
+    sizes: tuple[int, int]
+
+    def to(self, device: torch.device) -> Chain:
+        return Chain(moved(self.user, device), moved(self.place, device), self.sizes)
+
+
+class History(NamedTuple):
+    """Items that the users of a batch viewed in earlier sessions: (batch, slots), padded with item 0 from the left.
+
+    items : int64
+    times : float, how often the user has viewed the item
+    sessions_ago : float, 1 where the latest view was in the session before
+    seconds_ago : float [s], from the start of the session of the latest view to that of this one; NaN where unknown
+    dwell : float [s], mean dwell time on the item; NaN where unknown
+    """
+
+    items: torch.Tensor
+    times: torch.Tensor
+    sessions_ago: torch.Tensor
+    seconds_ago: torch.Tensor
+    dwell: torch.Tensor
+
+    @classmethod
+    def empty(cls, batch: int) -> History:
+        """No user has a history."""
+        items = torch.zeros(batch, 1, dtype=torch.int64)
+        return cls(items, *(torch.zeros(batch, 1) for _ in range(4)))
+
+    @classmethod
+    def from_flat(cls, row: NDArray[np.int64], batch: int, **columns: NDArray[Any]) -> History:
+        """From the columns of all rows one after the other; `row` says which row each entry is of, and rises."""
+        lengths = np.bincount(row, minlength=batch)
+        slots = max(int(lengths.max(initial=0)), 1)
+        place = row * slots + slots - np.repeat(np.cumsum(lengths), lengths) + np.arange(len(row))
+
+        def padded(name: str, dtype: type) -> torch.Tensor:
+            values: NDArray[Any] = np.zeros(batch * slots, dtype=dtype)
+            values[place] = columns[name]
+            return torch.from_numpy(values.reshape(batch, slots))
+
+        return cls(padded("items", np.int64), *(padded(name, np.float32) for name in cls._fields[1:]))
+
+    def to(self, device: torch.device) -> History:
+        return History(*(moved(column, device) for column in self))
+
+
+class Answer(NamedTuple):
+    """Candidates for some states by one kind of evidence, an entry for each state and item.
+
+    state, items : int64 (entries,)
+    strength : float (entries,), positive
+    """
+
+    state: torch.Tensor
+    items: torch.Tensor
+    strength: torch.Tensor
+
+
+class Questions(Protocol):
+    """Sessions of a batch whose states may be asked for candidates."""
+
+    def at(self, rows: torch.Tensor, steps: torch.Tensor) -> tuple[Answer, ...]:
+        """Candidates for the states after these steps of these rows, int64 (states,) each; an answer of each kind."""
+
+    def of(self, chosen: slice) -> Questions:
+        """Some of the sessions."""
+
+
+class Channels(NamedTuple):
+    """What a net may know of a batch besides its items; None is unknown throughout.
+
+    user_ids : int64 (batch,), -1 where unknown
+    dwell_times : float (batch, time) [s], NaN where unknown
+    started : float64 (batch,) [s], when each session starts, NaN where unknown
+    chain : the order of the users' sessions, where a batch holds whole users
+    history : what the users viewed in earlier sessions
+    transitions : what may be asked about the items that followed the session's in training
+    """
+
+    user_ids: torch.Tensor | None = None
+    dwell_times: torch.Tensor | None = None
+    started: torch.Tensor | None = None
+    chain: Chain | None = None
+    history: History | None = None
+    transitions: Questions | None = None
+
+    def rows(self, chosen: slice) -> Channels:
+        """Channels of some rows, each on its own."""
+        return Channels(
+            pick(self.user_ids, chosen),
+            pick(self.dwell_times, chosen),
+            pick(self.started, chosen),
+            history=self.history and History(*(column[chosen] for column in self.history)),
+            transitions=self.transitions and self.transitions.of(chosen),
+        )
+
+    def to(self, device: torch.device) -> Channels:
+        return Channels(
+            None if self.user_ids is None else moved(self.user_ids, device),
+            None if self.dwell_times is None else moved(self.dwell_times, device),
+            None if self.started is None else moved(self.started, device),
+            self.chain and self.chain.to(device),
+            self.history and self.history.to(device),
+            self.transitions,
+        )
+
+    def steps(self, chosen: slice) -> Channels:
+        """Channels of some steps of every row."""
+        return self._replace(dwell_times=None if self.dwell_times is None else self.dwell_times[:, chosen])

@@ -1,0 +1,139 @@
+"""Events become sessions: any Spotlight ``Interactions`` -> ``SessionInteractions``."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotlight_asars._checks import integers, moments, positive, reject, require, whole
+from spotlight_asars._spotlight import Interactions
+from spotlight_asars.events import HOUR, EventLog, timeline
+from spotlight_asars.sessions.interactions import SessionInteractions
+
+
+def to_sessions(
+    log: Interactions, inactivity: float = HOUR, max_sequence_length: int = 50, min_sequence_length: int = 2
+) -> SessionInteractions:
+    """Sessions of a log: maximal runs of one user's events without a gap of `inactivity`.
+
+    A session longer than `max_sequence_length` becomes several rows, cut from its end as ``Interactions.to_sequence``
+    cuts, so only the earliest of them can be short. At a length of 3 the session [1, 2, 3, 4, 5] becomes
+
+    .. code-block:: python
+
+       [[0, 1, 2],
+        [3, 4, 5]]
+
+    Rows stand in the order of users, and of time within a user.
+
+    Parameters
+    ----------
+    log : Interactions
+        With timestamps [s]. An ``EventLog`` brings the dwell and session ends of the log as it was recorded; for any
+        other, dwell is the gap to the user's next event.
+    inactivity : float
+        A session ends where its user is idle this long [s].
+    max_sequence_length, min_sequence_length : int
+        Events of a row; shorter rows are left out.
+
+    Returns
+    -------
+    SessionInteractions
+        With user ids, the start of each row, and dwell NaN at each session's last event unless it was measured; and
+        the raw ids of an ``EventLog``.
+
+    Raises
+    ------
+    ValueError
+        If timestamps are missing, an item id is 0, or no session is long enough.
+    """
+    if not isinstance(log, Interactions):
+        raise TypeError(f"log must be a Spotlight Interactions; got {type(log).__name__}")
+    positive(inactivity, "inactivity")
+    cut = Lengths(max_sequence_length, min_sequence_length)
+    events = _recorded(log, inactivity)
+    rows = cut.rows(events.sessions)
+    cut.require_some(len(rows.first), rows.longest)
+    sessions = SessionInteractions.from_ragged(
+        events.items[rows.kept],
+        rows.offsets,
+        user_ids=events.users[rows.first],
+        num_items=log.num_items,
+        dwell=events.dwell[rows.kept],
+        num_users=log.num_users,
+        started=events.timestamps[rows.first],
+        max_sequence_length=max_sequence_length,
+    )
+    return sessions.named(log.users, log.items) if isinstance(log, EventLog) else sessions
+
+
+class Rows(NamedTuple):
+    """Which events make which rows.
+
+    kept : bool (events,), events of a row that is long enough
+    first : int64 (session,), where each of those rows starts among all events
+    offsets : int64 (session + 1,), where each starts among the events kept
+    longest : int, events of the longest row, kept or not
+    """
+
+    kept: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    longest: int
+
+
+class Lengths:
+    """Events of a row, at most and at least; checked."""
+
+    def __init__(self, max_sequence_length: int, min_sequence_length: int) -> None:
+        self.least = whole(min_sequence_length, "min_sequence_length", least=1)
+        self.most = whole(max_sequence_length, "max_sequence_length", least=1)
+        rule = f"max_sequence_length must be at least min_sequence_length, {self.least}"
+        require(self.most >= self.least, rule, max_sequence_length)
+
+    def rows(self, sessions: NDArray[np.int64]) -> Rows:
+        """Rows of the events of sessions that are numbered from 0, one after the other; cut from each one's end."""
+        first = np.flatnonzero(np.diff(sessions, prepend=-1))
+        lengths = np.diff(first, append=len(sessions))
+        from_end = (first + lengths)[sessions] - 1 - np.arange(len(sessions))  # events that follow in the session
+        starts = from_end % self.most == self.most - 1
+        starts[first] = True
+
+        row_first = np.flatnonzero(starts)
+        row_lengths = np.diff(row_first, append=len(sessions))
+        enough = row_lengths >= self.least
+        kept, offsets = np.repeat(enough, row_lengths), np.r_[0, np.cumsum(row_lengths[enough])]
+        return Rows(kept, row_first[enough], offsets, int(row_lengths.max(initial=0)))
+
+    def require_some(self, rows: int, longest: int) -> None:
+        """Raise ``ValueError`` where there are no rows."""
+        rule = f"min_sequence_length must leave at least one session, and the longest has {longest} events"
+        require(rows > 0, rule, self.least)
+
+
+class Recorded(NamedTuple):
+    """Columns of a log, sorted by user and time."""
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    timestamps: NDArray[Any]
+    dwell: NDArray[np.float64]
+    sessions: NDArray[np.int64]
+
+
+def _recorded(log: Interactions, inactivity: float) -> Recorded:
+    if isinstance(log, EventLog):
+        dwell, sessions = log.dwell_times(inactivity), log.session_ids(inactivity)
+        return Recorded(log.user_ids, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
+    require(log.timestamps is not None, "log must have timestamps", log.timestamps)
+    timestamps = moments(np.asarray(log.timestamps), "timestamps")
+    users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")
+    reject(users < 0, users, "user_ids must not be negative")
+    reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")
+    order = timeline.order_events(users, timestamps)
+    users, items, timestamps = users[order], items[order], timestamps[order]
+    gaps = timeline.gaps_to_next(users, timestamps)
+    dwell, sessions = timeline.dwell_from_gaps(gaps, inactivity), timeline.session_ids(gaps, inactivity)
+    return Recorded(users, items, timestamps, dwell, sessions)

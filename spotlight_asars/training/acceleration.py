@@ -1,0 +1,56 @@
+"""A net as training asks it, faster where the machine can: in half precision, or compiled. Predicting does without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spotlight_asars.sessions.channels import Channels
+
+
+class Accelerated:
+    """The ``Representation`` that a net is, with the same weights.
+
+    Parameters
+    ----------
+    net : nn.Module
+        A representation.
+    device : torch.device
+        Where it is.
+    autocast : bool
+        Compute matrix products in bfloat16. Weights, their gradients and the scores stay as they are.
+    compile : bool
+        Compile the way from items to states, for any number of rows and steps at once.
+    """
+
+    def __init__(self, net: nn.Module, device: torch.device, autocast: bool, compile: bool) -> None:
+        self._net, self._device, self._autocast = net, device.type, autocast
+        states: Any = net.states
+        self._states = torch.compile(states, dynamic=True) if compile else states
+
+    def states(self, items: Tensor, channels: Channels | None = None) -> Any:
+        with self._precision():
+            return self._states(items, channels)
+
+    def score(self, states: Any, targets: Tensor) -> Tensor:
+        with self._precision():
+            return _full(self._net.score(states, targets))  # type: ignore[operator]
+
+    def score_items(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
+        with self._precision():
+            return _full(self._net.score_items(states, item_ids))  # type: ignore[operator]
+
+    def score_pairs(self, states: Any, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        with self._precision():
+            scores, recalled = self._net.score_pairs(states, state, items)  # type: ignore[operator]
+            return _full(scores), recalled
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast)
+
+
+def _full(scores: Tensor) -> Tensor:
+    """A loss sums up far too many scores for half precision."""
+    return scores.float() if scores.dtype == torch.bfloat16 else scores

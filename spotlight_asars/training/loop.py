@@ -1,0 +1,145 @@
+"""The loop over epochs: each starts from weights known to be good, and ends with a check that they still are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from itertools import chain, islice
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from spotlight_asars.runtime.distributed import add_up, ranks
+from spotlight_asars.sessions.batching import Batch
+from spotlight_asars.training.checkpoints import Checkpoints
+from spotlight_asars.training.progress import EarlyStopping, Epoch, Progress, Snapshot
+
+__all__ = ["CHECK_EVERY", "EarlyStopping", "Epoch", "Snapshot", "train"]
+
+CHECK_EVERY = 100  # batches between two looks at the losses, each of which makes a GPU wait
+
+
+def train(
+    net: nn.Module,
+    optimizer: Optimizer,
+    loss_of: Callable[[Any, Batch], Tensor],
+    batches: Callable[[int], Iterable[Batch]],
+    n_epochs: int,
+    batches_per_epoch: int,
+    verbose: bool = False,
+    validate: Callable[[], float] | None = None,
+    stopping: EarlyStopping | None = None,
+    averaging: bool = False,
+    checkpoints: Checkpoints | None = None,
+) -> list[Epoch]:
+    """Descend along ``loss_of(net, batch)`` for `n_epochs` of about `batches_per_epoch`; what came of each is returned.
+
+    ``batches(start)`` are those of another epoch, but for the first `start`. With `averaging`, the weights at the end
+    are the ``Average`` of those after every epoch, and it is what `validate` looks at. With `validate`, they are those
+    of the epoch that `stopping` finds best. In a process group the loss is this rank's part of a sum, and every rank
+    descends along the sum of the gradients. With `checkpoints`, training goes on from the latest of them, and ends as
+    if it had never been interrupted.
+
+    Raises
+    ------
+    ValueError
+        If a loss or a weight is NaN or infinite. The weights are then those from before that epoch. The message
+        counts epochs and batches from 1.
+    """
+    progress = Progress(net, optimizer, stopping or EarlyStopping(), averaging)
+    if checkpoints is not None:
+        checkpoints.resume(progress)
+    done = len(progress.epochs) * batches_per_epoch + len(progress.losses)
+    with tqdm(
+        total=n_epochs * batches_per_epoch, initial=done, disable=not verbose or ranks().rank > 0, unit="batch"
+    ) as bar:
+        while len(progress.epochs) < n_epochs and not progress.finished:
+            _descend(progress, loss_of, batches, bar, checkpoints)
+            progress.end_epoch(validate)
+            bar.set_postfix_str(_describe(progress.epochs, n_epochs))
+            if progress.stopping.is_over:
+                break
+    if not progress.finished:
+        progress.finish()
+        if checkpoints is not None:
+            checkpoints.save(progress)
+    return progress.epochs
+
+
+def _descend(
+    progress: Progress,
+    loss_of: Callable[[Any, Batch], Tensor],
+    batches: Callable[[int], Iterable[Batch]],
+    bar: Any,
+    checkpoints: Checkpoints | None,
+) -> None:
+    """The rest of an epoch, from its start or from where it was interrupted."""
+    if not progress.losses:
+        progress.begin_epoch()
+        if checkpoints is not None:
+            checkpoints.save(progress)
+    for batch in _ahead(progress, batches, checkpoints):
+        progress.losses.append(_step(progress.net, progress.optimizer, loss_of(progress.net.train(), batch)))
+        bar.update()
+        if len(progress.losses) % CHECK_EVERY == 0:
+            _check_losses(progress, len(progress.losses) - CHECK_EVERY)
+        if checkpoints is not None and checkpoints.is_due(len(progress.losses)):
+            _check_losses(progress, 0)
+            checkpoints.save(progress)
+    _check_losses(progress, 0)
+    _check_weights(progress)
+
+
+def _ahead(
+    progress: Progress, batches: Callable[[int], Iterable[Batch]], checkpoints: Checkpoints | None
+) -> Iterator[Batch]:
+    """Batches of the epoch that are still to come."""
+    with nullcontext() if checkpoints is None else checkpoints.drawing_order():
+        ahead = iter(batches(len(progress.losses)))
+        first = list(islice(ahead, 1))  # with which the order of the epoch is drawn
+    return chain(first, ahead)
+
+
+def _describe(epochs: list[Epoch], n_epochs: int) -> str:
+    loss, validation = epochs[-1]
+    told = f"epoch {len(epochs)}/{n_epochs}, loss {loss:.4f}"
+    return told if validation is None else f"{told}, validation {validation:.4f}"
+
+
+def _step(net: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
+    optimizer.zero_grad()
+    if loss.requires_grad:  # it is a constant on a rank without a session of the batch
+        loss.backward()
+    loss = add_up(net, loss.detach())
+    with torch.sparse.check_sparse_tensor_invariants(enable=False):  # the optimizer's own; torch warns where unsaid
+        optimizer.step()
+    return loss
+
+
+def _check_losses(progress: Progress, first: int) -> None:
+    """Stop at the first loss of this epoch, from that of batch `first` on, that is not finite."""
+    values = torch.stack(progress.losses[first:]).tolist()
+    for batch, value in enumerate(values, start=first):
+        if not math.isfinite(value):
+            _stop(progress, "loss", value, batch)
+
+
+def _check_weights(progress: Progress) -> None:
+    """Stop at the first weight that is not finite after the last batch of an epoch."""
+    for name, weights in progress.net.named_parameters():
+        finite = weights.isfinite()
+        if not finite.all():
+            _stop(progress, name, weights[~finite][0].item(), len(progress.losses) - 1)
+
+
+def _stop(progress: Progress, what: str, value: float, batch: int) -> NoReturn:
+    assert progress.good is not None
+    progress.good.restore()
+    raise ValueError(
+        f"{what} must stay finite; got {value} in epoch {len(progress.epochs) + 1}, batch {batch + 1}. "
+        "The weights from before this epoch are kept; a lower learning_rate may help"
+    )

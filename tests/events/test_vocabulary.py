@@ -1,0 +1,94 @@
+"""Raw ids and contiguous ids are one to one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotlight_asars.events.vocabulary import Vocabulary
+
+INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1).map(lambda ids: np.array(ids, np.int64))
+UNSIGNED = st.lists(st.integers(0, 2**64 - 1), min_size=1).map(lambda ids: np.array(ids, np.uint64))
+TEXTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1).map(
+    lambda ids: np.array(ids, object)
+)
+
+
+@given(st.one_of(INTEGERS, UNSIGNED, TEXTS), st.integers(0, 1))
+def test_a_learned_vocabulary_gives_its_raw_ids_back(values, first):
+    vocabulary, ids = Vocabulary.learn(values, first)
+    assert ids.dtype == np.int64
+    assert sorted(set(ids.tolist())) == list(range(first, first + len(vocabulary)))
+    assert vocabulary.decode(ids).tolist() == values.tolist()
+    assert vocabulary.encode(values).tolist() == ids.tolist()
+    assert vocabulary.raw.tolist() == sorted(set(values.tolist()))
+
+
+@given(INTEGERS, INTEGERS)
+def test_what_was_not_learned_is_absent(learned, asked):
+    vocabulary, _ = Vocabulary.learn(learned, first=1)
+    for raw, found in zip(asked.tolist(), vocabulary.encode(asked).tolist(), strict=True):
+        assert (found == Vocabulary.ABSENT) == (raw not in learned)
+
+
+def test_a_vocabulary_need_not_be_sorted():
+    vocabulary = Vocabulary(np.array([30, 10, 20]), first=0)
+    assert vocabulary.encode([10, 20, 30, 5, 99]).tolist() == [1, 2, 0, -1, -1]
+
+
+def test_ids_of_64_bits_are_told_apart_whether_signed_or_not():
+    near = [2**60 + 1, 2**60 + 2]  # one and the same as floats
+    assert Vocabulary(np.array(near, np.uint64), 0).encode(np.array([*near, -1], np.int64)).tolist() == [0, 1, -1]
+    assert Vocabulary(np.array(near, np.int64), 0).encode(np.array([*near, 2**63], np.uint64)).tolist() == [0, 1, -1]
+
+
+def test_ids_of_another_type_are_absent():
+    assert Vocabulary(np.array(["1", "2"]), 0).encode([1, 2]).tolist() == [-1, -1]
+    assert Vocabulary(np.array([1, 2]), 0).encode(["1", "b"]).tolist() == [-1, -1]
+    assert Vocabulary(np.array(["ab"]), 0).encode(["abc", "a", ""]).tolist() == [-1, -1, -1]
+
+
+def test_encoding_and_decoding_keep_the_shape():
+    vocabulary = Vocabulary(np.array(["a", "b"]), first=1)
+    assert vocabulary.encode([["b", "c"], ["a", "a"]]).tolist() == [[2, -1], [1, 1]]
+    assert vocabulary.decode(np.array([[1, 2]], np.int32)).tolist() == [["a", "b"]]
+    assert vocabulary.encode("b") == 2
+    assert vocabulary.decode(2) == "b"
+    assert vocabulary.encode([]).tolist() == vocabulary.decode([]).tolist() == []
+
+
+@pytest.mark.parametrize("bad", [0, 3, -1, 2**40])
+def test_an_id_without_a_raw_id_is_refused(bad):
+    vocabulary = Vocabulary(np.array(["a", "b"]), first=1)
+    with pytest.raises(ValueError, match=rf"^ids must lie in 1\.\.2; got {bad} at 1$"):
+        vocabulary.decode([1, bad])
+    with pytest.raises(ValueError, match=rf"^ids must lie in 1\.\.2; got {bad}$"):
+        vocabulary.decode(bad)
+
+
+def test_an_id_that_is_not_whole_is_refused():
+    with pytest.raises(ValueError, match=r"^ids must be whole numbers of 64 bits; got 1\.5 at 0$"):
+        Vocabulary(np.array(["a", "b"]), first=1).decode([1.5])
+
+
+def test_compaction_closes_the_gaps_in_the_old_order():
+    letters = Vocabulary(np.array(list("abcde")), first=1)
+    id_map = letters.compact(np.array([5, 2, 2]))
+    assert id_map.tolist() == [-1, -1, 1, -1, -1, 2]  # by old id, 0 is padding
+    assert letters.renamed(id_map).raw.tolist() == ["b", "e"]
+    assert letters.raw.tolist() == list("abcde")
+
+
+def test_renaming_follows_the_map_whatever_its_order():
+    letters = Vocabulary(np.array(list("abc")), first=0)
+    assert letters.renamed(np.array([1, -1, 0])).raw.tolist() == ["c", "a"]
+
+
+def test_the_empty_vocabulary_knows_nothing():
+    empty = Vocabulary(np.array([], dtype=np.int64), first=1)
+    assert empty.encode([[1, 2]]).tolist() == [[-1, -1]]
+    assert repr(empty) == "<Vocabulary (0 ids from 1)>"
+    with pytest.raises(ValueError, match=r"^ids must lie in 1\.\.0; got 1 at 0$"):
+        empty.decode([1])

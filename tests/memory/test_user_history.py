@@ -1,0 +1,138 @@
+"""What the memory recalls is what a dictionary that is kept session by session says."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotlight_asars import SessionInteractions
+from spotlight_asars.memory.user_history import Memory
+
+NEVER_SEEN = [None, -1, 9]  # users whom no memory has
+
+
+@st.composite
+def logs(draw, min_size=1):
+    """Sessions of a few users with repeats, ties in time, unknown users, dwell times and starts."""
+    size = draw(st.integers(min_size, 12))
+    rows = [draw(st.lists(st.integers(1, 5), min_size=1, max_size=6)) for _ in range(size)]
+    users = draw(st.lists(st.integers(-1, 2), min_size=size, max_size=size))
+    started = draw(st.lists(st.one_of(st.integers(0, 6), st.just(math.nan)), min_size=size, max_size=size))
+    flat = [item for row in rows for item in row]
+    dwell = draw(st.lists(st.one_of(st.integers(0, 50), st.just(math.nan)), min_size=len(flat), max_size=len(flat)))
+    return SessionInteractions.from_ragged(
+        flat, np.r_[0, np.cumsum([len(row) for row in rows])], users, 6, dwell=dwell, num_users=3, started=started
+    )
+
+
+def by_hand(sessions, user, now):
+    """{item: (times, sessions ago, seconds ago, mean dwell)} of a user's sessions before `now`, NaN for after all."""
+    mine = []
+    for row in range(len(sessions)):
+        start = sessions.started[row]
+        if sessions.user_ids[row] == user >= 0 and (math.isnan(now) or start < now):
+            mine.append((math.inf if math.isnan(start) else start, row))
+    mine.sort()
+    starts = sessions.started[sessions.user_ids >= 0]
+    latest = np.nanmax(starts, initial=-np.inf)
+    found, dwells = {}, defaultdict(list)
+    for place, (start, row) in enumerate(mine):
+        events = slice(*sessions.offsets[row : row + 2])
+        for item, dwell in zip(sessions.items[events].tolist(), sessions.dwell[events].tolist(), strict=True):
+            times = found.get(item, (0,))[0] + 1
+            if not math.isnan(dwell):
+                dwells[item].append(dwell)
+            mean = np.mean(dwells[item]) if dwells[item] else math.nan
+            ago = math.nan if start == math.inf else (latest if math.isnan(now) else now) - start
+            found[item] = (times, len(mine) - place, ago, mean)
+    return found
+
+
+def recalled(history, row):
+    """The same of what a memory recalls."""
+    columns = (history.times, history.sessions_ago, history.seconds_ago, history.dwell)
+    return {
+        int(item): tuple(float(column[row, slot]) for column in columns)
+        for slot, item in enumerate(history.items[row])
+        if item != 0
+    }
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for item, values in expected.items():
+        np.testing.assert_allclose(found[item], values, rtol=1e-6, err_msg=f"item {item}")
+
+
+@given(logs(), st.lists(st.tuples(st.integers(-1, 4), st.one_of(st.integers(0, 8), st.just(math.nan))), min_size=1))
+def test_it_recalls_what_a_dictionary_says(sessions, questions):
+    users, now = (np.array(column) for column in zip(*questions, strict=True))
+    history = Memory(sessions).recall(users, now.astype(float))
+    for row, (user, moment) in enumerate(questions):
+        assert_same(recalled(history, row), by_hand(sessions, user, moment))
+        items = history.items[row]
+        assert len(items.nonzero()) == len(items[items != 0].unique()), "each item stands there once"
+
+
+@given(logs(min_size=2), st.data())
+def test_sessions_that_come_in_pieces_are_remembered_alike(sessions, data):
+    cut = data.draw(st.integers(1, len(sessions) - 1))
+    rows = np.arange(len(sessions))
+    pieces = Memory(sessions.take(rows[:cut])).with_sessions(sessions.take(rows[cut:]))
+    assert len(pieces) == len(Memory(sessions))
+    users, now = np.repeat([-1, 0, 1, 2], 8), np.tile([*range(7), math.nan], 4)
+    for one, other in zip(pieces.recall(users, now), Memory(sessions).recall(users, now), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@given(logs(), st.integers(1, 4))
+def test_a_small_memory_recalls_the_latest_views(sessions, size):
+    users, now = np.array([0, 1, 2]), np.full(3, math.nan)
+    small = Memory(sessions, size).recall(users, now)
+    for row, user in enumerate(users):
+        whole = by_hand(sessions, user, math.nan)
+        found = recalled(small, row)
+        assert len(found) <= size
+        for item, values in found.items():
+            np.testing.assert_allclose(values, whole[item], rtol=1e-6)
+        left_out = [values[1] for item, values in whole.items() if item not in found]
+        assert min(left_out, default=math.inf) >= max((values[1] for values in found.values()), default=0)
+
+
+@given(logs(), st.integers(0, 6))
+def test_sessions_that_begin_later_are_not_seen(sessions, now):
+    earlier = np.flatnonzero(sessions.started < now)
+    users, moment = np.array([0, 1, 2]), np.full(3, float(now))
+    whole = Memory(sessions).recall(users, moment)
+    alone = Memory(sessions.take(earlier)).recall(users, moment) if len(earlier) else Memory().recall(users, moment)
+    for row in range(3):
+        assert_same(recalled(whole, row), recalled(alone, row))
+
+
+def test_an_empty_memory_recalls_nothing(sessions):
+    nobody = SessionInteractions(np.asarray(sessions.sequences))
+    for memory in (Memory(), Memory(nobody)):
+        assert len(memory) == 0
+        assert not memory.recall(np.array([0, -1]), np.array([0.0, math.nan])).items.any()
+
+
+@pytest.mark.parametrize("user", [-1, 9])
+def test_unknown_users_have_no_history(sessions, user):
+    assert not Memory(sessions).recall(np.array([user]), np.array([math.nan])).items.any()
+
+
+def test_its_size_is_that_of_the_events_and_not_of_the_catalogue_or_the_ids():
+    rows = SessionInteractions([[7, 10**9, 7]], user_ids=[10**12], started=[0.0], num_items=10**9 + 1)
+    memory = Memory(rows)
+    assert repr(memory) == "<Memory (1 users x 1 sessions x 2 postings)>"
+    assert recalled(memory.recall(np.array([10**12]), np.array([math.nan])), 0)[10**9][0] == 1
+
+
+def test_a_size_below_one_is_refused():
+    with pytest.raises(ValueError, match=r"^size must be 1 or more; got 0$"):
+        Memory(size=0)

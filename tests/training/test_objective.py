@@ -1,0 +1,377 @@
+"""A mini-batch teaches every prefix of its sessions, and never that an item the user has seen is wrong."""
+
+from __future__ import annotations
+
+import contracts
+import numpy as np
+import pytest
+import torch
+from numpy.random import RandomState
+from torch.nn.functional import cross_entropy
+
+from spotlight_asars import SessionInteractions
+from spotlight_asars.losses import LOSSES, OVER_CATALOGUE
+from spotlight_asars.memory import with_recall
+from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
+from spotlight_asars.sampling import SAMPLERS, Seen
+from spotlight_asars.sessions.batching import gather
+from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.training import objective
+from spotlight_asars.training.objective import NextItemObjective, hide_channels, hide_events
+
+ITEMS, USERS, NEGATIVES = 13, 5, 11
+BLUEPRINT = contracts.BLUEPRINT._replace(num_items=ITEMS, num_users=USERS)
+SPOTLIGHTS = ("pooling", "cnn", "lstm", "mixture")
+OURS = [name for name in REPRESENTATIONS if name not in SPOTLIGHTS]
+CPU = torch.device("cpu")
+
+
+def log(sessions=17, seed=0):
+    """Sessions of 0 to 6 events, some users unknown, some dwell unknown."""
+    draw = RandomState(seed)
+    rows = draw.randint(1, ITEMS, (sessions, 6))
+    rows[np.arange(6) < draw.randint(0, 7, sessions)[:, None]] = 0
+    rows[0] = [0, 0, 0, 0, 2, 2]
+    dwell = np.where(draw.rand(sessions, 6) < 0.8, draw.rand(sessions, 6) * 100, np.nan)
+    users = draw.randint(-1, USERS, sessions)
+    return SessionInteractions(rows, users, ITEMS, dwell_times=dwell, num_users=USERS)
+
+
+def make_net(name, **changes):
+    torch.manual_seed(1)
+    net = build(name, BLUEPRINT._replace(**changes)).double()
+    if isinstance(net, ASARSNet):
+        net.meet(torch.arange(USERS - 1).repeat(2))
+    return net
+
+
+def make_objective(sessions, loss, sampler="local", seed=3, dropout=0.0):
+    loss = LOSSES.get(loss, loss)
+    return NextItemObjective(
+        loss, sessions, SAMPLERS[sampler], NEGATIVES, RandomState(seed), user_dropout=dropout, dwell_dropout=dropout
+    )
+
+
+class Labels:
+    """A net whose scores are ids: 100 * row + item for a target, the item for all others."""
+
+    def states(self, items, channels=None):
+        rows = torch.arange(len(items), dtype=torch.float64)
+        return rows[:, None, None].expand(*items.shape, 1)
+
+    def score(self, states, targets):
+        return 100 * states[:, 0] + targets
+
+    def score_items(self, states, item_ids=None):
+        items = torch.arange(ITEMS) if item_ids is None else item_ids
+        return 100 * states + items
+
+
+class Pairs:
+    """A loss that keeps what it is given: {(row, target, other, counts), ...} and how many there are."""
+
+    def __call__(self, positive, negative, mask):
+        rows, targets = (positive // 100).long(), (positive % 100).long()
+        assert negative.shape == mask.shape
+        self.number, self.targets = negative.numel(), list(zip(rows.tolist(), targets.tolist(), strict=True))
+        self.counted = {
+            (row, target, int(other) % 100)
+            for place, (row, target) in enumerate(self.targets)
+            for other, counts in zip(negative[:, place], mask[:, place], strict=True)
+            if counts
+        }
+        self.drawn = set((negative[:, 0].long() % 100).tolist())
+        return positive.sum()
+
+
+def targets_by_hand(sessions, rows):
+    events = [sessions.items[sessions.offsets[row] : sessions.offsets[row + 1]].tolist() for row in rows]
+    return [(place, item) for place, items in enumerate(events) for item in items[1:]]
+
+
+def histories_by_hand(sessions):
+    """The items of every session's user; those of the session where the user is unknown."""
+    events = [set(items.tolist()) for items in np.split(sessions.items, sessions.offsets[1:-1])]
+    users = [-1] * len(events) if sessions.user_ids is None else sessions.user_ids.tolist()
+    return [
+        set().union(*(others for others, other in zip(events, users, strict=True) if other == user >= 0), own)
+        for own, user in zip(events, users, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("users", [True, False])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_counts_is_every_drawn_item_that_the_user_has_not_seen(seed, sampler, users):
+    sessions = log(seed=seed)
+    if not users:
+        sessions = SessionInteractions(np.asarray(sessions.sequences), num_items=ITEMS)
+    pairs, histories = Pairs(), histories_by_hand(sessions)
+    for rows in np.array_split(RandomState(seed).permutation(len(sessions)), 3):
+        make_objective(sessions, pairs, sampler, seed)(Labels(), gather(sessions, rows, CPU))
+        assert pairs.targets == targets_by_hand(sessions, rows)
+        assert pairs.number == NEGATIVES * len(pairs.targets)
+        expected = {(row, target, item) for row, target in pairs.targets for item in pairs.drawn - histories[rows[row]]}
+        assert pairs.counted == expected
+        for row, target, item in pairs.counted:
+            assert item not in {0, target} | histories[rows[row]]
+
+
+def test_over_the_catalogue_every_item_but_the_target_and_padding_counts():
+    sessions, rows, given = log(), np.arange(len(log())), []
+
+    class Net(Labels):
+        def score_items(self, states, item_ids=None):
+            given.append(torch.randn(len(states), ITEMS, dtype=torch.float64))
+            return given[-1]
+
+    loss = make_objective(sessions, LOSSES["cross_entropy"])(Net(), gather(sessions, rows, CPU))
+    scores = given[0].numpy()
+    by_hand = [
+        np.log(np.exp(scores[place, 1:]).sum()) - scores[place, target]
+        for place, (_, target) in enumerate(targets_by_hand(sessions, rows))
+    ]
+    assert loss.item() == pytest.approx(np.mean(by_hand), rel=1e-12)
+
+
+def test_a_sampler_is_given_the_events_of_the_mini_batch():
+    sessions, pools = log(), []
+
+    def sampler(training_log):
+        assert training_log is sessions
+
+        def sample(shape, random_state, batch_items):
+            pools.append(batch_items)
+            return random_state.randint(1, ITEMS, shape)
+
+        return sample
+
+    rows = np.array([4, 0, 11])
+    taught = NextItemObjective(LOSSES["bpr"], sessions, sampler, NEGATIVES, RandomState(0))
+    taught(make_net("gru4rec"), gather(sessions, rows, CPU))
+    events = np.concatenate([sessions.items[sessions.offsets[row] : sessions.offsets[row + 1]] for row in rows])
+    assert len(pools) == 1
+    np.testing.assert_array_equal(pools[0], events)
+
+
+@pytest.mark.parametrize("at_once", [1, 4 * ITEMS + 1, 2**22])  # scores: a target by itself, four of them, all
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
+    monkeypatch.setattr(objective, "SCORES_AT_ONCE", at_once)
+    sessions, net = log(), make_net(name)
+    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    value = make_objective(sessions, "cross_entropy")(net, batch)
+
+    real = batch.items[:, :-1] != 0
+    states = net.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[real]
+    logits, targets = net.score_items(states)[:, 1:], batch.items[:, 1:][real] - 1
+    torch.testing.assert_close(value, cross_entropy(logits, targets), rtol=1e-12, atol=0)
+
+
+def prefixes(sessions, rows):
+    """Every prefix of two events or more as a row of its own, and which of `rows` each comes from."""
+    matrix, dwell, users, places = [], [], [], []
+    width = sessions.max_sequence_length
+    for place, row in enumerate(rows):
+        start, end = sessions.offsets[row : row + 2]
+        for stop in range(start + 2, end + 1):
+            padding = [0] * (width - (stop - start))
+            matrix.append(padding + sessions.items[start:stop].tolist())
+            dwell.append(padding + sessions.dwell[start:stop].tolist())
+            users.append(sessions.user_ids[row])
+            places.append(place)
+    alone = SessionInteractions(matrix, users, ITEMS, dwell_times=dwell, num_users=USERS)
+    return alone, places
+
+
+def one_by_one(net, loss, sessions, rows, drawn):
+    """The loss of `rows`, each prefix scored alone."""
+    unseen = ~Seen(sessions).excludes(rows, drawn)
+    positive, negative, mask = [], [], []
+    alone, places = prefixes(sessions, rows)
+    for row, place in enumerate(places):
+        items, channels = gather(alone, np.array([row]), CPU)[1:3]
+        state, target = net.states(items[:, :-1], channels.steps(slice(-1)))[:, -1], items[:, -1]
+        positive.append(net.score(state, target)[0])
+        if LOSSES[loss] in OVER_CATALOGUE:
+            negative.append(net.score_items(state)[0])
+            mask.append(~np.isin(np.arange(ITEMS), [0, target.item()]))
+        else:
+            negative.append(net.score_items(state, torch.from_numpy(drawn))[0])
+            mask.append(unseen[place])
+    mask = torch.from_numpy(np.stack(mask, axis=1))
+    return LOSSES[loss](torch.stack(positive), torch.stack(negative, dim=1), mask=mask)
+
+
+def gradients(net, value):
+    net.zero_grad()
+    value.backward()
+    return {name: weights.grad.clone() for name, weights in net.named_parameters() if weights.grad is not None}
+
+
+@pytest.mark.parametrize("last_dwell", ["unknown", "observed"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", OURS)
+def test_one_pass_teaches_what_all_prefixes_teach_one_by_one(name, loss, last_dwell):
+    sessions, net = log(), make_net(name, last_dwell=last_dwell)
+    rows = np.array([9, 0, 3, 16, 5])
+    batch = gather(sessions, rows, CPU)
+    drawn = SAMPLERS["uniform"](sessions)(NEGATIVES, RandomState(3))
+    together = make_objective(sessions, loss, "uniform", seed=3)(net, batch)
+    alone = one_by_one(net, loss, sessions, rows, drawn)
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradients(net, together), gradients(net, alone), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if loss not in OVER_CATALOGUE])
+def test_a_user_who_has_seen_everything_teaches_nothing(loss):
+    everything = np.arange(1, ITEMS)
+    rows = np.zeros((3, ITEMS - 1), dtype=int)
+    rows[0], rows[1, -3:], rows[2, -2:] = everything, [4, 2, 4], [7, 8]
+    sessions = SessionInteractions(rows, user_ids=[0, 1, 0], num_items=ITEMS, num_users=USERS)
+    net = make_net("time_user")
+
+    def taught(chosen):
+        net.zero_grad()
+        value = make_objective(sessions, loss, "uniform")(net, gather(sessions, np.array(chosen), CPU))
+        value.backward()
+        return value.item(), net.users.embedding.weight.grad.abs().sum(dim=1)
+
+    value, gradient = taught([0, 1, 2])
+    assert value == pytest.approx(taught([1])[0], rel=1e-12)
+    assert gradient[1 + 0] == 0 < gradient[1 + 1]
+    value, gradient = taught([0, 2])
+    assert value == 0
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sessions_of_one_event_teach_nothing(loss):
+    sessions = SessionInteractions([[0, 0, 3], [0, 2, 4], [0, 0, 5]], num_items=ITEMS)
+    net = make_net("gru4rec")
+    both = make_objective(sessions, loss, "uniform")(net, gather(sessions, np.array([0, 1, 2]), CPU))
+    one = make_objective(sessions, loss, "uniform")(net, gather(sessions, np.array([1]), CPU))
+    torch.testing.assert_close(both, one, rtol=1e-12, atol=0)
+
+
+def test_the_same_seed_draws_the_same_negatives():
+    sessions, net = log(), make_net("gru4rec")
+    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    first, again, other = (make_objective(sessions, "bpr", seed=seed)(net, batch) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_sampled_softmax_is_corrected_by_the_chance_of_a_draw(sampler):
+    sessions, net = log(), make_net("gru4rec")
+    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    events = batch.items[batch.items != 0].numpy()
+    sample = SAMPLERS[sampler](sessions)
+    drawn = sample(NEGATIVES, RandomState(3), events)
+    log_q = torch.from_numpy(sample.log_probability(np.arange(ITEMS), events))
+
+    real = batch.items[:, :-1] != 0
+    states, targets = net.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[real], batch.items[:, 1:][real]
+    scores = net.score_items(states) - log_q
+    mask = torch.from_numpy(~Seen(sessions).excludes(batch.rows, drawn))[real.nonzero()[:, 0]]
+    own = scores.gather(1, targets[:, None])[:, 0]
+    expected = LOSSES["cross_entropy"](own, scores[:, drawn].T, mask=mask.T)
+    torch.testing.assert_close(make_objective(sessions, "sampled_softmax", sampler)(net, batch), expected)
+
+
+def test_sampled_softmax_refuses_a_sampler_that_does_not_know_its_chances():
+    def sampler(sessions):
+        return lambda shape, random_state, batch_items=None: np.ones(shape, dtype=np.int64)
+
+    with pytest.raises(
+        ValueError, match=r"negative_sampling must give samples that know their log_prob.*; got <function"
+    ):
+        NextItemObjective(LOSSES["sampled_softmax"], log(), sampler, NEGATIVES, RandomState(0))
+
+
+def test_hidden_events_are_as_if_not_seen_but_still_to_be_predicted():
+    items = torch.randint(1, ITEMS, (3000, 4))
+    torch.manual_seed(0)
+    hidden = hide_events(items, 0.3)
+    assert (hidden == 0).double().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert torch.equal(hidden[hidden != 0], items[hidden != 0])
+    assert hide_events(items, 0.0) is items
+
+    sessions, net = log(), make_net("time_user")
+    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    torch.manual_seed(1)
+    viewed = hide_events(batch.items, 0.5)
+    torch.manual_seed(1)
+    objective_of = NextItemObjective(
+        LOSSES["cross_entropy"], sessions, SAMPLERS["local"], NEGATIVES, RandomState(0), event_dropout=0.5
+    )
+    value = objective_of(net, batch)
+    real = batch.items[:, :-1] != 0
+    states = net.states(viewed[:, :-1], batch.channels.steps(slice(-1)))[real]
+    logits, targets = net.score_items(states)[:, 1:], batch.items[:, 1:][real] - 1
+    torch.testing.assert_close(value, cross_entropy(logits, targets))
+
+
+def test_by_targets_a_click_counts_the_same_in_a_short_session_and_in_a_long_one():
+    sessions, net = log(), make_net("gru4rec")
+    weighed = NextItemObjective(
+        LOSSES["cross_entropy"], sessions, SAMPLERS["local"], NEGATIVES, RandomState(0), by_targets=True
+    )
+    rows = np.flatnonzero(sessions.lengths >= 2)
+    by_length = rows[np.argsort(sessions.lengths[rows], kind="stable")]
+    batches = [gather(sessions, chunk, CPU) for chunk in by_length.reshape(-1, 1)]
+    together = make_objective(sessions, "cross_entropy")(net, gather(sessions, by_length, CPU))
+    torch.testing.assert_close(torch.stack([weighed(net, batch) for batch in batches]).mean(), together)
+
+
+def channels(rows=4000, time=3):
+    return Channels(torch.arange(rows), torch.ones(rows, time, dtype=torch.float64))
+
+
+def test_no_channel_is_hidden_at_share_0_and_none_is_left_near_1():
+    given = channels()
+    assert hide_channels(given, 0.0, 0.0) == given
+    users, dwell, *_ = hide_channels(given, 1 - 1e-9, 1 - 1e-9)
+    assert (users == -1).all()
+    assert dwell.isnan().all()
+    assert torch.equal(given.user_ids, torch.arange(4000))  # hidden in a copy
+    assert (given.dwell_times == 1).all()
+
+
+def test_users_and_dwell_are_hidden_by_rows_and_independently():
+    torch.manual_seed(0)
+    users, dwell, *_ = hide_channels(channels(), 0.3, 0.3)
+    no_user, no_dwell = users == -1, dwell.isnan()
+    assert torch.equal(no_dwell.all(dim=1), no_dwell.any(dim=1))
+    for share, expected in ((no_user, 0.3), (no_dwell[:, 0], 0.3), (no_user & no_dwell[:, 0], 0.09)):
+        assert share.double().mean().item() == pytest.approx(expected, abs=0.03)
+    assert torch.equal(users[~no_user], torch.arange(4000)[~no_user])
+    assert (users.dtype, dwell.dtype) == (torch.int64, torch.float64)
+
+
+def test_a_channel_that_is_unknown_throughout_stays_so():
+    assert hide_channels(Channels(), 0.5, 0.5) == Channels()
+    assert hide_channels(channels()._replace(dwell_times=None), 0.5, 0.5).dwell_times is None
+    assert hide_channels(channels()._replace(user_ids=None), 0.5, 0.5).user_ids is None
+
+
+def test_hidden_channels_reach_the_net():
+    sessions, net = log(), make_net("time_user")
+    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    hidden = make_objective(sessions, "cross_entropy", dropout=1 - 1e-9)(net, batch)
+    without = make_objective(sessions, "cross_entropy")(net, batch._replace(channels=Channels()))
+    assert hidden == without != make_objective(sessions, "cross_entropy")(net, batch)
+
+
+def test_seen_items_are_compared_where_they_are_recalled_but_never_with_themselves():
+    sessions = SessionInteractions([[1, 2, 1, 3, 3], [0, 4, 4, 5, 4]], num_items=ITEMS)
+    net = with_recall(make_net("gru4rec"), history=True, transitions=False).double()
+    teacher = NextItemObjective(LOSSES["bpr"], sessions, SAMPLERS["local"], ITEMS, RandomState(0))  # all by lot
+    batch = gather(sessions, np.arange(2), CPU)
+    row, step = batch.viewed
+    targets = batch.items[row, step + 1]
+    states = net.states(batch.items[:, :-1], batch.channels)[row, step]
+    _, counts = teacher._seen_before(net, states, batch, targets, salt=1)
+    before = [set(batch.items[r, : s + 1].tolist()) - {0} for r, s in zip(row, step, strict=True)]
+    expected = [len(items - {target}) for items, target in zip(before, targets.tolist(), strict=True)]
+    assert counts.sum(dim=1).tolist() == expected

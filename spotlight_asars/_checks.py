@@ -7,6 +7,7 @@ offending value itself. Inside the package values are trusted.
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -141,3 +142,10 @@ def switch(value: Any, argument: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{argument} must be True or False; got {value!r}")
     return bool(value)
+
+
+def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
+    """Warn that `old` is now called `new`: an old public name is kept for one version."""
+    warnings.warn(
+        f"{old} is deprecated and goes with version 0.4; use {new}", DeprecationWarning, stacklevel=stacklevel
+    )

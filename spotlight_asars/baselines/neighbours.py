@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spotlight_asars.baselines.prefixes import Events
 from spotlight_asars.baselines.rules import session_of_events
+from spotlight_asars.events import DAY
 from spotlight_asars.sessions.interactions import SessionInteractions
 
-DAY = 86400.0  # [s]
 MOST_NUMBERS = 2**22  # entries of the largest intermediate array, as far as one prefix allows
 
 

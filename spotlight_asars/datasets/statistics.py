@@ -8,9 +8,7 @@ import numpy as np
 
 from spotlight_asars._checks import require
 from spotlight_asars.analysis import summarise
-from spotlight_asars.events import HOUR, EventLog
-
-DAY = 86400.0  # [s]
+from spotlight_asars.events import DAY, HOUR, EventLog
 
 
 def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:

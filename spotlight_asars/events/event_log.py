@@ -32,9 +32,9 @@ from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import frames, timeline
 from spotlight_asars.events.columns import Columns, pauses_between
 from spotlight_asars.events.raw_ids import encode_raw, vocabularies
+from spotlight_asars.events.timeline import HOUR
 from spotlight_asars.events.vocabulary import Vocabulary
 
-HOUR = 3600.0  # [s]; sessions end where a user is idle this long
 RETURNING_SHARE = 0.01  # below this share of users with a second session, a "user" is taken to be a session
 
 

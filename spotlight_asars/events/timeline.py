@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+HOUR = 3600.0  # [s]; by default a session ends where its user is idle this long
+DAY = 86400.0  # [s]
+
 Ids = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.events import DAY
 from spotlight_asars.memory.recall_net import Added
-from spotlight_asars.representations.user_drift import DAY
 from spotlight_asars.sessions.channels import Channels, History
 
 EARLIER = ("seen", "times", "sessions_ago", "time_ago", "dwell")

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spotlight_asars.events import DAY
 from spotlight_asars.representations.users import UNKNOWN
 from spotlight_asars.sessions.channels import Chain
 
-DAY = 86400.0  # [s]
 DEVIATION_POWER = 0.4  # of TimeSVD++ (Koren 2009)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from spotlight_asars.runtime.tables import text_table
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -43,13 +45,11 @@ def plain(value: Any) -> Any:
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:
-    """Rows of text in columns, the first row being the heads.
+    """Rows as a text table; the first row has the heads.
 
     >>> print(table([("item", "n"), ("pear", 12)]))
-    item  n
+    item   n
     pear  12
     """
-    cells = [[str(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
+    head, *others = rows
+    return text_table(head, others)

@@ -9,6 +9,7 @@ import numpy as np
 from spotlight_asars._checks import require
 from spotlight_asars.analysis import summarise
 from spotlight_asars.events import DAY, HOUR, EventLog
+from spotlight_asars.runtime.tables import markdown_table
 
 
 def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:
@@ -97,24 +98,16 @@ def comparison_table(logs: Mapping[str, EventLog], inactivity: float = HOUR) -> 
     --------
     >>> table = comparison_table({"one": EventLog([0, 0], [1, 2], [0, 30]), "two": EventLog([0, 1], [1, 1], [0, 864])})
     >>> print("\n".join(table.splitlines()[:4]))
-    |                                    |       one |    two |
-    |:-----------------------------------|----------:|-------:|
-    | events                             |         2 |      2 |
-    | users                              |         1 |      2 |
+    |                                    |       one |  two |
+    |:-----------------------------------|----------:|-----:|
+    | events                             |         2 |    2 |
+    | users                              |         1 |    2 |
     """
     require(len(logs) > 0, "logs must have at least one log", dict(logs))
     numbers = {name: describe(log, inactivity) for name, log in logs.items()}
-    names = list(next(iter(numbers.values())))
-    cells = [("", *numbers), *((name, *(_written(column[name]) for column in numbers.values())) for name in names)]
-    widths = [max(6, *map(len, column)) for column in zip(*cells, strict=True)]
-    rows = [" | ".join([f"{row[0]:<{widths[0]}}", *map("{:>{}}".format, row[1:], widths[1:])]) for row in cells]
-    return "\n".join([f"| {rows[0]} |", _rule(widths), *(f"| {row} |" for row in rows[1:])])
-
-
-def _rule(widths: list[int]) -> str:
-    """The line under the head that tells Markdown to set names to the left and numbers to the right."""
-    left, *right = widths
-    return "|".join(["", ":" + "-" * (left + 1), *("-" * (width + 1) + ":" for width in right), ""])
+    names = next(iter(numbers.values()))
+    rows = [(name, *(_written(column[name]) for column in numbers.values())) for name in names]
+    return markdown_table(("", *numbers), rows)
 
 
 def _written(value: float) -> str:

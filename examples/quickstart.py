@@ -93,7 +93,10 @@ def main(argv: list[str] | None = None) -> None:
     best = models["ASARS"].recommend(test, k=5)
     for session in range(min(SESSIONS_SHOWN, len(test))):
         viewed = test.items[test.offsets[session] : test.offsets[session + 1]]
-        raw_viewed, raw_best = test_log.items.decode(viewed), test_log.items.decode(best.items[session])
+        raw_viewed, raw_best = (
+            test_log.item_vocabulary.decode(viewed),
+            test_log.item_vocabulary.decode(best.items[session]),
+        )
         print(f"  after {' '.join(map(str, raw_viewed))}: {', '.join(map(str, raw_best))}")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
-from spotlight_asars.events.raw_ids import check_vocabulary
+from spotlight_asars.events.vocabulary import check_vocabulary
 from spotlight_asars.runtime.devices import SCORES_AT_ONCE
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions

@@ -6,9 +6,10 @@ import importlib
 import math
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
-from spotlight_asars import SPOTLIGHT
+from spotlight_asars import SPOTLIGHT, EventLog
 
 # (user, item, time [s]); times on a grid of ten minutes, so that ties and gaps of exactly an hour are common
 EVENT = st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(0, 60).map(lambda tick: 600 * tick))
@@ -104,9 +105,29 @@ def rows_by_hand(sessions, max_sequence_length, min_sequence_length):
 
 def decoded(log, inactivity=HOUR):
     """An EventLog as sessions of [raw user, raw item, time, dwell in whole seconds], like the loops above."""
-    users, items = log.users.decode(log.user_ids).tolist(), log.items.decode(log.item_ids).tolist()
+    users, items = log.user_vocabulary.decode(log.user_ids).tolist(), log.item_vocabulary.decode(log.item_ids).tolist()
     dwell = [None if math.isnan(value) else int(value) for value in log.dwell_times(inactivity)]
     sessions = {}
     for number, *event in zip(log.session_ids(inactivity), users, items, log.timestamps.tolist(), dwell, strict=True):
         sessions.setdefault(number, []).append(event)
     return list(sessions.values())
+
+
+def raw_log(events):
+    """A log whose raw ids are not its contiguous ids."""
+    users, items, times = columns(events)
+    return EventLog.from_frame(pd.DataFrame({"user_id": -users, "item_id": items * 10, "timestamp": times}))
+
+
+def by_raw_user(sessions):
+    """Sessions of hand-made events as ``raw_log`` stores them: users in the order of their raw ids."""
+    renamed = [[[-user, item * 10, *rest] for user, item, *rest in session] for session in sessions]
+    return sorted(renamed, key=lambda session: session[0][0])
+
+
+def assert_compact(log):
+    """All contiguous ids are used, and the log is Spotlight's in every column."""
+    assert np.unique(log.user_ids).tolist() == list(range(log.num_users))
+    assert np.unique(log.item_ids).tolist() == list(range(1, log.num_items))
+    assert log.user_ids.dtype == log.item_ids.dtype == np.int32
+    assert (len(log.user_vocabulary), len(log.item_vocabulary)) == (log.num_users, log.num_items - 1)

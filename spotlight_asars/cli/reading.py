@@ -47,7 +47,7 @@ def read_training_sessions(args: argparse.Namespace) -> SessionInteractions:
     """The sessions of EVENTS, a file of events or a folder that ``prepare --sessions`` wrote."""
     if Path(args.events).is_dir():
         shards = SessionShards(args.events)
-        return shards.read().named(shards.users, shards.items)
+        return shards.read().named(shards.user_vocabulary, shards.item_vocabulary)
     return to_sessions(read_log(args), args.inactivity, args.max_length)
 
 

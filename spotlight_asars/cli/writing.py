@@ -60,9 +60,9 @@ def write_table(columns: Mapping[str, Any], path: Path) -> None:
 
 def write_log(log: EventLog, inactivity: float, path: Path) -> None:
     """The events of a log with their dwell and sessions as they were recorded."""
-    users, items = log.users.decode(log.user_ids), log.items.decode(log.item_ids)
+    users, items = log.user_vocabulary.decode(log.user_ids), log.item_vocabulary.decode(log.item_ids)
     if path.suffix != ".parquet":
-        for name, raw in (("user", log.users.raw), ("item", log.items.raw)):
+        for name, raw in (("user", log.user_vocabulary.raw), ("item", log.item_vocabulary.raw)):
             rule = f"a csv file must not have {name} ids of text that reads as numbers"
             require(not _reads_as_numbers(raw), rule, raw[:1].tolist(), "A name that ends in .parquet keeps them text")
     columns = {

@@ -43,4 +43,12 @@ def to_log(
     require(len(user) > 0, f"{asked} must leave events of those in the file", 0)
     users, user_ids = Vocabulary.learn(user, first=0)
     items, item_ids = Vocabulary.learn(item, first=1)
-    return EventLog(user_ids, item_ids, timestamp, dwell_times=dwell, categories=category, users=users, items=items)
+    return EventLog(
+        user_ids,
+        item_ids,
+        timestamp,
+        dwell_times=dwell,
+        categories=category,
+        user_vocabulary=users,
+        item_vocabulary=items,
+    )

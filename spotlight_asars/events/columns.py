@@ -1,4 +1,4 @@
-"""What a log stores of each event, checked at the door."""
+"""The columns of a log: checked, sorted by user and time, with the gaps between a user's events."""
 
 from __future__ import annotations
 
@@ -6,39 +6,69 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import LARGEST_ID, reject, require
+from spotlight_asars._checks import LARGEST_ID, array, integers, moments, reject, require, seconds
+from spotlight_asars.events import timeline
 
 
 @dataclass
 class Columns:
-    """What a log stores per event; ids are int32 once they are checked."""
+    """What a log stores of each event; `gaps` and `pauses` as in ``timeline``, no gaps where dwell was measured."""
 
-    user_ids: NDArray[np.integer[Any]]
-    item_ids: NDArray[np.integer[Any]]
+    user_ids: NDArray[np.int32]
+    item_ids: NDArray[np.int32]
     timestamps: NDArray[Any]
     dwell_times: NDArray[np.float64] | None
     categories: NDArray[Any] | None
+    gaps: NDArray[np.float64] | None
+    pauses: NDArray[np.float64]
 
-    def check(self) -> None:
-        require(self.user_ids.ndim == 1, "user_ids must have one axis", self.user_ids.shape)
-        require(len(self.user_ids) > 0, "a log must have at least one event", len(self.user_ids))
-        for name, column in vars(self).items():
-            if column is not None:
-                rule = f"{name} must have the shape of user_ids, {self.user_ids.shape}"
-                require(column.shape == self.user_ids.shape, rule, column.shape)
-        reject(self.user_ids < 0, self.user_ids, "user_ids must not be negative")
-        reject(self.item_ids < 1, self.item_ids, "item_ids must be 1 or more, for 0 is padding")
-        for name, column in (("user_ids", self.user_ids), ("item_ids", self.item_ids)):
-            reject(column > LARGEST_ID, column, f"{name} must be int32, as Spotlight's are")
+    @classmethod
+    def recorded(
+        cls,
+        user_ids: ArrayLike,
+        item_ids: ArrayLike,
+        timestamps: ArrayLike,
+        dwell_times: ArrayLike | None,
+        categories: ArrayLike | None,
+        sessions: ArrayLike | None,
+    ) -> Columns:
+        """The columns of ``EventLog``'s constructor, checked and sorted."""
+        columns: dict[str, NDArray[Any] | None] = {
+            "user_ids": (users := integers(user_ids, "user_ids")),
+            "item_ids": (items := integers(item_ids, "item_ids")),
+            "timestamps": (times := moments(timestamps, "timestamps")),
+            "dwell_times": None if dwell_times is None else seconds(dwell_times, "dwell_times"),
+            "categories": None if categories is None else array(categories, "categories"),
+        }
+        require(users.ndim == 1, "user_ids must have one axis", users.shape)
+        require(len(users) > 0, "a log must have at least one event", len(users))
+        for name, column in columns.items():
+            shape = users.shape if column is None else column.shape
+            require(shape == users.shape, f"{name} must have the shape of user_ids, {users.shape}", shape)
+        reject(users < 0, users, "user_ids must not be negative")
+        reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")
+        for name, ids in (("user_ids", users), ("item_ids", items)):
+            reject(ids > LARGEST_ID, ids, f"{name} must be int32, as Spotlight's are")
+            columns[name] = ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
+
+        order = timeline.order_events(users, times)
+        users, times = users[order], times[order]
+        gaps = pauses = timeline.gaps_to_next(users, times)
+        if sessions is not None:
+            pauses = _pauses_between(integers(sessions, "sessions"), order, users)
+            gaps = np.maximum(gaps, pauses)
+        ordered: dict[str, Any] = {name: None if column is None else column[order] for name, column in columns.items()}
+        return cls(**ordered, gaps=gaps if dwell_times is None else None, pauses=pauses)
 
     def take(self, kept: NDArray[np.intp]) -> Columns:
+        """The columns of the events `kept`, indices that rise."""
         columns: dict[str, Any] = {name: column[kept] for name, column in vars(self).items() if column is not None}
-        return replace(self, **columns)
+        return replace(self, **{**columns, "pauses": timeline.carry_pauses(self.pauses, kept)})
 
 
-def pauses_between(sessions: NDArray[np.int64], order: NDArray[np.intp], user_ids: NDArray[Any]) -> NDArray[np.float64]:
+def _pauses_between(sessions: NDArray[np.int64], order: NDArray[np.intp], user_ids: NDArray[Any]) -> timeline.Floats:
     """Pauses that cut a log where its user or session changes, and nowhere else; `sessions` not yet in `order`."""
     require(sessions.shape == order.shape, f"sessions must have the shape of user_ids, {order.shape}", sessions.shape)
     ordered = sessions[order]

@@ -1,7 +1,7 @@
-"""The log: who did what when.
+"""``EventLog``: who did what when.
 
-An ``EventLog`` is Spotlight's ``Interactions`` that also knows the raw ids behind its contiguous ones, and how long
-each event lasted. It must satisfy:
+It is Spotlight's ``Interactions`` that also knows the raw ids behind its contiguous ones, and how long each event
+lasted. It must satisfy:
 
 - dwell and session ends are those of the log as it was recorded: filters never change them;
 - every step returns a new log with compact ids, and the one it came from stays as it was;
@@ -10,41 +10,19 @@ each event lasted. It must satisfy:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import (
-    array,
-    integers,
-    moments,
-    number,
-    one_of,
-    positive,
-    require,
-    seconds,
-    whole,
-)
+from spotlight_asars._checks import number, one_of, positive, require, warn_renamed, whole
 from spotlight_asars._spotlight import Interactions
-from spotlight_asars.events import frames, timeline
-from spotlight_asars.events.columns import Columns, pauses_between
-from spotlight_asars.events.raw_ids import encode_raw, vocabularies
+from spotlight_asars.events import frames, splitting, timeline
+from spotlight_asars.events.columns import Columns
+from spotlight_asars.events.splitting import Dropped, Part
 from spotlight_asars.events.timeline import HOUR
 from spotlight_asars.events.vocabulary import Vocabulary
-
-RETURNING_SHARE = 0.01  # below this share of users with a second session, a "user" is taken to be a session
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """What a log lost in the step that made it."""
-
-    events: int
-    items: int
-    users: int
 
 
 class EventLog(Interactions):
@@ -65,13 +43,16 @@ class EventLog(Interactions):
     sessions : int (events,), optional
         Which of its user's sessions each event belongs to, where that is known: sessions then end where this changes,
         whatever the inactivity, and a user's do not overlap. Without it they end where a user is idle.
-    users, items : Vocabulary, optional
+    user_vocabulary, item_vocabulary : Vocabulary, optional
         Raw ids; without them an id is its own raw id.
     num_users, num_items : int, optional
         Sizes, padding included; by default the largest id + 1.
 
     Attributes
     ----------
+    user_vocabulary, item_vocabulary : Vocabulary
+        Raw ids of users and items.
+    categories : array (events,) or None
     dropped : Dropped
         What ``split_by_time`` took out of a test log, ``encode_like`` or ``filter_support`` out of any; zeros
         elsewhere.
@@ -100,34 +81,23 @@ class EventLog(Interactions):
         dwell_times: ArrayLike | None = None,
         categories: ArrayLike | None = None,
         sessions: ArrayLike | None = None,
-        users: Vocabulary | None = None,
-        items: Vocabulary | None = None,
+        user_vocabulary: Vocabulary | None = None,
+        item_vocabulary: Vocabulary | None = None,
         num_users: int | None = None,
         num_items: int | None = None,
+        users: Vocabulary | None = None,
+        items: Vocabulary | None = None,
     ) -> None:
-        columns = Columns(
-            user_ids=integers(user_ids, "user_ids"),
-            item_ids=integers(item_ids, "item_ids"),
-            timestamps=moments(timestamps, "timestamps"),
-            dwell_times=None if dwell_times is None else seconds(dwell_times, "dwell_times"),
-            categories=None if categories is None else array(categories, "categories"),
-        )
-        columns.check()
-        columns.user_ids = columns.user_ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
-        columns.item_ids = columns.item_ids.astype(np.int32)
-        order = timeline.order_events(columns.user_ids, columns.timestamps)
-        ordered = columns.take(order)
-        gaps = pauses = timeline.gaps_to_next(ordered.user_ids, ordered.timestamps)
-        if sessions is not None:
-            pauses = pauses_between(integers(sessions, "sessions"), order, ordered.user_ids)
-            gaps = np.maximum(gaps, pauses)
-        self._fill(ordered, gaps, pauses, users, items, num_users, num_items)
+        if users is not None:
+            warn_renamed("EventLog(users=...)", "user_vocabulary")
+        if items is not None:
+            warn_renamed("EventLog(items=...)", "item_vocabulary")
+        columns = Columns.recorded(user_ids, item_ids, timestamps, dwell_times, categories, sessions)
+        self._fill(columns, user_vocabulary or users, item_vocabulary or items, num_users, num_items)
 
     def _fill(
         self,
         columns: Columns,
-        gaps: NDArray[np.float64] | None,
-        pauses: NDArray[np.float64],
         users: Vocabulary | None,
         items: Vocabulary | None,
         num_users: int | None = None,
@@ -140,12 +110,23 @@ class EventLog(Interactions):
             num_users=len(users) if users else num_users,
             num_items=len(items) + 1 if items else num_items,
         )
-        self._columns, self._pauses = columns, pauses
-        self._gaps = gaps if columns.dwell_times is None else None  # a measured dwell takes their place
+        self._columns = columns
         self.categories = columns.categories
-        self.users = users or Vocabulary(np.arange(self.num_users), first=0)
-        self.items = items or Vocabulary(np.arange(1, self.num_items), first=1)
+        self.user_vocabulary = users or Vocabulary(np.arange(self.num_users), first=0)
+        self.item_vocabulary = items or Vocabulary(np.arange(1, self.num_items), first=1)
         self.dropped = Dropped(0, 0, 0)
+
+    @property
+    def users(self) -> Vocabulary:
+        """Deprecated name of ``user_vocabulary``."""
+        warn_renamed("EventLog.users", "user_vocabulary")
+        return self.user_vocabulary
+
+    @property
+    def items(self) -> Vocabulary:
+        """Deprecated name of ``item_vocabulary``."""
+        warn_renamed("EventLog.items", "item_vocabulary")
+        return self.item_vocabulary
 
     def __repr__(self) -> str:
         return f"<EventLog ({self.num_users} users x {self.num_items - 1} items x {len(self)} events)>"
@@ -161,7 +142,7 @@ class EventLog(Interactions):
         category: str | None = None,
         session: str | None = None,
     ) -> EventLog:
-        """A log from a pandas, polars or pyarrow table.
+        """The log of a pandas, polars or pyarrow table.
 
         Parameters
         ----------
@@ -184,7 +165,7 @@ class EventLog(Interactions):
         ValueError
             For a missing column, an empty table, missing ids, timestamps that are not numbers, and negative dwell.
         TypeError
-            For a frame of another kind.
+            For an object that is no such table.
         """
         table = frames.to_frame(frame)
         users, user_ids = frames.encoded(table, user, "user", first=0)
@@ -196,8 +177,8 @@ class EventLog(Interactions):
             dwell_times=None if dwell is None else frames.numbers(table, dwell, "dwell"),
             categories=None if category is None else frames.ids(table, category, "category"),
             sessions=None if session is None else frames.encoded(table, session, "session", first=0)[1],
-            users=users,
-            items=items,
+            user_vocabulary=users,
+            item_vocabulary=items,
         )
 
     @classmethod
@@ -211,7 +192,7 @@ class EventLog(Interactions):
         category: str | None = None,
         session: str | None = None,
     ) -> EventLog:
-        """A log from a file.
+        """The log in a file.
 
         Parameters
         ----------
@@ -237,29 +218,30 @@ class EventLog(Interactions):
         The measured dwell where the log has it; else the gap to the user's next event, if shorter than `inactivity`.
         """
         positive(inactivity, "inactivity")
-        if self._gaps is not None:
-            return timeline.dwell_from_gaps(self._gaps, inactivity)
-        assert self._columns.dwell_times is not None
-        return self._columns.dwell_times.copy()
+        columns = self._columns
+        if columns.dwell_times is not None:
+            return columns.dwell_times.copy()
+        assert columns.gaps is not None
+        return timeline.dwell_from_gaps(columns.gaps, inactivity)
 
     def session_ids(self, inactivity: float = HOUR) -> NDArray[np.int64]:
         """Number of each event's session, int64 (events,), from 0; sessions are cut as the log was recorded."""
         positive(inactivity, "inactivity")
-        return timeline.session_ids(self._pauses, inactivity)
+        return timeline.session_ids(self._columns.pauses, inactivity)
 
     def collapse_repeats(self, inactivity: float = HOUR) -> EventLog:
         """Each run of one item inside a session becomes one event: the first, with the dwell of all.
 
-        The dwell of a run is the sum of what is known of it, and known no more than `inactivity` cuts it here.
+        The dwell of a run is the sum of the known dwell of its events, and from then on no longer depends on the
+        `inactivity` of later steps.
         """
         positive(inactivity, "inactivity")
-        starts = timeline.session_starts(self._pauses, inactivity)
+        starts = timeline.session_starts(self._columns.pauses, inactivity)
         first = np.flatnonzero(timeline.run_starts(self.item_ids, starts))
         columns = self._columns.take(first)
-        columns.dwell_times = timeline.sum_runs(self.dwell_times(inactivity), first)
+        columns.dwell_times, columns.gaps = timeline.sum_runs(self.dwell_times(inactivity), first), None
         log = EventLog.__new__(EventLog)
-        pauses = timeline.carry_pauses(self._pauses, first)
-        log._fill(columns, None, pauses, self.users, self.items, self.num_users, self.num_items)
+        log._fill(columns, self.user_vocabulary, self.item_vocabulary)
         return log
 
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1, inactivity: float = HOUR) -> EventLog:
@@ -282,16 +264,7 @@ class EventLog(Interactions):
         """
         for name, value in (("item", item), ("session", session), ("user", user)):
             whole(value, name, least=0)
-        cuts = self.session_ids(inactivity)
-        kept = timeline.supported(self.user_ids, self.item_ids, cuts, item=item, session=session, user=user)
-        support = {"item": item, "session": session, "user": user}
-        require(len(kept) > 0, f"filter_support must leave events of the {len(self)} given", support)
-        log = self._keep(kept, *self._compact(kept))
-        lost = np.ones(len(self), dtype=bool)
-        lost[kept] = False
-        gone = Dropped(len(self) - len(kept), *(len(np.unique(ids[lost])) for ids in (self.item_ids, self.user_ids)))
-        log.dropped = gone
-        return log
+        return self._part(splitting.supported_part(self, inactivity, item=item, session=session, user=user))
 
     def encode_like(self, other: Any, unknown_users: str = "keep") -> EventLog:
         """The log with the ids that its raw ids have in another log, in sessions or in a model.
@@ -299,7 +272,7 @@ class EventLog(Interactions):
         Parameters
         ----------
         other : EventLog, SessionInteractions or fitted model
-            Whose ids to take over.
+            The source of the ids.
         unknown_users : {"keep", "drop"}
             Users that `other` does not know: keep them as ids beyond its users, which a model takes for unknown, or
             drop them.
@@ -320,29 +293,11 @@ class EventLog(Interactions):
         --------
         >>> train, test = EventLog([7, 7], [3, 9], [0, 5]), EventLog([7, 8, 8], [9, 3, 4], [99, 99, 100])
         >>> same = test.filter_support(item=1, session=1).encode_like(train.filter_support(item=1))
-        >>> same.items.decode(same.item_ids), same.dropped
+        >>> same.item_vocabulary.decode(same.item_ids), same.dropped
         (array([9, 3]), Dropped(events=1, items=1, users=0))
         """
         one_of(unknown_users, ("keep", "drop"), "unknown_users")
-        users, items = vocabularies(other)
-        user_map = encode_raw(users, self.users.raw, "user ids of the log")
-        item_map = np.r_[Vocabulary.ABSENT, encode_raw(items, self.items.raw, "item ids of the log")]
-        known = item_map[self.item_ids] >= 0
-        if unknown_users == "keep":
-            newcomers = np.flatnonzero(
-                (np.bincount(self.user_ids[known], minlength=self.num_users) > 0) & (user_map < 0)
-            )
-            user_map[newcomers] = len(users) + np.arange(len(newcomers))
-            users = Vocabulary(np.concatenate([users.raw, self.users.raw[newcomers]]), first=0)
-        known &= user_map[self.user_ids] >= 0
-        require(known.any(), "encode_like must leave events of known items and users", f"{len(self)} of unknown ones")
-        log = self._keep(np.flatnonzero(known), user_map, item_map, users, items)
-        log.dropped = Dropped(
-            events=int((~known).sum()),
-            items=len(np.unique(self.item_ids[item_map[self.item_ids] < 0])),
-            users=len(np.unique(self.user_ids[user_map[self.user_ids] < 0])) if unknown_users == "drop" else 0,
-        )
-        return log
+        return self._part(splitting.encoded_part(self, other, keep_unknown_users=unknown_users == "keep"))
 
     def split_by_time(
         self, test_fraction: float = 0.15, inactivity: float = HOUR, unknown_users: str = "auto"
@@ -371,64 +326,15 @@ class EventLog(Interactions):
         """
         require(0 < number(test_fraction, "test_fraction") < 1, "test_fraction must lie between 0 and 1", test_fraction)
         one_of(unknown_users, ("auto", "drop", "keep"), "unknown_users")
-        cuts = self.session_ids(inactivity)
-        last = np.flatnonzero(np.diff(cuts, append=cuts[-1] + 1))  # index of each session's last event
-        ended = self._columns.timestamps[last]
-        boundary = np.quantile(ended, 1 - test_fraction, method="inverted_cdf")
-        late = (ended > boundary)[cuts]
-        rule = f"test_fraction must leave sessions that end after {boundary}, as the latest does"
-        require(late.any(), rule, test_fraction)
-        if unknown_users == "auto":
-            sessions_of = np.bincount(self.user_ids[last])
-            returning = (sessions_of > 1).sum() / (sessions_of > 0).sum()
-            unknown_users = "keep" if returning < RETURNING_SHARE else "drop"
+        train, test = splitting.parts_by_time(self, test_fraction, inactivity, unknown_users)
+        return self._part(train), self._part(test)
 
-        early = np.flatnonzero(~late)
-        user_map, item_map = self._compact(early)
-        train = self._keep(early, user_map, item_map)
-        known = item_map[self.item_ids] >= 0
-        if unknown_users == "keep":
-            newcomers = np.flatnonzero(np.bincount(self.user_ids[late & known], minlength=self.num_users))
-            newcomers = newcomers[user_map[newcomers] < 0]
-            user_map[newcomers] = train.num_users + np.arange(len(newcomers))
-        known &= user_map[self.user_ids] >= 0
-        kept, lost = np.flatnonzero(late & known), late & ~known
-        require(
-            len(kept) > 0,
-            "split_by_time must leave test events of known items and users",
-            f"{lost.sum()} of unknown ones",
-            "unknown_users='keep' keeps users without a training session",
-        )
-        test = self._keep(kept, user_map, item_map)
-        test.dropped = Dropped(
-            events=int(lost.sum()),
-            items=len(np.unique(self.item_ids[lost & (item_map[self.item_ids] < 0)])),
-            users=len(np.unique(self.user_ids[lost & (user_map[self.user_ids] < 0)])),
-        )
-        return train, test
-
-    def _compact(self, kept: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Maps from user and item ids to the compact ids of those with an event in `kept`."""
-        return self.users.compact(self.user_ids[kept]), self.items.compact(self.item_ids[kept])
-
-    def _keep(
-        self,
-        kept: NDArray[np.intp],
-        user_map: NDArray[np.int64],
-        item_map: NDArray[np.int64],
-        users: Vocabulary | None = None,
-        items: Vocabulary | None = None,
-    ) -> EventLog:
-        """The log of the events `kept`, ids renamed by the maps (old id -> new id), raw ids as given or its own."""
-        columns = self._columns.take(kept)
-        columns.user_ids = user_map.astype(np.int32)[columns.user_ids]
-        columns.item_ids = item_map.astype(np.int32)[columns.item_ids]
+    def _part(self, part: Part) -> EventLog:
+        """The log of the events that `part` keeps, with its ids."""
+        columns = self._columns.take(part.kept)
+        columns.user_ids = part.users.of_old.astype(np.int32)[columns.user_ids]
+        columns.item_ids = part.items.of_old.astype(np.int32)[columns.item_ids]
         log = EventLog.__new__(EventLog)
-        log._fill(
-            columns,
-            None if self._gaps is None else self._gaps[kept],
-            timeline.carry_pauses(self._pauses, kept),
-            users or self.users.renamed(user_map),
-            items or self.items.renamed(item_map),
-        )
+        log._fill(columns, part.users.vocabulary, part.items.vocabulary)
+        log.dropped = part.dropped
         return log

@@ -15,7 +15,7 @@ from numpy.random import RandomState
 from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.events.raw_ids import check_vocabulary
+from spotlight_asars.events.vocabulary import check_vocabulary
 from spotlight_asars.losses import Loss
 from spotlight_asars.memory.item_transitions import Transitions
 from spotlight_asars.model.fingerprints import digest, option_text

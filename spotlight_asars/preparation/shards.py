@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import require, warn_renamed
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -32,8 +32,8 @@ class SessionShards(Sequence[SessionInteractions]):
     ----------
     num_items, num_users, max_sequence_length : int
         As of each of the ``SessionInteractions``.
-    users, items : Vocabulary
-        Raw ids, read when asked for.
+    user_vocabulary, item_vocabulary : Vocabulary
+        Raw ids, read at first use.
 
     Raises
     ------
@@ -68,14 +68,26 @@ class SessionShards(Sequence[SessionInteractions]):
         return sum(shard.events for shard in self._manifest.shards)
 
     @cached_property
-    def users(self) -> Vocabulary:
+    def user_vocabulary(self) -> Vocabulary:
         """Raw ids of users."""
         return self._vocabulary(USERS, first=0, size=self.num_users)
 
     @cached_property
-    def items(self) -> Vocabulary:
+    def item_vocabulary(self) -> Vocabulary:
         """Raw ids of items."""
         return self._vocabulary(ITEMS, first=1, size=self.num_items - 1)
+
+    @property
+    def users(self) -> Vocabulary:
+        """Deprecated name of ``user_vocabulary``."""
+        warn_renamed("SessionShards.users", "user_vocabulary")
+        return self.user_vocabulary
+
+    @property
+    def items(self) -> Vocabulary:
+        """Deprecated name of ``item_vocabulary``."""
+        warn_renamed("SessionShards.items", "item_vocabulary")
+        return self.item_vocabulary
 
     def __len__(self) -> int:
         return len(self._manifest.shards)

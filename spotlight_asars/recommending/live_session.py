@@ -18,8 +18,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import moments, number, require, whole
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.events.raw_ids import encode_raw
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, encode_raw
 from spotlight_asars.memory.recall_net import RecallNet
 from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
 from spotlight_asars.recommending.recommender import NetScores, best_of

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.events.raw_ids import check_vocabulary, encode_raw
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, check_vocabulary, encode_raw
 from spotlight_asars.memory.item_transitions import Transitions
 from spotlight_asars.memory.recall_net import RecallNet
 from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations, Recommendations

@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from spotlight_asars._checks import require, seconds
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.events import HOUR, EventLog
-from spotlight_asars.events.raw_ids import check_vocabulary, encode_raw, raw_array
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, check_vocabulary, encode_raw, raw_array
 from spotlight_asars.sessions import to_sessions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions, as_sessions
 

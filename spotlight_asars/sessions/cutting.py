@@ -66,7 +66,7 @@ def to_sessions(
         started=events.timestamps[rows.first],
         max_sequence_length=max_sequence_length,
     )
-    return sessions.named(log.users, log.items) if isinstance(log, EventLog) else sessions
+    return sessions.named(log.user_vocabulary, log.item_vocabulary) if isinstance(log, EventLog) else sessions
 
 
 class Rows(NamedTuple):

@@ -41,8 +41,8 @@ def by_library():
 def test_prepared_files_are_the_logs_of_the_library(shop, by_library):
     for name, log in zip(("train", "test"), by_library, strict=False):
         read = EventLog.read(shop / f"{name}.parquet", dwell=DWELL, session=SESSION)
-        assert read.items.decode(read.item_ids).tolist() == log.items.decode(log.item_ids).tolist()
-        assert read.users.decode(read.user_ids).tolist() == log.users.decode(log.user_ids).tolist()
+        assert read.item_vocabulary.decode(read.item_ids).tolist() == log.item_vocabulary.decode(log.item_ids).tolist()
+        assert read.user_vocabulary.decode(read.user_ids).tolist() == log.user_vocabulary.decode(log.user_ids).tolist()
         np.testing.assert_array_equal(read.dwell_times(), log.dwell_times())
         np.testing.assert_array_equal(read.session_ids(), log.session_ids())
 
@@ -131,7 +131,7 @@ def test_a_folder_of_sessions_trains_the_same_model(shop, tmp_path, capsys):
     log = EventLog.from_frame(raw_frame(), "visitor", "sku", "t").collapse_repeats().filter_support()
     assert trained["sessions"] == len(to_sessions(log))
     answer = call(capsys, "recommend", "--model", tmp_path / "model", "--items", "003", "-k", "1")
-    assert answer["recommendations"][0]["item_id"] in log.items.raw
+    assert answer["recommendations"][0]["item_id"] in log.item_vocabulary.raw
 
 
 def test_training_validates_and_tells_every_epoch(shop, tmp_path, capsys):

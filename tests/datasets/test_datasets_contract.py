@@ -23,8 +23,8 @@ def refuses(message, error=ValueError):
 
 def check(log, sample):
     assert isinstance(log, EventLog)
-    assert log.users.decode(log.user_ids).tolist() == sample.users
-    assert log.items.decode(log.item_ids).tolist() == sample.items
+    assert log.user_vocabulary.decode(log.user_ids).tolist() == sample.users
+    assert log.item_vocabulary.decode(log.item_ids).tolist() == sample.items
     assert log.timestamps.tolist() == sample.timestamps
     assert log.item_ids.min() == 1
     assert (None if log.categories is None else log.categories.tolist()) == sample.categories

@@ -22,7 +22,13 @@ def load(tmp_path, name, text=None, **options):
 
 
 def raw(log):
-    return list(zip(log.users.decode(log.user_ids).tolist(), log.items.decode(log.item_ids).tolist(), strict=True))
+    return list(
+        zip(
+            log.user_vocabulary.decode(log.user_ids).tolist(),
+            log.item_vocabulary.decode(log.item_ids).tolist(),
+            strict=True,
+        )
+    )
 
 
 def refuses(message):
@@ -44,7 +50,7 @@ def refuses(message):
 )
 def test_an_option_chooses_events(tmp_path, name, option, value, items):
     log = load(tmp_path, name, **{option: value})
-    assert log.items.decode(log.item_ids).tolist() == items
+    assert log.item_vocabulary.decode(log.item_ids).tolist() == items
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_otto_has_two_parts(tmp_path):
     write(tmp_path, "otto-recsys-train.jsonl", line % 3, ".gz")
     write(tmp_path, "otto-recsys-test.jsonl", line % 4, ".gz")
     for part, user in (("train", 3), ("test", 4)):
-        assert otto.load_otto(tmp_path, part, partial=True).users.raw.tolist() == [user]
+        assert otto.load_otto(tmp_path, part, partial=True).user_vocabulary.raw.tolist() == [user]
 
 
 @pytest.mark.parametrize(

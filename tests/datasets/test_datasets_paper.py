@@ -33,8 +33,8 @@ def test_every_support_holds_in_what_is_left(log, name):
 def test_dense_is_a_part_of_sparse(log, data):
     sparse, dense = (paper_subset(log, f"{data}_{kind}") for kind in ("sparse", "dense"))
     assert len(dense) < len(sparse)
-    assert set(dense.items.raw) <= set(sparse.items.raw)
-    assert set(dense.users.raw) <= set(sparse.users.raw)
+    assert set(dense.item_vocabulary.raw) <= set(sparse.item_vocabulary.raw)
+    assert set(dense.user_vocabulary.raw) <= set(sparse.user_vocabulary.raw)
 
 
 def test_supports_of_table_1():

@@ -1,11 +1,10 @@
-"""The log: what each step keeps, drops and renames, against loops over raw events."""
+"""The log: its order, sessions, dwell and checks, against loops over raw events."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 import re
-import time
 
 import numpy as np
 import pandas as pd
@@ -15,43 +14,24 @@ from hypothesis import strategies as st
 from reference_data import (
     HOUR,
     LOGS,
+    assert_compact,
+    by_raw_user,
     collapse_by_hand,
     columns,
     decoded,
+    raw_log,
     sessions_by_hand,
-    split_by_hand,
     spotlight_module,
-    support_by_hand,
 )
 
 from spotlight_asars import EventLog, to_sessions
 from spotlight_asars._spotlight import Interactions
-from spotlight_asars.events import Dropped
+from spotlight_asars.events import Dropped, Vocabulary
 
 
 def refuses(message, error=ValueError):
     """Expect exactly this message."""
     return pytest.raises(error, match=f"^{re.escape(message)}$")
-
-
-def raw_log(events):
-    """A log whose raw ids are not its contiguous ids."""
-    users, items, times = columns(events)
-    return EventLog.from_frame(pd.DataFrame({"user_id": -users, "item_id": items * 10, "timestamp": times}))
-
-
-def by_raw_user(sessions):
-    """Sessions of hand-made events as ``raw_log`` stores them: users in the order of their raw ids."""
-    renamed = [[[-user, item * 10, *rest] for user, item, *rest in session] for session in sessions]
-    return sorted(renamed, key=lambda session: session[0][0])
-
-
-def assert_compact(log):
-    """All contiguous ids are used, and the log is Spotlight's in every column."""
-    assert np.unique(log.user_ids).tolist() == list(range(log.num_users))
-    assert np.unique(log.item_ids).tolist() == list(range(1, log.num_items))
-    assert log.user_ids.dtype == log.item_ids.dtype == np.int32
-    assert (len(log.users), len(log.items)) == (log.num_users, log.num_items - 1)
 
 
 def test_six_events_read_at_a_glance(log):
@@ -105,122 +85,6 @@ def test_a_measured_dwell_replaces_the_gaps_and_is_summed_in_a_run(events, data)
     assert decoded(log.collapse_repeats()) == collapse_by_hand(sessions)
 
 
-SUPPORT = {"item": st.integers(0, 4), "session": st.integers(0, 3), "user": st.integers(0, 2)}
-
-
-@given(LOGS, st.fixed_dictionaries(SUPPORT), st.booleans())
-def test_support_drops_events_and_changes_no_dwell_session_or_raw_id_of_the_others(events, support, collapse):
-    log, expected = raw_log(events), sessions_by_hand(events)
-    if collapse:
-        log, expected = log.collapse_repeats(), collapse_by_hand(expected)
-    expected = by_raw_user(support_by_hand(expected, **support))
-    if not expected:
-        named = {name: support[name] for name in ("item", "session", "user")}
-        with refuses(f"filter_support must leave events of the {len(log)} given; got {named}"):
-            log.filter_support(**support)
-        return
-    filtered = log.filter_support(**support)
-    assert decoded(filtered) == expected
-    assert_compact(filtered)
-
-
-def test_a_session_that_loses_its_middle_is_still_one_and_keeps_its_dwell():
-    log = EventLog([0] * 4, [1, 2, 1, 1], [0, 3000, 6000, 6001])
-    filtered = log.filter_support(item=2, session=1)
-    assert filtered.session_ids().tolist() == [0, 0, 0]
-    np.testing.assert_array_equal(filtered.dwell_times(), [3000, 1, np.nan])
-
-
-def test_two_sessions_stay_two_when_the_event_at_their_border_goes():
-    log = EventLog([0] * 4, [1, 2, 1, 1], [0, 10, 3610, 3620])
-    filtered = log.filter_support(item=2, session=1)
-    assert filtered.session_ids().tolist() == [0, 1, 1]
-    assert filtered.dwell_times()[0] == 10
-
-
-def test_support_may_use_a_shorter_inactivity():
-    log = EventLog([0, 0, 0], [1, 1, 1], [0, 10, 1000])
-    assert log.filter_support(item=1, session=2, inactivity=900).timestamps.tolist() == [0, 10]
-
-
-@pytest.mark.parametrize("name", ["item", "session", "user"])
-def test_support_is_not_negative(log, name):
-    with refuses(f"{name} must be 0 or more; got -1"):
-        log.filter_support(**{name: -1})
-
-
-UNKNOWN = st.sampled_from(["drop", "keep"])
-
-
-@given(LOGS, st.sampled_from([0.25, 0.5, 0.75]), UNKNOWN)
-def test_a_split_is_by_whole_sessions_in_the_order_of_their_last_events(events, test_fraction, unknown_users):
-    log = raw_log(events)
-    train, test, dropped = split_by_hand(sessions_by_hand(events), test_fraction, unknown_users)
-    if not test:
-        with pytest.raises(ValueError, match=r"must leave (sessions that end after \d+|test events)"):
-            log.split_by_time(test_fraction, unknown_users=unknown_users)
-        return
-    left, right = log.split_by_time(test_fraction, unknown_users=unknown_users)
-    assert decoded(left) == by_raw_user(train)
-    assert_compact(left)
-    found = [event for session in decoded(right) for event in session]
-    expected = [[-user, item * 10, *rest] for user, item, *rest in test]
-    assert sorted(found, key=str) == sorted(expected, key=str)
-    assert right.dropped == Dropped(*dropped)
-    assert left.dropped == Dropped(0, 0, 0)
-    assert right.items.raw.tolist() == left.items.raw.tolist()
-    assert right.num_items == left.num_items
-    assert right.users.raw.tolist()[: left.num_users] == left.users.raw.tolist()
-    newcomers = {user for user, *_ in expected} - set(left.users.raw.tolist())
-    assert right.num_users == left.num_users + len(newcomers)
-
-
-@given(LOGS)
-def test_test_sessions_are_those_of_the_whole_log(events):
-    log = raw_log(events)
-    try:
-        _, test = log.split_by_time(0.5, unknown_users="keep")
-    except ValueError:
-        return
-    place = {}
-    for number, session in enumerate(sessions_by_hand(events)):
-        for user, item, moment, _ in session:
-            place.setdefault((-user, item * 10, moment), set()).add(number)
-    for session in decoded(test):
-        assert set.intersection(*(place[tuple(event[:3])] for event in session))
-    assert len(decoded(test)) <= len(sessions_by_hand(events))
-
-
-def test_users_are_kept_automatically_only_where_hardly_any_returns():
-    moments = np.arange(400) * 10
-    never = EventLog(np.arange(400), np.ones(400, int), moments)
-    assert never.split_by_time(0.25)[1].dropped == Dropped(0, 0, 0)
-    one_in_a_hundred = EventLog([*range(300), 0, 1, 2], [1] * 303, [*range(0, 3000, 10), 10000, 20000, 30000])
-    train, test = one_in_a_hundred.split_by_time(0.25)
-    assert test.num_users == train.num_users == 228
-    assert test.dropped == Dropped(events=72, items=0, users=72)
-    assert one_in_a_hundred.split_by_time(0.25, unknown_users="keep")[1].dropped == Dropped(0, 0, 0)
-
-
-def test_a_split_names_what_is_wrong_with_its_arguments(log):
-    for bad in (0, 1, -0.1, 1.5, np.nan):
-        with refuses(f"test_fraction must lie between 0 and 1; got {bad!r}"):
-            log.split_by_time(bad)
-    with refuses("unknown_users must be one of ['auto', 'drop', 'keep']; got 'forget'"):
-        log.split_by_time(unknown_users="forget")
-
-
-def test_a_split_that_leaves_no_test_says_why():
-    with refuses("test_fraction must leave sessions that end after 5, as the latest does; got 0.25"):
-        EventLog([0, 1], [1, 1], [5, 5]).split_by_time(0.25)
-    strangers = EventLog([0, 1, 1], [1, 1, 1], [0, 10, 20])
-    with refuses(
-        "split_by_time must leave test events of known items and users; got '2 of unknown ones'. "
-        "unknown_users='keep' keeps users without a training session"
-    ):
-        strangers.split_by_time(0.5, unknown_users="drop")
-
-
 STEPS = {
     "collapse_repeats": lambda log: log.collapse_repeats(),
     "filter_support": lambda log: log.filter_support(item=2, session=1),
@@ -250,18 +114,30 @@ def test_categories_go_with_their_events(six_events):
     assert train.categories.tolist() + test.categories.tolist() == list("bcdafe")
 
 
+def test_the_old_names_of_the_vocabularies_are_deprecated():
+    users, items = Vocabulary(np.array(["ann"]), first=0), Vocabulary(np.array(["poem"]), first=1)
+    with pytest.warns(DeprecationWarning, match=r"^EventLog\(users=...\) is deprecated .* use user_vocabulary$"):
+        log = EventLog([0], [1], [0], users=users, item_vocabulary=items)
+    with pytest.warns(DeprecationWarning, match=r"^EventLog\(items=...\) is deprecated .* use item_vocabulary$"):
+        EventLog([0], [1], [0], items=items)
+    with pytest.warns(DeprecationWarning, match=r"^EventLog.users is deprecated .* use user_vocabulary$"):
+        assert log.users is log.user_vocabulary is users
+    with pytest.warns(DeprecationWarning, match=r"^EventLog.items is deprecated .* use item_vocabulary$"):
+        assert log.items is log.item_vocabulary is items
+
+
 def test_ids_without_raw_ids_are_their_own():
     log = EventLog([2, 0], [3, 5], [0, 0])
     assert (log.num_users, log.num_items) == (3, 6)
-    assert log.users.decode(log.user_ids).tolist() == [0, 2]
-    assert log.items.decode(log.item_ids).tolist() == [5, 3]
+    assert log.user_vocabulary.decode(log.user_ids).tolist() == [0, 2]
+    assert log.item_vocabulary.decode(log.item_ids).tolist() == [5, 3]
     kept = log.filter_support(item=1, session=1)
-    assert (kept.users.raw.tolist(), kept.items.raw.tolist()) == ([0, 2], [3, 5])
+    assert (kept.user_vocabulary.raw.tolist(), kept.item_vocabulary.raw.tolist()) == ([0, 2], [3, 5])
 
 
 def test_sizes_may_be_larger_than_the_ids_need_but_not_smaller():
     log = EventLog([0], [1], [0], num_users=7, num_items=9)
-    assert (log.num_users, log.num_items, len(log.users), len(log.items)) == (7, 9, 7, 8)
+    assert (log.num_users, log.num_items, len(log.user_vocabulary), len(log.item_vocabulary)) == (7, 9, 7, 8)
     with pytest.raises(ValueError, match=r"user.*number of users|user_ids must be below num_users=2; got 2"):
         EventLog([2], [1], [0], num_users=2)
     with pytest.raises(ValueError, match=r"item.*number of items|item_ids must be below num_items=2; got 2"):
@@ -349,23 +225,6 @@ def test_a_copy_is_the_same_log(log, copied):
     assert decoded(other) == decoded(log.collapse_repeats())
 
 
-def test_a_hundred_thousand_events_take_no_time():
-    random = np.random.RandomState(1)
-    size = 100_000
-    table = pd.DataFrame(
-        {
-            "user_id": random.randint(5000, size=size).astype(str),
-            "item_id": (random.pareto(1.0, size) * 10).astype(int),
-            "timestamp": random.randint(30 * 86400, size=size),
-        }
-    )
-    start = time.perf_counter()
-    log = EventLog.from_frame(table).collapse_repeats().filter_support(item=5, session=2, user=2)
-    train, test = log.split_by_time()
-    to_sessions(train), to_sessions(test)
-    assert time.perf_counter() - start < 5  # a tenth of this at a desk; a loop over events takes far longer
-
-
 def test_yoochoose_is_what_pandas_makes_of_it(data_folder):
     path = data_folder / "yoochoose" / "events.csv.gz"
     log = EventLog.read(path).collapse_repeats().filter_support(item=5, session=2)
@@ -383,8 +242,8 @@ def test_yoochoose_is_what_pandas_makes_of_it(data_folder):
         table = table[table.groupby("session").session.transform("size") >= 2]
     assert (len(log), log.num_items - 1) == (len(table), table.item_id.nunique()) == (61196, 2218)
     assert log.session_ids()[-1] + 1 == table.session.nunique() == 16825
-    assert log.items.decode(log.item_ids).tolist() == table.item_id.tolist()
-    assert log.users.decode(log.user_ids).tolist() == table.user_id.tolist()
+    assert log.item_vocabulary.decode(log.item_ids).tolist() == table.item_id.tolist()
+    assert log.user_vocabulary.decode(log.user_ids).tolist() == table.user_id.tolist()
     assert log.session_ids().tolist() == pd.factorize(table.session)[0].tolist()
     np.testing.assert_allclose(log.dwell_times(), table.dwell, rtol=1e-12)
 

@@ -49,7 +49,7 @@ def assert_same(one, other):
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(one.dwell_times(), other.dwell_times())
-    for ours, theirs in ((one.users, other.users), (one.items, other.items)):
+    for ours, theirs in ((one.user_vocabulary, other.user_vocabulary), (one.item_vocabulary, other.item_vocabulary)):
         assert ours.raw.dtype == theirs.raw.dtype
         assert ours.raw.tolist() == theirs.raw.tolist()
 
@@ -70,9 +70,9 @@ def test_every_table_gives_the_same_log(table, expected):
     assert log.timestamps.dtype == np.int64
     assert log.timestamps.tolist() == expected.timestamps.tolist() == [0, 40, 100, 10000, 50, 80]
     np.testing.assert_array_equal(log.dwell_times(), [2.0, np.nan, 0.0, 4.0, 1.5, 9.0])
-    assert log.users.raw.tolist() == ["ann", "bob"]
-    assert log.items.raw.tolist() == [-(2**62) - 1, 7, 2**62 + 1, 2**62 + 2]
-    assert log.items.raw.dtype == np.int64
+    assert log.user_vocabulary.raw.tolist() == ["ann", "bob"]
+    assert log.item_vocabulary.raw.tolist() == [-(2**62) - 1, 7, 2**62 + 1, 2**62 + 2]
+    assert log.item_vocabulary.raw.dtype == np.int64
     assert log.categories.tolist() == ["prose", "prose", "verse", "prose", "verse", "prose"]
 
 
@@ -80,7 +80,7 @@ def test_ids_kept_as_objects_are_the_same_ids(expected):
     table = TABLES["pandas_objects"](COLUMNS).astype({"timestamp": "int64"})
     log = EventLog.from_frame(table)
     assert log.item_ids.tolist() == expected.item_ids.tolist()
-    assert log.items.raw.dtype == np.int64
+    assert log.item_vocabulary.raw.dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_what_is_no_id_is_refused(ids, dtype, message):
 
 def test_whole_floats_are_integer_ids_and_others_none():
     log = EventLog.from_frame(change(user_id=[2.0, 1.0, 1.0, 1.0, 1.0, 2.0]))
-    assert log.users.raw.dtype == np.int64
+    assert log.user_vocabulary.raw.dtype == np.int64
     for bad in (1.5, np.inf):
         with refuses(f"user column 'user_id' must be whole numbers of 64 bits; got {bad} at 3"):
             EventLog.from_frame(change(user_id=[2.0, 1.0, 1.0, bad, 1.0, 2.0]))
@@ -229,10 +229,10 @@ def test_whole_floats_are_integer_ids_and_others_none():
 def test_the_extreme_integers_are_ids():
     extremes = [-(2**63), 2**63 - 1, 0, 0, 0, 0]
     log = EventLog.from_frame(change(item_id=extremes))
-    assert log.items.raw.tolist() == [-(2**63), 0, 2**63 - 1]
+    assert log.item_vocabulary.raw.tolist() == [-(2**63), 0, 2**63 - 1]
     hashes = np.array([2**64 - 1, 2**64 - 2, 0, 0, 0, 0], np.uint64)
     log = EventLog.from_frame(change(item_id=hashes))
-    assert log.items.raw.tolist() == [0, 2**64 - 2, 2**64 - 1]
+    assert log.item_vocabulary.raw.tolist() == [0, 2**64 - 2, 2**64 - 1]
 
 
 def test_one_long_text_does_not_widen_the_others():
@@ -365,5 +365,5 @@ def test_text_columns_of_a_csv_file_are_taken_as_written(tmp_path, monkeypatch, 
     (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\n1,007,5\n1,7,6\n")
     frame = frames.read_frame(tmp_path / "log.csv", text=["item_id", "user_id"])
     log = EventLog.from_frame(frame)
-    assert log.items.raw.tolist() == ["007", "7"]
-    assert log.users.raw.tolist() == ["1"]
+    assert log.item_vocabulary.raw.tolist() == ["007", "7"]
+    assert log.user_vocabulary.raw.tolist() == ["1"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, encode_raw, raw_array
 
 INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1).map(lambda ids: np.array(ids, np.int64))
 UNSIGNED = st.lists(st.integers(0, 2**64 - 1), min_size=1).map(lambda ids: np.array(ids, np.uint64))
@@ -75,15 +77,10 @@ def test_an_id_that_is_not_whole_is_refused():
 
 def test_compaction_closes_the_gaps_in_the_old_order():
     letters = Vocabulary(np.array(list("abcde")), first=1)
-    id_map = letters.compact(np.array([5, 2, 2]))
-    assert id_map.tolist() == [-1, -1, 1, -1, -1, 2]  # by old id, 0 is padding
-    assert letters.renamed(id_map).raw.tolist() == ["b", "e"]
+    used, new_ids = letters.compact(np.array([5, 2, 2]))
+    assert new_ids.tolist() == [-1, -1, 1, -1, -1, 2]  # by old id, 0 is padding
+    assert (used.raw.tolist(), used.first) == (["b", "e"], 1)
     assert letters.raw.tolist() == list("abcde")
-
-
-def test_renaming_follows_the_map_whatever_its_order():
-    letters = Vocabulary(np.array(list("abc")), first=0)
-    assert letters.renamed(np.array([1, -1, 0])).raw.tolist() == ["c", "a"]
 
 
 def test_the_empty_vocabulary_knows_nothing():
@@ -92,3 +89,30 @@ def test_the_empty_vocabulary_knows_nothing():
     assert repr(empty) == "<Vocabulary (0 ids from 1)>"
     with pytest.raises(ValueError, match=r"^ids must lie in 1\.\.0; got 1 at 0$"):
         empty.decode([1])
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([1, "1"], "ids must be raw ids, all strings or all integers; got ['int', 'strings']"),
+        ([1.5], "ids must be raw ids, all strings or all integers; got ['float']"),
+        ([True], "ids must be raw ids, all strings or all integers; got ['bool']"),
+        ([2**70], "ids must be integers of 64 bits; got 1180591620717411303424"),
+        (["a"], "ids must be integers, as in training; got strings, like 'a'"),
+    ],
+)
+def test_raw_ids_of_another_type_are_refused(ids, message):
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        encode_raw(Vocabulary(np.array([3, 2**40]), first=1), ids, "ids")
+
+
+def test_raw_ids_are_encoded_with_their_shape():
+    known = Vocabulary(np.array([3, 2**40]), first=1)
+    assert encode_raw(known, [[2**40], [5]], "ids").tolist() == [[2], [-1]]
+    assert encode_raw(known, np.array([], dtype=object), "ids").tolist() == []
+
+
+def test_a_string_that_ends_in_nul_is_refused():
+    message = "ids must have no ids that end in NUL, where numpy's text ends; got ['a\\x00']"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        raw_array(["a\0", "b"], "ids")

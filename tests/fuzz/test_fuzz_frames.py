@@ -164,8 +164,8 @@ def check(table, library):
     dwell = values.get("dwell", [math.nan] * len(frame))
     events = list(zip(values["user"], values["timestamp"], range(len(frame)), values["item"], dwell, strict=True))
     users, times, _, items, seconds = zip(*sorted(events, key=lambda event: event[:3]), strict=True)
-    assert log.users.decode(log.user_ids).tolist() == list(users)
-    assert log.items.decode(log.item_ids).tolist() == list(items)
+    assert log.user_vocabulary.decode(log.user_ids).tolist() == list(users)
+    assert log.item_vocabulary.decode(log.item_ids).tolist() == list(items)
     assert log.timestamps.tolist() == list(times)
     if "dwell" in values:
         np.testing.assert_array_equal(log.dwell_times(), seconds)

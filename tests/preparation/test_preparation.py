@@ -70,7 +70,7 @@ def written(log, **options):
     with tempfile.TemporaryDirectory() as folder:
         shards = log.write_sessions(Path(folder) / "sessions", **options)
         assert [path.name for path in Path(folder).iterdir()] == ["sessions"]
-        return shards.read(), shards.users, shards.items
+        return shards.read(), shards.user_vocabulary, shards.item_vocabulary
 
 
 def assert_same_sessions(found, expected, log):
@@ -80,8 +80,8 @@ def assert_same_sessions(found, expected, log):
     np.testing.assert_allclose(sessions.dwell, expected.dwell, rtol=1e-6)
     for name in ("num_items", "num_users", "max_sequence_length"):
         assert getattr(sessions, name) == getattr(expected, name)
-    assert users.raw.tolist() == log.users.raw.tolist()
-    assert items.raw.tolist() == log.items.raw.tolist()
+    assert users.raw.tolist() == log.user_vocabulary.raw.tolist()
+    assert items.raw.tolist() == log.item_vocabulary.raw.tolist()
 
 
 TASKS = st.fixed_dictionaries(

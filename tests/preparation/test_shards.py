@@ -46,8 +46,8 @@ def test_shards_hold_whole_users_in_order_and_are_together_the_log(table, folder
     assert repr(shards) == "<SessionShards (3 shards, 4 sessions, 9 events, 3 items)>"
     assert (len(shards), shards.num_sessions, shards.num_events) == (3, 4, 9)
     assert [sorted(set(shard.user_ids)) for shard in shards] == [[0], [2], [3]]
-    assert shards.users.raw.tolist() == [3, 5, 8, 9], "a user without a session is one all the same, as in the log"
-    assert shards.items.raw.tolist() == ["a", "b", "c"]
+    assert shards.user_vocabulary.raw.tolist() == [3, 5, 8, 9], "those without a session, too, as in the log"
+    assert shards.item_vocabulary.raw.tolist() == ["a", "b", "c"]
     for shard in shards:
         assert (shard.num_items, shard.num_users, shard.max_sequence_length) == (4, 4, 50)
     for sessions in (shards.read(), read_sessions(folder), read_sessions(str(folder))):
@@ -55,6 +55,13 @@ def test_shards_hold_whole_users_in_order_and_are_together_the_log(table, folder
             ours, theirs = getattr(sessions, name), getattr(expected, name)
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_old_names_of_the_vocabularies_are_deprecated(folder):
+    shards = SessionShards(folder)
+    for old, new in (("users", "user_vocabulary"), ("items", "item_vocabulary")):
+        with pytest.warns(DeprecationWarning, match=f"^SessionShards.{old} is deprecated .* use {new}$"):
+            assert getattr(shards, old) is getattr(shards, new)
 
 
 def test_shards_are_a_sequence(folder):
@@ -165,4 +172,4 @@ def test_a_shard_that_is_not_the_one_of_the_manifest_is_refused(folder):
 def test_a_vocabulary_of_another_size_is_refused(folder):
     pq.write_table(pa.table({"raw": ["a"]}), folder / "items.parquet")
     with refuses("items.parquet must hold the 3 ids of the manifest; got 1"):
-        SessionShards(folder).items  # noqa: B018
+        SessionShards(folder).item_vocabulary  # noqa: B018

@@ -11,8 +11,6 @@ import pytest
 from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, to_sessions
 from spotlight_asars.baselines import BASELINES
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.events.raw_ids import encode_raw, raw_array
-from spotlight_asars.events.vocabulary import Vocabulary
 
 ITEMS = ["ant", "bee", "cat", "dog", "eel", "fox"]
 KINDS = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
@@ -52,8 +50,8 @@ def contiguous(model, rows, **more):
 
 def test_sessions_and_models_know_the_raw_ids_of_their_log(log, model):
     sessions = to_sessions(log)
-    assert sessions.item_vocabulary is log.items
-    assert sessions.take(np.array([1])).user_vocabulary is log.users
+    assert sessions.item_vocabulary is log.item_vocabulary
+    assert sessions.take(np.array([1])).user_vocabulary is log.user_vocabulary
     assert model.item_vocabulary.raw.tolist() == ITEMS
     assert quick().fit(SessionInteractions([[1, 2]])).item_vocabulary is None
     assert model.set_params(n_iter=2).item_vocabulary is None
@@ -87,8 +85,8 @@ def test_integers_are_raw_only_when_the_caller_says_so():
     model = quick().fit(to_sessions(log))
     for rows in ([[99, 98], [100]], [[99, 98]], np.array([[99, 98]])):
         raw = model.recommend(rows, k=2, raw=True)
-        own = model.recommend([log.items.encode(row).tolist() for row in rows], k=2)
-        assert raw.items.tolist() == log.items.decode(own.items).tolist()
+        own = model.recommend([log.item_vocabulary.encode(row).tolist() for row in rows], k=2)
+        assert raw.items.tolist() == log.item_vocabulary.decode(own.items).tolist()
         np.testing.assert_allclose(raw.scores, own.scores, rtol=1e-5)
     assert model.recommend([[1, 2]], k=2).items.max() <= 6
     with pytest.raises(TypeError, match=r"^sessions must be integers, as in training; got strings, like '99'$"):
@@ -161,7 +159,7 @@ def test_a_table_gives_a_table_of_its_kind(kind, model):
 def test_a_log_of_its_own_numbering_is_understood(model, log):
     events = pd.DataFrame({"user_id": ["zed", "cem"], "item_id": ["fox", "eel"], "timestamp": [5e5, 5e5]})
     own = EventLog.from_frame(events)
-    assert own.items.decode([1]).tolist() == ["eel"]
+    assert own.item_vocabulary.decode([1]).tolist() == ["eel"]
     found = model.recommend(own, k=3)
     assert (
         found.items.tolist()
@@ -183,7 +181,7 @@ def test_seen_items_are_left_out_of_the_session_or_of_the_history(model, log):
         found = model.recommend(rows, k=9, exclude_seen=seen, user_ids=users)
         assert set(found.items[0]) == {"cat", "dog", "eel", "fox", None}
         assert set(found.items[1]) == set(ITEMS) - {"cat"} | {None}
-    anns = set(log.items.decode(log.item_ids[log.user_ids == 0]))
+    anns = set(log.item_vocabulary.decode(log.item_ids[log.user_ids == 0]))
     found = model.recommend(rows, k=9, exclude_seen="history", user_ids=users, raw=True)
     assert set(found.items[0]) - {None} == {"cat", "dog", "eel", "fox"}
     assert set(found.items[1]) - {None} == set(ITEMS) - anns - {"cat"}
@@ -259,23 +257,6 @@ def test_a_model_without_raw_ids_says_how_to_get_them():
         EventLog([0], [1], [0]).encode_like(model)
 
 
-def test_raw_ids_of_two_types_are_refused():
-    with pytest.raises(
-        TypeError, match=r"^ids must be raw ids, all strings or all integers; got \['int', 'strings'\]$"
-    ):
-        raw_array([1, "1"], "ids")
-    with pytest.raises(TypeError, match=r"^ids must be raw ids, all strings or all integers; got \['float'\]$"):
-        raw_array([1.5], "ids")
-    with pytest.raises(TypeError, match=r"^ids must be integers of 64 bits; got 1180591620717411303424$"):
-        raw_array([2**70], "ids")
-    known = Vocabulary(np.array([3, 2**40]), first=1)
-    assert encode_raw(known, [2**40, 5], "ids").tolist() == [2, -1]
-    assert encode_raw(known, [], "ids").tolist() == []
-
-
-# Logs that were renumbered
-
-
 def test_a_renumbered_log_is_refused_until_it_is_encoded_like_the_model(model, log):
     renumbered = log.filter_support(item=6, session=1)
     assert renumbered.dropped.events == len(log) - len(renumbered) > 0
@@ -289,30 +270,10 @@ def test_a_renumbered_log_is_refused_until_it_is_encoded_like_the_model(model, l
         with pytest.raises(ValueError, match=f"^{argument} {message}$"):
             call(sessions)
     same = renumbered.encode_like(model)
-    assert same.items is model.item_vocabulary
-    assert same.items.decode(same.item_ids).tolist() == renumbered.items.decode(renumbered.item_ids).tolist()
+    assert same.item_vocabulary is model.item_vocabulary
+    assert (
+        same.item_vocabulary.decode(same.item_ids).tolist()
+        == renumbered.item_vocabulary.decode(renumbered.item_ids).tolist()
+    )
     np.testing.assert_array_equal(same.dwell_times(), renumbered.dwell_times())
     evaluate(model, to_sessions(same))
-
-
-def test_encode_like_keeps_or_drops_users_whom_the_other_does_not_know(log):
-    later = EventLog.from_frame(
-        pd.DataFrame(
-            {"user_id": ["zoe", "zoe", "ann", "kim"], "item_id": ["bee", "yak", "ant", "gnu"], "timestamp": 9e5}
-        )
-    )
-    kept = later.encode_like(to_sessions(log))
-    assert kept.users.raw.tolist() == ["ann", "bob", "cem", "zoe"]
-    assert kept.items.decode(kept.item_ids).tolist() == ["ant", "bee"]
-    assert (kept.dropped.events, kept.dropped.items, kept.dropped.users) == (2, 2, 0)
-    dropped = later.encode_like(log, unknown_users="drop")
-    assert dropped.users.raw.tolist() == ["ann", "bob", "cem"]
-    assert (dropped.dropped.events, dropped.dropped.items, dropped.dropped.users) == (3, 2, 2)
-    only_unknown = EventLog.from_frame(pd.DataFrame({"user_id": ["zoe"], "item_id": ["gnu"], "timestamp": 9e5}))
-    with pytest.raises(
-        ValueError, match=r"^encode_like must leave events of known items and users; got '1 of unknown ones'$"
-    ):
-        only_unknown.encode_like(log)
-    integers = EventLog([0], [1], [0])
-    with pytest.raises(TypeError, match=r"^user ids of the log must be strings, as in training; got integers, like 0$"):
-        integers.encode_like(log)

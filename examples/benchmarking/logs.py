@@ -12,7 +12,7 @@ import numpy as np
 
 from spotlight_asars import EventLog, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
-from spotlight_asars.events.frames import read_frame
+from spotlight_asars.events.reading import read_frame
 
 SYNTHETIC = "synthetic"
 PLANTED = {"num_sessions": 3000, "predictability": 0.3, "dwell_effect": 0.2, "user_effect": 0.2, "repeat_effect": 0.2}

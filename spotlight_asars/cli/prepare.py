@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import Answer
 from spotlight_asars.cli.arguments import UsageError, add_events, add_inactivity
 from spotlight_asars.cli.reading import read_log
 from spotlight_asars.cli.writing import TABLES, check_place, write_log
-from spotlight_asars.events import frames
+from spotlight_asars.events.reading import scan_frame
 from spotlight_asars.preparation import LazyLog
 
 PURPOSE = "filter a raw log, and write its earlier sessions to train on and its latest to test on"
@@ -97,7 +95,7 @@ def _shards(args: argparse.Namespace) -> Answer:
     if given or not args.events:
         raise UsageError(f"--sessions must come with EVENTS and without --{', --'.join(given or ['dataset'])}")
     log = LazyLog.from_frame(
-        _scan(Path(args.events), [args.user, args.item] if args.text_ids else []),
+        scan_frame(args.events, [args.user, args.item] if args.text_ids else []),
         args.user,
         args.item,
         args.timestamp,
@@ -118,18 +116,3 @@ def _shards(args: argparse.Namespace) -> Answer:
     }
     counts = ", ".join(f"{sizes[what]:,} {what}" for what in ("shards", "sessions", "events", "users", "items"))
     return Answer(f"{counts} in {sizes['folder']}", sizes)
-
-
-def _scan(path: Path, text: list[str]) -> Any:
-    """The file as a lazy frame where polars is installed, else read at once."""
-    known = path.name.endswith(TABLES)
-    require(known, "path must end in .csv, .csv.gz or .parquet", str(path))
-    if not path.is_file():
-        raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
-    if not find_spec("polars"):
-        return frames.read_frame(path, text)
-    import polars as pl
-
-    if path.suffix == ".parquet":
-        return pl.scan_parquet(path)
-    return pl.scan_csv(path, infer_schema_length=None, schema_overrides=dict.fromkeys(text, pl.String))

@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
-
 from spotlight_asars.cli.arguments import DWELL, SESSION, UsageError
 from spotlight_asars.datasets import DATASETS, fetch
-from spotlight_asars.events import EventLog, frames
+from spotlight_asars.events import EventLog
+from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.preparation import SessionShards
@@ -30,8 +29,8 @@ def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) 
     if model is not None:
         text += [args.user] if is_text(model.user_vocabulary) else []
         text += [args.item] if is_text(model.item_vocabulary) else []
-    frame = frames.read_frame(args.events, text)
-    there = nw.from_native(frame).columns
+    frame = read_frame(args.events, text)
+    there = frame.columns
     return EventLog.from_frame(
         frame,
         args.user,

@@ -17,9 +17,9 @@ from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
 from spotlight_asars.events import EventLog
-from spotlight_asars.events.frames import Library, library
+from spotlight_asars.events.reading import ENDINGS, Library, installed_library
 
-TABLES = (".csv", ".csv.gz", ".parquet")
+TABLES = ENDINGS
 
 
 def check_place(path: Path | None, argument: str, suffixes: Collection[str] = ()) -> None:
@@ -37,7 +37,7 @@ def check_place(path: Path | None, argument: str, suffixes: Collection[str] = ()
 
 
 def _library(path: Path) -> Library:
-    return library(path.suffix == ".parquet", f"writing {path.name}")
+    return installed_library(f"writing {path.name}", parquet=path.suffix == ".parquet")
 
 
 def write_table(columns: Mapping[str, Any], path: Path) -> None:

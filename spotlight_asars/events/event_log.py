@@ -20,6 +20,7 @@ from spotlight_asars._checks import number, one_of, positive, require, warn_rena
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import frames, splitting, timeline
 from spotlight_asars.events.columns import Columns
+from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.splitting import Dropped, Part
 from spotlight_asars.events.timeline import HOUR
 from spotlight_asars.events.vocabulary import Vocabulary
@@ -210,7 +211,7 @@ class EventLog(Interactions):
         ValueError
             For a file of another kind, and as in ``from_frame``.
         """
-        return cls.from_frame(frames.read_frame(path), user, item, timestamp, dwell, category, session)
+        return cls.from_frame(read_frame(path), user, item, timestamp, dwell, category, session)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
         """Time spent on each event [s], float64 (events,); NaN where unknown, as at a session's last event.

@@ -1,11 +1,8 @@
-"""Columns of a data frame or file as numpy arrays, checked: pandas, polars and pyarrow alike, through narwhals."""
+"""Columns of a data frame as checked numpy arrays: pandas, polars and pyarrow alike, through narwhals."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -14,56 +11,6 @@ from numpy.typing import NDArray
 from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.events.distinct import distinct_texts
 from spotlight_asars.events.vocabulary import Vocabulary
-
-Library = Literal["pandas", "pyarrow", "polars"]
-
-# In the order of preference, each with what makes it look at a whole csv file before it settles on a column's type.
-READERS: dict[Library, dict[str, Any]] = {
-    "pandas": {"low_memory": False},
-    "pyarrow": {},
-    "polars": {"infer_schema_length": None},
-}
-
-
-def read_frame(path: str | Path, text: Collection[str] = ()) -> Any:
-    """The csv, csv.gz or parquet file at `path` as a frame of the first library of ``READERS`` that is installed.
-
-    What stands in the `text` columns of a csv file is taken as it is written, and not for numbers.
-    """
-    path = Path(path)
-    is_csv, is_parquet = path.name.endswith((".csv", ".csv.gz")), path.suffix == ".parquet"
-    require(is_csv or is_parquet, "path must end in .csv, .csv.gz or .parquet", str(path))
-    if not path.is_file():
-        raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
-    backend = library(is_parquet, f"reading {path.name}")
-    if is_csv:
-        return nw.read_csv(str(path), backend=backend, **READERS[backend], **_as_text(backend, text))
-    return nw.read_parquet(str(path), backend=backend)
-
-
-def library(parquet: bool, what: str) -> Library:
-    """The first of ``READERS`` that is installed and can do `what`, with parquet files or with others."""
-    for name in READERS:
-        if find_spec(name) and (not parquet or name != "pandas" or find_spec("pyarrow")):
-            return name
-    able, extra = (("pyarrow", "polars"), "parquet") if parquet else (tuple(READERS), "frames")
-    raise ImportError(f"{what} needs one of {', '.join(able)}; pip install 'spotlight-asars[{extra}]' brings one")
-
-
-def _as_text(backend: str, columns: Collection[str]) -> dict[str, Any]:
-    """The option of a csv reader that takes some columns as text."""
-    if not columns:
-        return {}
-    if backend == "pandas":
-        return {"dtype": dict.fromkeys(columns, str)}
-    if backend == "polars":
-        import polars as pl
-
-        return {"schema_overrides": dict.fromkeys(columns, pl.String)}
-    import pyarrow as pa
-    import pyarrow.csv
-
-    return {"convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()))}
 
 
 def to_frame(frame: Any) -> nw.DataFrame[Any]:

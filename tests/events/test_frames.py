@@ -99,59 +99,6 @@ def test_categories_are_read_as_what_they_name(table):
     assert_same(EventLog.from_frame(table, dwell="dwell", category="topic"), plain)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
-def test_every_file_gives_the_same_log(tmp_path, suffix):
-    table = pd.DataFrame(COLUMNS)
-    path = tmp_path / f"events{suffix}"
-    table.to_parquet(path) if suffix == ".parquet" else table.to_csv(path, index=False)
-    for name in (path, str(path)):
-        assert_same(
-            EventLog.read(name, dwell="dwell", category="topic"),
-            EventLog.from_frame(table, dwell="dwell", category="topic"),
-        )
-
-
-@pytest.mark.parametrize("backend", frames.READERS)
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_each_library_reads_files(tmp_path, monkeypatch, backend, suffix):
-    path = tmp_path / f"events{suffix}"
-    table = pd.DataFrame({**COLUMNS, "item_id": ["7"] * 5 + ["x9"]})  # looks like integers at first
-    table.to_parquet(path) if suffix == ".parquet" else table.to_csv(path, index=False)
-    monkeypatch.setattr(frames, "READERS", {backend: frames.READERS[backend]})
-    assert type(frames.read_frame(path)).__module__.split(".")[0] == "narwhals"
-    assert_same(EventLog.read(path, category="topic"), EventLog.from_frame(table, category="topic"))
-
-
-def test_a_file_without_a_library_to_read_it_says_what_to_install(tmp_path, monkeypatch):
-    path = tmp_path / "events.csv"
-    path.write_text("user_id,item_id,timestamp\n1,1,1\n")
-    monkeypatch.setattr(frames, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"^reading events\.csv needs one of pandas, pyarrow, polars; pip install"):
-        EventLog.read(path)
-
-
-def test_pandas_alone_writes_and_reads_no_parquet(monkeypatch):
-    monkeypatch.setattr(frames, "find_spec", lambda name: name == "pandas" or None)
-    assert frames.library(False, "reading a.csv") == "pandas"
-    message = "a.parquet needs one of pyarrow, polars; pip install 'spotlight-asars[parquet]' brings one"
-    with pytest.raises(ImportError, match=f"^{re.escape(message)}$"):
-        frames.library(True, "a.parquet")
-
-
-@pytest.mark.parametrize("name", ["events.txt", "events", "events.gz", "events.csv.zip"])
-def test_a_file_of_another_kind_is_refused(tmp_path, name):
-    path = str(tmp_path / name)
-    with refuses(f"path must end in .csv, .csv.gz or .parquet; got {path!r}"):
-        EventLog.read(path)
-
-
-@pytest.mark.parametrize("name", ["none.csv", "none.csv.gz", "none.parquet"])
-def test_a_file_that_is_not_there_is_named(tmp_path, name):
-    path = str(tmp_path / name)
-    with refuses(f"path must name an existing file; got {path!r}", FileNotFoundError):
-        EventLog.read(path)
-
-
 @pytest.mark.parametrize("frame", [None, {"user_id": [1]}, np.zeros((2, 3)), pd.Series([1]), [1, 2]])
 def test_what_is_no_table_is_refused(frame):
     kind = type(frame)
@@ -357,13 +304,3 @@ def test_a_table_is_not_modified():
     log.timestamps += 1
     log.collapse_repeats().filter_support(item=1)
     pd.testing.assert_frame_equal(table, before)
-
-
-@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
-def test_text_columns_of_a_csv_file_are_taken_as_written(tmp_path, monkeypatch, backend):
-    monkeypatch.setattr(frames, "READERS", {backend: frames.READERS[backend]})
-    (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\n1,007,5\n1,7,6\n")
-    frame = frames.read_frame(tmp_path / "log.csv", text=["item_id", "user_id"])
-    log = EventLog.from_frame(frame)
-    assert log.item_vocabulary.raw.tolist() == ["007", "7"]
-    assert log.user_vocabulary.raw.tolist() == ["1"]

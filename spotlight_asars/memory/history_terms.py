@@ -1,4 +1,4 @@
-r"""Memory in the score: learned terms for the items that the user has viewed before.
+r"""Learned terms in the score for the items that the user has viewed before.
 
 .. math:: r'_{jk} = r_{jk} + [k \in H_u] \, \big( g_H(q_j) + T_H(k) \big)
                     + [k \in S_j] \, \big( g_S(q_j) + T_S(j, k) \big)
@@ -9,11 +9,10 @@ r"""Memory in the score: learned terms for the items that the user has viewed be
 .. math:: T_S(j, k) = w_{here} + w_{steps} \, (1 + b_{jk})^{-\lambda_3} + w_{last} \, [b_{jk} = 0]
 
 :math:`H_u` are the items of the user's earlier sessions: viewed :math:`n_k` times, for :math:`d_k` seconds on average,
-the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` are those of this session up to event j,
-viewed :math:`b_{jk}` steps ago. The gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they trade
-repeating for exploring. All weights start from 0, so at first the memory is silent; all :math:`\lambda` start from 1.
-
-The terms touch only the items of a history: their cost does not depend on the catalogue.
+the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` are the items of this session up to event
+j, viewed :math:`b_{jk}` steps ago. The gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they
+trade repeating for exploring. All weights start at 0, so an untrained memory changes no score; all :math:`\lambda`
+start at 1. Only the items of a history have terms: their cost does not depend on the catalogue.
 
 References
 ----------
@@ -27,34 +26,35 @@ from torch import Tensor, nn
 
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.events import DAY
-from spotlight_asars.memory.recall_net import Added
+from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.sessions.channels import Channels, History
 
-EARLIER = ("seen", "times", "sessions_ago", "time_ago", "dwell")
-HERE = ("here", "steps_ago", "last")
+EARLIER_TERMS = ("seen", "times", "sessions_ago", "time_ago", "dwell")
+SESSION_TERMS = ("here", "steps_ago", "last")
 DECAYS = ("sessions_ago", "time_ago", "steps_ago")
 
 
 class HistoryTerms(nn.Module):
-    """Terms of earlier sessions, ``channels.history``, and of the session itself, for a ``RecallNet``."""
+    """Terms from earlier sessions, ``channels.history``, and from the session itself, for a ``RecallNet``."""
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
-        self.earlier = nn.Parameter(torch.zeros(len(EARLIER)))
-        self.here = nn.Parameter(torch.zeros(len(HERE)))
+        self.earlier = nn.Parameter(torch.zeros(len(EARLIER_TERMS)))
+        self.here = nn.Parameter(torch.zeros(len(SESSION_TERMS)))
         self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
         self.gates = nn.Linear(state_size, 2, bias=False)
         nn.init.zeros_(self.gates.weight)
 
     def weights(self) -> dict[str, float]:
-        r"""What each term has learned, by its name; "decay of ..." is its :math:`\lambda`."""
+        r"""The learned weight of each term, by its name; "decay of ..." is its :math:`\lambda`."""
         weights = torch.cat([self.earlier, self.here, self.log_decay.exp()]).tolist()
-        return dict(zip((*EARLIER, *HERE, *(f"decay of {name}" for name in DECAYS)), weights, strict=True))
+        names = (*EARLIER_TERMS, *SESSION_TERMS, *(f"decay of {name}" for name in DECAYS))
+        return dict(zip(names, weights, strict=True))
 
-    def recall(self, items: Tensor, channels: Channels) -> Viewed:
-        """What the user has viewed before each step of a batch, int64 (batch, time)."""
+    def recall(self, items: Tensor, channels: Channels) -> ViewedItems:
+        """What the users of a batch viewed before each step of items, int64 (batch, time)."""
         history = channels.history
-        return Viewed(items, history, None if history is None else self.earlier_terms(history))
+        return ViewedItems(items, history, None if history is None else self.earlier_terms(history))
 
     def earlier_terms(self, history: History) -> Tensor:
         """:math:`T_H` of each item of each user's history: (batch, slots), 0 at padding."""
@@ -70,35 +70,52 @@ class HistoryTerms(nn.Module):
         terms = sum(weight * feature for weight, feature in zip(self.earlier, features, strict=True))
         return terms * (history.items != PADDING_IDX)
 
-    def here_terms(self, ago: Tensor) -> Tensor:
+    def session_terms(self, ago: Tensor) -> Tensor:
         """:math:`T_S` of items viewed so many steps ago."""
         here, steps_ago, last = self.here
         return here + steps_ago * (1 + ago) ** -self.log_decay[2].exp() + last * (ago == 0)
 
-    def forward(self, viewed: Viewed, values: Tensor, rows: Tensor, steps: Tensor) -> Added:
-        """What is added for the states `values` (states, ...) after these steps of these rows."""
+    def forward(self, viewed: ViewedItems, values: Tensor, rows: Tensor, steps: Tensor) -> ScoreTerms:
+        """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         gates = self.gates(values.flatten(1))  # (states, 2)
         items = viewed.items[rows]  # (states, time)
-        here = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
-        here = here & (viewed.next[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # the latest view of each item
-        ago = (viewed.place[rows, steps].unsqueeze(1) - viewed.place[rows]).clamp(min=0).to(values.dtype)
-        items, terms = items * here, (self.here_terms(ago) + gates[:, :1]) * here
-        if viewed.history is not None and viewed.earlier is not None:
+        so_far = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
+        latest = so_far & (viewed.next_view[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # view of each item
+        ago = (viewed.number[rows, steps].unsqueeze(1) - viewed.number[rows]).clamp(min=0).to(values.dtype)
+        items, terms = items * latest, (self.session_terms(ago) + gates[:, :1]) * latest
+        if viewed.history is not None and viewed.earlier_terms is not None:
             before = viewed.history.items[rows]  # (states, slots)
-            earlier = viewed.earlier[rows] + gates[:, 1:] * (before != PADDING_IDX)
+            earlier = viewed.earlier_terms[rows] + gates[:, 1:] * (before != PADDING_IDX)
             items, terms = torch.cat([before, items], dim=1), torch.cat([earlier, terms], dim=1)
         state = torch.arange(len(rows), device=rows.device).repeat_interleave(items.shape[1])
-        return Added(state, items.flatten(), terms.flatten())
+        return ScoreTerms(state, items.flatten(), terms.flatten())
 
 
-class Viewed:
-    """What the users of a batch have viewed: each event of the session with the step of its item's next view."""
+class ViewedItems:
+    """What the users of a batch have viewed, in this session and in earlier ones.
 
-    def __init__(self, items: Tensor, history: History | None, earlier: Tensor | None) -> None:
-        self.items, self.history, self.earlier = items, history, earlier
-        self.place = (items != PADDING_IDX).cumsum(dim=1)  # number of each event among those of its session
+    Parameters
+    ----------
+    items : int64 (batch, time)
+        Of this session, padded with 0 anywhere.
+    history : History, optional
+        Of earlier sessions.
+    earlier_terms : float (batch, slots), optional
+        Of the items of `history`.
+
+    Attributes
+    ----------
+    number : int64 (batch, time)
+        Events of the session up to each step.
+    next_view : int64 (batch, time)
+        The step at which the item of each step comes again; `time` where it does not.
+    """
+
+    def __init__(self, items: Tensor, history: History | None, earlier_terms: Tensor | None) -> None:
+        self.items, self.history, self.earlier_terms = items, history, earlier_terms
+        self.number = (items != PADDING_IDX).cumsum(dim=1)
         ordered, order = items.sort(dim=1, stable=True)
         following = torch.full_like(items, items.shape[1])
         again = ordered[:, 1:] == ordered[:, :-1]
         following[:, :-1] = torch.where(again, order[:, 1:], following[:, :-1])
-        self.next = torch.empty_like(items).scatter(1, order, following)  # the length where there is none
+        self.next_view = torch.empty_like(items).scatter(1, order, following)

@@ -1,12 +1,13 @@
-"""What each user did in earlier sessions, as of any moment: a sparse memory that is searched, never scanned.
+"""What each user viewed in earlier sessions, as of any moment.
 
-A *posting* says that a user viewed an item in a session: how often until then, and for how long. Postings stand in the
-order of users, and of time within a user; so what a session may know of its user is a range, found by search, and the
-latest posting of each item in it has the counts. It must satisfy:
+A *posting* says that a user viewed an item in a session: how often up to then, and for how long. Postings are sorted by
+user, and by time within a user; so what a session may know of its user is a range, found by binary search, and the
+latest posting of each item in it has the counts. The design satisfies:
 
 - a session sees the postings of its own user's sessions that started before it, and no others. A user's sessions
   follow each other, so these have ended;
-- memory is linear in the number of events, and a look-up in what it returns; neither depends on the catalogue.
+- memory is linear in the number of events, and the time of a look-up in what it returns; neither depends on the
+  catalogue.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ RECALLED = 200  # postings that a session sees at most, the latest ones
 
 
 class Views(NamedTuple):
-    """A row for each item that a session has: what postings are made of.
+    """Columns with a row for each item of each session: what postings are made of.
 
     user : int64
     started : float64 [s], NaN where unknown
-    session : int64, tells sessions of one user and start apart
+    session : int64, number that tells sessions of one user and start apart
     item, times : int32
-    dwell, known : float64 [s] and int32, sum and number of the known dwell times
+    dwell, known : float64 [s] and int32, sum and count of the known dwell times
     """
 
     user: NDArray[Any]
@@ -44,8 +45,7 @@ class Views(NamedTuple):
     known: NDArray[Any]
 
     def append(self, more: Views) -> Views:
-        """Both, one after the other."""
-        return Views(*(np.concatenate([own, its]) for own, its in zip(self, more, strict=True)))
+        return Views(*(np.concatenate(columns) for columns in zip(self, more, strict=True)))
 
     def take(self, order: NDArray[np.intp]) -> Views:
         return Views(*(column[order] for column in self))
@@ -57,7 +57,7 @@ class Memory:
     Parameters
     ----------
     sessions : SessionInteractions, optional
-        Those without a user are left out. A session whose start is unknown counts as later than all others.
+        Those of unknown users are left out. A session of unknown start counts as later than all others.
     size : int
         Postings that a session sees at most: the latest ones, so about as many items.
 
@@ -72,10 +72,10 @@ class Memory:
     def __init__(self, sessions: SessionInteractions | None = None, size: int = RECALLED) -> None:
         require(size >= 1, "size must be 1 or more", size)
         self.size = size
-        self._index(_NOTHING if sessions is None else _views(sessions))
+        self._index(_NO_VIEWS if sessions is None else _views(sessions))
 
     def with_sessions(self, sessions: SessionInteractions) -> Memory:
-        """A memory that has these sessions, too."""
+        """A memory of these sessions as well."""
         more = _views(sessions)
         later = more._replace(session=more.session + self._views.session.max(initial=-1) + 1)
         memory = Memory(size=self.size)
@@ -83,12 +83,12 @@ class Memory:
         return memory
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that is remembered, for a file."""
+        """Everything as arrays, for a model file."""
         return self._views._asdict()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], size: int) -> Memory:
-        """A memory of what ``arrays`` gave."""
+        """The memory whose ``arrays`` these are."""
         memory = cls(size=size)
         memory._index(Views(**arrays))
         return memory
@@ -107,55 +107,55 @@ class Memory:
         self._starts, moment = np.unique(views.started, return_inverse=True)  # NaN, if there, is the last of them
         self.latest = np.nanmax(views.started, initial=-np.inf)  # [s], start of the latest session
 
-        begins = np.diff(views.session, prepend=-1) != 0  # sessions have numbers of their own
+        begins = np.diff(views.session, prepend=-1) != 0
         begins |= np.diff(user, prepend=-1) != 0
         self._session = np.cumsum(begins) - 1  # of each posting
         first_of_session = np.flatnonzero(begins)
-        self._postings = np.r_[first_of_session, len(user)]  # where each session's postings begin
+        self._first_posting = np.r_[first_of_session, len(user)]  # of each session
         self._moments = len(self._starts) + 1
         self._session_keys = user[first_of_session] * self._moments + moment[first_of_session]
         self._user_sessions = np.searchsorted(self._session_keys, np.arange(len(self._users) + 1) * self._moments)
 
         by_item = np.lexsort((np.arange(len(user)), views.item, user))
-        follows = np.zeros(len(user), dtype=bool)  # the posting before it in this order is of the same user and item
-        follows[1:] = (np.diff(user[by_item]) == 0) & (np.diff(views.item[by_item]) == 0)
-        group = np.flatnonzero(~follows)[np.cumsum(~follows) - 1]
+        again = np.zeros(len(user), dtype=bool)  # the posting before it in this order is of the same user and item
+        again[1:] = (np.diff(user[by_item]) == 0) & (np.diff(views.item[by_item]) == 0)
+        first_view = np.flatnonzero(~again)[np.cumsum(~again) - 1]
 
-        def so_far(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        def sum_so_far(values: NDArray[np.generic]) -> NDArray[np.float64]:
             total = np.cumsum(np.r_[0.0, values[by_item]])
-            summed = np.empty(len(user))
-            summed[by_item] = total[1:] - total[group]
-            return summed
+            sums = np.empty(len(user))
+            sums[by_item] = total[1:] - total[first_view]
+            return sums
 
-        self._times = so_far(views.times).astype(np.float32)
-        known = so_far(views.known)
+        self._times = sum_so_far(views.times).astype(np.float32)
+        known = sum_so_far(views.known)
         with np.errstate(invalid="ignore"):
-            self._dwell = (so_far(views.dwell) / np.where(known > 0, known, np.nan)).astype(np.float32)
+            self._dwell = (sum_so_far(views.dwell) / np.where(known > 0, known, np.nan)).astype(np.float32)
         self._next = np.full(len(user), len(first_of_session))  # session of the same user's next view of the item
-        self._next[by_item[:-1]] = np.where(follows[1:], self._session[by_item[1:]], len(first_of_session))
+        self._next[by_item[:-1]] = np.where(again[1:], self._session[by_item[1:]], len(first_of_session))
 
     def recall(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> History:
-        """What sessions know of their users' earlier ones.
+        """The history of each session's user.
 
         Parameters
         ----------
         user_ids : int64 (batch,)
-            -1 and users without a session are unknown: they have no history.
+            -1 and users without a session have no history.
         started : float64 (batch,) [s]
-            NaN is now: after all that is remembered.
+            When each session starts; NaN is after everything that is remembered.
 
         Returns
         -------
         History
-            Postings in the order of time, padded from the left.
+            In the order of time, padded from the left.
         """
         if not len(self):
             return History.empty(len(user_ids))
         user = np.searchsorted(self._users, user_ids).clip(max=len(self._users) - 1)
         moment = np.where(np.isnan(started), self._moments - 1, np.searchsorted(self._starts, started))
-        end = np.searchsorted(self._session_keys, user * self._moments + moment)  # the first session it must not see
-        stop = self._postings[end]
-        start = np.maximum(self._postings[self._user_sessions[user]], stop - self.size)
+        end = np.searchsorted(self._session_keys, user * self._moments + moment)  # first session that is not earlier
+        stop = self._first_posting[end]
+        start = np.maximum(self._first_posting[self._user_sessions[user]], stop - self.size)
         start = np.where((self._users[user] == user_ids) & (user_ids != UNKNOWN_USER), start, stop)
 
         row = np.repeat(np.arange(len(user_ids)), stop - start)
@@ -174,19 +174,19 @@ class Memory:
         )
 
     def viewed(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> torch.Tensor:
-        """Items of all sessions that ``recall`` may see, whatever `size` says: int64 (batch, slots), padded with 0."""
+        """Items of all earlier sessions, even beyond `size`: int64 (batch, slots), padded with 0 from the left."""
         whole = copy.copy(self)
         whole.size = len(self) + 1
         return whole.recall(user_ids, started).items
 
 
-_NOTHING = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4")))
+_NO_VIEWS = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4")))
 
 
 def _views(sessions: SessionInteractions) -> Views:
     """One row for each item of each session of a known user."""
     if sessions.user_ids is None:
-        return _NOTHING
+        return _NO_VIEWS
     rows = np.flatnonzero(sessions.user_ids != UNKNOWN_USER)
     places = sessions.places(rows)
     lengths = sessions.lengths[rows]

@@ -139,7 +139,7 @@ def _read_model(kind: type[Any], path: Path, use_cuda: bool) -> Any:
     model._users.restore({name: _take(arrays, f"users.{name}", path) for name in model._users.arrays()})
     if model._transitions:
         parts = {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}
-        model._followers = Transitions.of_arrays(parts)
+        model._followers = Transitions.from_arrays(parts)
     for name, first in VOCABULARIES.items():
         setattr(model, name, _vocabulary(name, arrays, first))
     position, has_gauss, gauss = header["random_state"]

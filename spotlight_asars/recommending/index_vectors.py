@@ -98,7 +98,7 @@ class Serving(NetScores):
         net, asked = self._fitted_net("remembered"), self._read(sessions, given)
         found = [np.zeros(0, dtype=np.int64)] * len(asked)
         for batch in scoring_batches(asked, 256, self.device) if isinstance(net, RecallNet) else ():
-            items, touched = self.encode(batch.items, batch.channels)[:, -1].distinct()
+            items, touched = self.encode(batch.items, batch.channels)[:, -1].recalled_items()
             for row, mine in zip(batch.rows, touched.cpu().numpy(), strict=True):
                 found[row] = items.cpu().numpy()[mine]
         return found

@@ -275,7 +275,7 @@ class NetScores(NextItemScores):
         channels = self._users.recall(channels, training)
         if self._followers is None:
             return channels
-        return channels._replace(transitions=self._followers.ask(items, training))
+        return channels._replace(transitions=self._followers.query(items, training))
 
     def _viewed_items(self, batch: Batch) -> Tensor:
         if self._users.memory is None:

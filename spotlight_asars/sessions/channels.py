@@ -68,8 +68,8 @@ class History(NamedTuple):
         return History(*(moved(column, device) for column in self))
 
 
-class Answer(NamedTuple):
-    """Candidates for some states by one kind of evidence, an entry for each state and item.
+class Candidates(NamedTuple):
+    """Candidate items of some states by one kind of evidence, an entry for each state and item.
 
     state, items : int64 (entries,)
     strength : float (entries,), positive
@@ -80,14 +80,14 @@ class Answer(NamedTuple):
     strength: torch.Tensor
 
 
-class Questions(Protocol):
-    """Sessions of a batch whose states may be asked for candidates."""
+class CandidateQuery(Protocol):
+    """Finds candidates for the states of a batch of sessions."""
 
-    def at(self, rows: torch.Tensor, steps: torch.Tensor) -> tuple[Answer, ...]:
-        """Candidates for the states after these steps of these rows, int64 (states,) each; an answer of each kind."""
+    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> tuple[Candidates, ...]:
+        """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence."""
 
-    def of(self, chosen: slice) -> Questions:
-        """Some of the sessions."""
+    def select(self, rows: slice) -> CandidateQuery:
+        """The query for some of the sessions."""
 
 
 class Channels(NamedTuple):
@@ -98,7 +98,7 @@ class Channels(NamedTuple):
     started : float64 (batch,) [s], when each session starts, NaN where unknown
     chain : the order of the users' sessions, where a batch holds whole users
     history : what the users viewed in earlier sessions
-    transitions : what may be asked about the items that followed the session's in training
+    transitions : finds the items that followed those of each session in the training sessions
     """
 
     user_ids: torch.Tensor | None = None
@@ -106,7 +106,7 @@ class Channels(NamedTuple):
     started: torch.Tensor | None = None
     chain: Chain | None = None
     history: History | None = None
-    transitions: Questions | None = None
+    transitions: CandidateQuery | None = None
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, each on its own."""
@@ -115,7 +115,7 @@ class Channels(NamedTuple):
             pick(self.dwell_times, chosen),
             pick(self.started, chosen),
             history=self.history and History(*(column[chosen] for column in self.history)),
-            transitions=self.transitions and self.transitions.of(chosen),
+            transitions=self.transitions and self.transitions.select(chosen),
         )
 
     def to(self, device: torch.device) -> Channels:

@@ -15,7 +15,7 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate, sequence_mrr_score
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.memory import with_recall
-from spotlight_asars.memory.history_terms import EARLIER, HERE
+from spotlight_asars.memory.history_terms import EARLIER_TERMS, SESSION_TERMS
 from spotlight_asars.representations import REPRESENTATIONS, build
 from spotlight_asars.sessions.batching import gather
 from spotlight_asars.sessions.channels import Channels, History
@@ -120,7 +120,7 @@ def test_later_events_change_no_earlier_score():
 
 def test_an_empty_row_has_the_terms_of_its_users_history_alone():
     net, (items, channels) = make_net(), remembering_batch()
-    state, touched, value = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))[:, -1].added
+    state, touched, value = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))[:, -1].score_terms
     for row in range(BATCH):
         assert set(touched[(state == row) & (touched != 0)].tolist()) == set(HISTORIES[row])
     assert not value[touched == 0].any()
@@ -143,19 +143,19 @@ def test_every_weight_gets_the_gradient_that_finite_differences_find():
 def test_the_items_that_the_memory_touches_are_told_with_their_rows():
     net, (items, channels) = make_net(), remembering_batch()
     states = selected(net, items, channels)
-    distinct, hits = states.distinct()
+    distinct, hits = states.recalled_items()
     expected = [HISTORIES[row].keys() | set(items[row, : step + 1].tolist()) for row, step in np.ndindex(BATCH, TIME)]
     assert [set(distinct[hit].tolist()) for hit in hits] == expected
     assert distinct.tolist() == sorted(set().union(*expected))
     nothing = net.states(torch.zeros(1, 1, dtype=torch.int64))[:, -1]
-    assert [len(part.flatten()) for part in nothing.distinct()] == [0, 0]
+    assert [len(part.flatten()) for part in nothing.recalled_items()] == [0, 0]
 
 
 @pytest.mark.parametrize("share", [1.0, 0.3, 0.0])
 def test_pairs_of_a_state_and_an_item_have_the_scores_of_the_whole_catalogue(share):
     net, (items, channels) = make_net(), remembering_batch()
     states = selected(net, items, channels)
-    scores, (distinct, hits) = net.score_items(states), states.distinct()
+    scores, (distinct, hits) = net.score_items(states), states.recalled_items()
     expected = torch.zeros_like(scores, dtype=torch.bool)
     expected[:, distinct] = hits
     chosen = torch.rand(scores.shape, generator=torch.Generator().manual_seed(0)) < share
@@ -181,7 +181,7 @@ def test_it_serves_every_representation(representation, loss):
     train, test = some_sessions(), some_sessions(seed=1)
     model = ASARSSequenceModel(loss, representation, n_iter=2, random_state=0, num_negative_samples=5).fit(train)
     weights = model.memory_weights()
-    assert all(weights[name] for name in (*EARLIER, *HERE)), "each has been learned"
+    assert all(weights[name] for name in (*EARLIER_TERMS, *SESSION_TERMS)), "each has been learned"
     np.testing.assert_allclose(sequence_mrr_score(model, test), spotlight_sequence_mrr_score(model, test))
     assert evaluate(model, test)["recall@10"] > 0
 
@@ -202,7 +202,8 @@ def test_every_loss_learns_that_items_repeat_or_that_they_do_not(loss):
         )
         options = {"n_iter": 15, "batch_size": 16, "random_state": 0, "transitions": False}
         model = ASARSSequenceModel(loss, "gru4rec", **options).fit(sessions)
-        state, items, value = model.encode(torch.from_numpy(rows[:, -1, :-1]), Channels(torch.arange(40)))[:, -1].added
+        states = model.encode(torch.from_numpy(rows[:, -1, :-1]), Channels(torch.arange(40)))[:, -1]
+        state, items, value = states.score_terms
         added = torch.zeros(40, 201).index_put((state, items), value, accumulate=True)
         viewed = torch.zeros(40, 201, dtype=torch.bool).scatter(1, torch.from_numpy(rows[:, -1, :-1]), True)
         left = torch.from_numpy(rows[:, -1, -1])

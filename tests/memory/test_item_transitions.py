@@ -18,7 +18,7 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.memory import item_transitions as transitions
 from spotlight_asars.memory import with_recall
-from spotlight_asars.memory.item_transitions import KINDS, STEPS, Transitions
+from spotlight_asars.memory.item_transitions import EVIDENCE, WINDOW, Transitions
 from spotlight_asars.representations import REPRESENTATIONS, build
 
 rows_of_items = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=14), min_size=1, max_size=6)
@@ -40,7 +40,7 @@ def counts(rows, left_out=None):
     for number, row in enumerate(rows):
         for p, one in enumerate(row):
             for q, other in enumerate(row):
-                if one != other and 0 < abs(p - q) <= STEPS and number != left_out:
+                if one != other and 0 < abs(p - q) <= WINDOW and number != left_out:
                     found["together", one, other] += 1 / math.sqrt(occurs[one])
                     if p < q:
                         found["follows", one, other] += 1 / (q - p)
@@ -50,17 +50,17 @@ def counts(rows, left_out=None):
 def by_hand(found, viewed):
     """{(kind, item): strength} after the events `viewed`."""
     strength = defaultdict(float)
-    for ago, item in enumerate(viewed[::-1][:STEPS]):
+    for ago, item in enumerate(viewed[::-1][:WINDOW]):
         for (kind, one, other), count in found.items():
             if one == item:
                 strength[kind, other] += count / (ago + 1)
     return {key: value for key, value in strength.items() if value > 1e-6}
 
 
-def answered(answer, state):
-    """The same of an answer."""
+def as_dictionary(candidates, state):
+    """The same of the candidates of one state."""
     found = {}
-    for kind, part in zip(KINDS, answer, strict=True):
+    for kind, part in zip(EVIDENCE, candidates, strict=True):
         mine = (part.state == state).nonzero().squeeze(1)
         found.update({(kind, part.items[entry].item()): part.strength[entry].item() for entry in mine})
     return found
@@ -75,38 +75,39 @@ def padded(rows):
 
 @pytest.mark.parametrize("training", [True, False])
 @given(rows_of_items)
-def test_answers_are_what_loops_over_dictionaries_find(training, rows):
+def test_candidates_are_what_loops_over_dictionaries_find(training, rows):
     matrix = padded(rows)
     state_row, step = (matrix != 0).nonzero(as_tuple=True)
-    answer = Transitions(as_sessions(rows)).ask(matrix, training).at(state_row, step)
+    candidates = Transitions(as_sessions(rows)).query(matrix, training).candidates(state_row, step)
     for state, (row, column) in enumerate(zip(state_row.tolist(), step.tolist(), strict=True)):
         viewed = [item for item in matrix[row, : column + 1].tolist() if item]
         expected = by_hand(counts(rows, row if training else None), viewed)
-        assert answered(answer, state) == pytest.approx(expected, rel=1e-6)
+        assert as_dictionary(candidates, state) == pytest.approx(expected, rel=1e-6)
 
 
 @given(rows_of_items)
-def test_padding_anywhere_changes_no_answer(rows):
+def test_padding_anywhere_changes_no_candidates(rows):
     transitions, matrix = Transitions(as_sessions(rows)), padded(rows)
     wide = torch.zeros(len(matrix), 2 * matrix.shape[1], dtype=torch.int64)
     wide[:, ::2] = matrix
     states, last = torch.arange(len(rows)), torch.tensor(matrix.shape[1] - 1)
     for training in (True, False):
-        one = transitions.ask(matrix, training).at(states, last.expand(len(rows)))
-        other = transitions.ask(wide, training).at(states, 2 * last.expand(len(rows)) + 1)
+        one = transitions.query(matrix, training).candidates(states, last.expand(len(rows)))
+        other = transitions.query(wide, training).candidates(states, 2 * last.expand(len(rows)) + 1)
         for column, again in zip(one, other, strict=True):
             torch.testing.assert_close(column, again)
 
 
-def test_where_there_is_no_event_yet_there_is_no_answer():
-    sessions = Transitions(as_sessions([[1, 2]])).ask(torch.tensor([[0, 1]]))
-    assert [len(part.items) for part in sessions.at(torch.tensor([0]), torch.tensor([0]))] == [0, 0]
+def test_before_the_first_event_there_are_no_candidates():
+    query = Transitions(as_sessions([[1, 2]])).query(torch.tensor([[0, 1]]))
+    assert [len(part.items) for part in query.candidates(torch.tensor([0]), torch.tensor([0]))] == [0, 0]
 
 
 def test_items_keep_their_strongest_candidates():
     rows = [[1, 2]] * 3 + [[1, 3]] * 2 + [[1, 4]]
-    answer = Transitions(as_sessions(rows), kept=2).ask(torch.tensor([[1]])).at(torch.tensor([0]), torch.tensor([0]))
-    assert [sorted(part.items.tolist()) for part in answer] == [[2, 3], [2, 3]]
+    query = Transitions(as_sessions(rows), kept=2).query(torch.tensor([[1]]))
+    candidates = query.candidates(torch.tensor([0]), torch.tensor([0]))
+    assert [sorted(part.items.tolist()) for part in candidates] == [[2, 3], [2, 3]]
     with pytest.raises(ValueError, match=r"^kept must be 1 or more; got 0$"):
         Transitions(as_sessions(rows), kept=0)
 
@@ -125,13 +126,13 @@ def test_every_items_score_has_the_terms_of_the_formula(name):
     log = random_batch(batch=20, seed=1)[0].tolist()
     found = counts(log)
     sessions = SessionInteractions(np.array(log), num_items=ITEMS)
-    channels = channels._replace(transitions=Transitions(sessions).ask(items))
+    channels = channels._replace(transitions=Transitions(sessions).query(items))
     states = net.states(items, channels)[torch.ones(items.shape, dtype=torch.bool)]
     expected = net.net.score_items(states.values).detach()
     w, gates = net.weights(), net.terms[0].gates(states.values.flatten(1)).detach()
     for place, (row, step) in enumerate(np.ndindex(BATCH, TIME)):
         for (kind, item), strength in by_hand(found, items[row, : step + 1].tolist()).items():
-            gate = gates[place, KINDS.index(kind)]
+            gate = gates[place, EVIDENCE.index(kind)]
             expected[place, item] += (w[kind] + gate) * math.log(1 + w[f"scale of {kind}"] * strength)
     torch.testing.assert_close(net.score_items(states).detach(), expected, rtol=1e-6, atol=1e-6)
     targets = torch.arange(BATCH * TIME) % (ITEMS - 1) + 1
@@ -170,6 +171,6 @@ def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
     draw = np.random.RandomState(0)
     rows = [draw.randint(1, 7, size).tolist() for size in draw.randint(1, 8, 60)]
     at_once = Transitions(as_sessions(rows)).arrays()
-    monkeypatch.setattr(transitions, "COUNTED", 7)
+    monkeypatch.setattr(transitions, "EVENTS_AT_ONCE", 7)
     for name, array in Transitions(as_sessions(rows)).arrays().items():
         np.testing.assert_allclose(array, at_once[name], rtol=1e-12, err_msg=name)

@@ -1,7 +1,14 @@
-"""Models to be measured against, from counting clicks to recurrent nets: each is fitted and asked like our own.
+"""Models to compare with, from popularity to recurrent nets: each has ``fit``, ``predict`` and ``recommend``.
 
-A baseline has ``fit(interactions) -> self``, ``predict`` and ``recommend``; ``evaluate`` asks it in batches. To add
-one, write its file and its line in ``BASELINES``.
+``rules/`` score by the last item, ``neighbours/`` by similar sessions, ``nets/`` are trained. The way of a query:
+
+1. ``base``: ``Baseline.states`` wraps sessions and their channels as ``Prefixes``, one for each step (``prefixes``);
+2. the baseline's own file: ``scores`` gives the scores of all items after each of the prefixes that matter;
+3. ``base``: ``score_catalogue`` breaks ties (``ties``) where the baseline counts events, then excludes padding;
+4. ``Recommender``, the base class of all models, turns these scores into predictions and recommendations.
+
+``counting``, ``decays`` and ``repeats`` are shared by several baselines. To add a baseline, write its file and its line
+in ``BASELINES``.
 
 >>> from spotlight_asars import SessionInteractions
 >>> sessions = SessionInteractions([[1, 2, 3], [0, 1, 2]])
@@ -14,11 +21,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from spotlight_asars.baselines.association_rules import AssociationRules
-from spotlight_asars.baselines.bpr_mf import BPRMF
-from spotlight_asars.baselines.item_knn import ItemKNN
-from spotlight_asars.baselines.markov import MarkovChain
-from spotlight_asars.baselines.nets import (
+from spotlight_asars.baselines.neighbours.item_knn import ItemKNN
+from spotlight_asars.baselines.neighbours.session_knn import SessionKNN
+from spotlight_asars.baselines.neighbours.stan import STAN
+from spotlight_asars.baselines.neighbours.user_vsknn import UserVSKNN
+from spotlight_asars.baselines.neighbours.vsknn import VSKNN
+from spotlight_asars.baselines.neighbours.vstan import VSTAN
+from spotlight_asars.baselines.nets.bpr_mf import BPRMF
+from spotlight_asars.baselines.nets.sasrec import SASRec
+from spotlight_asars.baselines.nets.settings import (
     gru4rec_bpr_max,
     gru4rec_cross_entropy,
     narm,
@@ -26,14 +37,10 @@ from spotlight_asars.baselines.nets import (
     youtube_pooling,
 )
 from spotlight_asars.baselines.popularity import MostPopular
-from spotlight_asars.baselines.sasrec import SASRec
-from spotlight_asars.baselines.sequential_rules import SequentialRules
-from spotlight_asars.baselines.session_knn import SessionKNN
+from spotlight_asars.baselines.rules.association_rules import AssociationRules
+from spotlight_asars.baselines.rules.markov import MarkovChain
+from spotlight_asars.baselines.rules.sequential_rules import SequentialRules
 from spotlight_asars.baselines.session_popularity import SessionPopularity
-from spotlight_asars.baselines.stan import STAN
-from spotlight_asars.baselines.user_vsknn import UserVSKNN
-from spotlight_asars.baselines.vsknn import VSKNN
-from spotlight_asars.baselines.vstan import VSTAN
 
 __all__ = [
     "BASELINES",

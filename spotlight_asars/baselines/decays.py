@@ -1,4 +1,4 @@
-r"""How much an event counts by its place: weights of the rules and neighbours of Ludewig & Jannach.
+r"""Weights of events by their place in the session, as Ludewig and Jannach use them for rules and neighbours.
 
 ==========  ==============================  ================================
 name        by steps x = 1, 2, ...          by position p of a session of l
@@ -24,32 +24,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-ByStep = Callable[[NDArray[Any]], Floats]
-ByPosition = Callable[[NDArray[Any], NDArray[Any]], Floats]
+from spotlight_asars.baselines.prefixes import Floats
+
+StepWeights = Callable[[NDArray[Any]], Floats]  # of the steps x
+PositionWeights = Callable[[NDArray[Any], NDArray[Any]], Floats]  # of the positions p and the lengths l
 
 
-def linear_step(steps: NDArray[Any]) -> Floats:
+def linear_decay(steps: NDArray[Any]) -> Floats:
     """1 - x / 10, at least 0.
 
-    >>> linear_step(np.array([1, 5, 12])).tolist()
+    >>> linear_decay(np.array([1, 5, 12])).tolist()
     [0.9, 0.5, 0.0]
     """
     return np.maximum(1.0 - steps / 10.0, 0.0)
 
 
-STEP_WEIGHTS: dict[str, ByStep] = {
+STEP_WEIGHTS: dict[str, StepWeights] = {
     "same": lambda steps: np.ones(np.shape(steps)),
     "div": lambda steps: 1.0 / steps,
-    "linear": linear_step,
+    "linear": linear_decay,
     "log": lambda steps: 1.0 / np.log10(steps + 1.7),
     "quadratic": lambda steps: 1.0 / np.square(steps, dtype=np.float64),
 }
 
-POSITION_WEIGHTS: dict[str, ByPosition] = {
+POSITION_WEIGHTS: dict[str, PositionWeights] = {
     "same": lambda position, length: np.ones(np.shape(position)),
     "div": lambda position, length: position / length,
-    "linear": lambda position, length: linear_step(length - position),
+    "linear": lambda position, length: linear_decay(length - position),
     "log": lambda position, length: 1.0 / np.log10(length - position + 1.7),
     "quadratic": lambda position, length: np.square(position / length),
 }

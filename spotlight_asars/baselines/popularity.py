@@ -1,17 +1,16 @@
-"""The same ranking for everyone: what is viewed most."""
+"""The most viewed items, the same for everyone."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spotlight_asars.baselines.base import Baseline
-from spotlight_asars.baselines.prefixes import Prefixes
+from spotlight_asars.baselines.prefixes import Floats, Prefixes
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class MostPopular(Baseline):
-    r"""Ranks items by their number of events in training, whatever the session.
+    r"""Items by their number of events in training, whatever the session.
 
     .. math:: r_i = |\{\text{events of item } i\}|
 
@@ -25,10 +24,6 @@ class MostPopular(Baseline):
     def _learn(self, sessions: SessionInteractions) -> None:
         self._counts = np.bincount(sessions.items, minlength=sessions.num_items).astype(np.float64)
 
-    def scores(self, prefixes: Prefixes) -> NDArray[np.float64]:
-        """Numbers of events, the same in every row: float64 (rows, items)."""
+    def scores(self, prefixes: Prefixes) -> Floats:
+        """Events of each item, the same in every row: float64 (rows, items)."""
         return np.tile(self._counts, (len(prefixes), 1))
-
-    def _break_ties(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Popularity has had its say."""
-        return scores

@@ -1,23 +1,22 @@
-"""Whether sessions come back to what they have viewed: some logs do, and one of merged clicks never does at once."""
+"""Items that do not come again: some logs repeat items within a session, others never do."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spotlight_asars.baselines.prefixes import Prefixes
-from spotlight_asars.baselines.rules import session_of_events
-from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.baselines.counting import session_of_events
+from spotlight_asars.baselines.prefixes import Floats, Prefixes
+from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 REPEATS = ("learned", "allowed")
-RARE = 0.01  # share of the steps below which a kind of repeat is taken for none
+RARE = 0.01  # share of the steps below which repeats are taken for errors
 
 
 class Repeats(NamedTuple):
-    """Which items of a session are no candidates to come next.
+    """Which items of a session cannot come next.
 
     last : the last item, as in a log where runs of one item are merged into one event
     seen : any item of the session, as in a log of ratings
@@ -28,7 +27,7 @@ class Repeats(NamedTuple):
 
     @classmethod
     def learn(cls, sessions: SessionInteractions) -> Repeats:
-        """What less than one step in a hundred of the training sessions does.
+        """Exclude what fewer than one in a hundred steps of the training sessions do.
 
         >>> Repeats.learn(SessionInteractions([[1, 2, 1], [0, 2, 3]]))
         Repeats(last=True, seen=False)
@@ -41,8 +40,8 @@ class Repeats(NamedTuple):
         again = len(session) - different
         return cls(at_once < RARE * steps, again < RARE * steps)
 
-    def apply(self, scores: NDArray[np.float64], prefixes: Prefixes) -> None:
-        """Set the scores (rows, items) of what is no candidate to ``NEVER``, in place."""
+    def apply(self, scores: Floats, prefixes: Prefixes) -> None:
+        """Set the scores (rows, items) of excluded items to ``NEVER``, in place."""
         if self.seen:
             events = prefixes.events()
             scores[events.row, events.items] = NEVER

@@ -1,21 +1,21 @@
-"""What this session has viewed most, and then what everyone does."""
+"""The items that the session viewed most, then those that everyone did."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spotlight_asars.baselines.base import Baseline
-from spotlight_asars.baselines.prefixes import Prefixes
+from spotlight_asars.baselines.prefixes import Floats, Prefixes
+from spotlight_asars.baselines.ties import popularity_ranks
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 class SessionPopularity(Baseline):
-    r"""Ranks items by how often the session has viewed them; ties, and the rest, by overall popularity.
+    r"""Items by how often the session viewed them; ties, and all other items, by overall popularity.
 
-    .. math:: r_i(s) = |\{j : s_j = i\}| + \frac{\mathrm{place}(i)}{P}
+    .. math:: r_i(s) = |\{j : s_j = i\}| + \frac{\mathrm{rank}(i)}{P}
 
-    where place(i) counts the popularities in training that are smaller than that of i, out of P different ones: less
+    where rank(i) counts the popularities in training that are smaller than that of i, out of P different ones: less
     than one view in the session.
 
     References
@@ -30,15 +30,11 @@ class SessionPopularity(Baseline):
     """
 
     def _learn(self, sessions: SessionInteractions) -> None:
-        """Only popularity is learned."""
+        self._popularity = popularity_ranks(sessions)
 
-    def scores(self, prefixes: Prefixes) -> NDArray[np.float64]:
+    def scores(self, prefixes: Prefixes) -> Floats:
         """Views in the session plus a fraction for the popularity: float64 (rows, items)."""
         num_items = len(self._popularity)
         events = prefixes.events()
         flat = np.bincount(events.row * num_items + events.items, minlength=len(prefixes) * num_items)
         return flat.reshape(len(prefixes), num_items) + self._popularity
-
-    def _break_ties(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Popularity has had its say."""
-        return scores

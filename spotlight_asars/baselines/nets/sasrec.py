@@ -1,4 +1,4 @@
-"""SASRec as RecTools has it, fitted and asked like the others."""
+"""SASRec of RecTools as a baseline."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import RandomState
-from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from spotlight_asars._checks import number, positive, require, whole
 from spotlight_asars.baselines.base import Baseline
-from spotlight_asars.baselines.prefixes import Prefixes
-from spotlight_asars.baselines.rules import session_of_events
-from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.baselines.counting import session_of_events
+from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
+from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.runtime.devices import SCORES_AT_ONCE
 from spotlight_asars.runtime.quiet import quiet
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 STATES_AT_ONCE = 256
-TALKATIVE = ("lightning.pytorch", "pytorch_lightning")  # loggers of the trainer
+LOGGERS = ("lightning.pytorch", "pytorch_lightning")  # of the trainer
 
 
 class SASRec(Baseline):
@@ -28,7 +27,7 @@ class SASRec(Baseline):
 
     Blocks of causal self-attention and a pointwise feed-forward net turn the items of a session, with a vector for
     each position, into a state, which is compared with all items. Each session is a user of RecTools. The extra
-    ``sasrec`` of this package brings RecTools; with Python below 3.13 it works with numpy 1.26 only.
+    ``sasrec`` of this package installs RecTools; with Python below 3.13 it works with numpy 1.26 only.
 
     Parameters
     ----------
@@ -39,10 +38,10 @@ class SASRec(Baseline):
     n_iter, batch_size : int
         Epochs, and sessions of a mini-batch.
     learning_rate : float
-        Of Adam.
+        Step size of Adam.
     max_sequence_length : int, optional
-        Latest events of a session that are looked at. RecTools pads all sessions to as many, so it costs time; by
-        default the length that 99 % of the training sessions do not exceed.
+        Number of latest events that are used. RecTools pads all sessions to as many, so more take longer; by default
+        the length that 99 % of the training sessions do not exceed.
     random_state : RandomState or int, optional
         The one source of randomness.
 
@@ -75,19 +74,15 @@ class SASRec(Baseline):
         max_sequence_length: int | None = None,
         random_state: RandomState | int | None = None,
     ) -> None:
-        counts = {"embedding_dim": embedding_dim, "num_blocks": num_blocks, "num_heads": num_heads, "n_iter": n_iter}
-        counts["batch_size"] = batch_size
-        if max_sequence_length is not None:
-            counts["max_sequence_length"] = max_sequence_length
-        for name, count in counts.items():
-            whole(count, name, least=1)
+        self._embedding_dim = whole(embedding_dim, "embedding_dim", least=1)
+        self._num_blocks, self._num_heads = whole(num_blocks, "num_blocks", 1), whole(num_heads, "num_heads", 1)
         require(embedding_dim % num_heads == 0, f"embedding_dim must be a multiple of {num_heads} heads", embedding_dim)
-        number(dropout, "dropout")
+        self._dropout = number(dropout, "dropout")
         require(0 <= dropout < 1, "dropout must be a share from 0 up to but not 1", dropout)
-        positive(learning_rate, "learning_rate")
-        self._embedding_dim, self._num_blocks, self._num_heads = embedding_dim, num_blocks, num_heads
-        self._dropout, self._n_iter, self._batch_size = dropout, n_iter, batch_size
-        self._learning_rate, self._max_sequence_length = learning_rate, max_sequence_length
+        self._n_iter, self._batch_size = whole(n_iter, "n_iter", 1), whole(batch_size, "batch_size", 1)
+        self._learning_rate = positive(learning_rate, "learning_rate")
+        latest = max_sequence_length
+        self._max_sequence_length = None if latest is None else whole(latest, "max_sequence_length", 1)
         self._random_state = random_state
 
     def _learn(self, sessions: SessionInteractions) -> None:
@@ -99,7 +94,7 @@ class SASRec(Baseline):
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
         usual = max(2, int(np.quantile(sessions.lengths, 0.99, method="inverted_cdf")))
         self._width = usual if self._max_sequence_length is None else min(self._max_sequence_length, longest)
-        with torch.random.fork_rng(), quiet(*TALKATIVE):
+        with torch.random.fork_rng(), quiet(*LOGGERS):
             torch.manual_seed(check_random_state(self._random_state).randint(2**31 - 1))
             self.sasrec: Any = SASRecModel(
                 n_blocks=self._num_blocks,
@@ -112,11 +107,11 @@ class SASRec(Baseline):
                 epochs=self._n_iter,
             ).fit(_dataset(sessions))
         known = self.sasrec.data_preparator.get_known_item_ids().astype(np.int64)
-        self._row_of_item = np.zeros(sessions.num_items, dtype=np.int64)  # in the net; 0 is its padding
+        self._row_of_item = np.zeros(sessions.num_items, dtype=np.int64)  # of the item vectors; 0 is padding
         self._row_of_item[known] = self.sasrec.data_preparator.get_known_items_sorted_internal_ids()
 
     @torch.no_grad()
-    def scores(self, prefixes: Prefixes) -> NDArray[np.float64]:
+    def scores(self, prefixes: Prefixes) -> Floats:
         """Products of the state after each prefix with the items' vectors: float64 (rows, items)."""
         net = self.sasrec.torch_model.eval()
         vectors = net.item_model.get_all_embeddings()  # (items that were trained on, dim)
@@ -125,12 +120,12 @@ class SASRec(Baseline):
             net.encode_sessions({"x": part}, vectors)[:, -1]
             for part in windows.split(max(1, min(STATES_AT_ONCE, SCORES_AT_ONCE // self._width)))
         ]
-        found = (torch.cat([vectors[:0], *states]) @ vectors.T).double().cpu().numpy()[:, self._row_of_item]
-        found[:, self._row_of_item == 0] = NEVER
-        return found
+        scores = (torch.cat([vectors[:0], *states]) @ vectors.T).double().cpu().numpy()[:, self._row_of_item]
+        scores[:, self._row_of_item == 0] = NEVER
+        return scores
 
-    def _windows(self, prefixes: Prefixes) -> NDArray[np.int64]:
-        """The latest items of each prefix in the net's numbers, int64 (rows, width), padded from the left."""
+    def _windows(self, prefixes: Prefixes) -> Ints:
+        """The latest items of each prefix as rows of the item vectors, int64 (rows, width), padded from the left."""
         events = prefixes.events()
         known = self._row_of_item[events.items] != 0
         row, items = events.row[known], self._row_of_item[events.items[known]]
@@ -139,10 +134,6 @@ class SASRec(Baseline):
         windows = np.zeros((len(prefixes), self._width), dtype=np.int64)
         windows[row[column >= 0], column[column >= 0]] = items[column >= 0]
         return windows
-
-    def _break_ties(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Learned scores have none."""
-        return scores
 
 
 def _dataset(sessions: SessionInteractions) -> Any:

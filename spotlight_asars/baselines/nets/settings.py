@@ -1,5 +1,4 @@
-"""Nets of other papers, as settings of ``ASARSSequenceModel``: each takes its arguments, and has these defaults,
-without our memories.
+"""Nets of other papers, as ``ASARSSequenceModel`` with other defaults and without memories.
 
 =========================  ==========================================================================================
 ``gru4rec_cross_entropy``  a GRU over the items, against the whole catalogue (Hidasi et al. 2016)
@@ -25,15 +24,15 @@ from functools import partial
 from torch import nn
 
 from spotlight_asars._spotlight import CNNNet
-from spotlight_asars.baselines.narm import NARMNet
+from spotlight_asars.baselines.nets.narm import NARMNet
 from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.representations import Blueprint, SpotlightNet
 
-DILATION = (1, 2, 4, 8)  # of layers that look at 3 steps each: 31 steps in all
+DILATION = (1, 2, 4, 8)  # layers of kernel width 3: a receptive field of 31 steps
 
 
 def wavenet(blueprint: Blueprint) -> nn.Module:
-    """Spotlight's convolutions, dilated so that each layer looks twice as far back."""
+    """Spotlight's convolutions, each layer dilated twice as much as the one before."""
     net = CNNNet(
         blueprint.num_items,
         blueprint.embedding_dim,
@@ -46,10 +45,11 @@ def wavenet(blueprint: Blueprint) -> nn.Module:
     return SpotlightNet(net, blueprint.num_items)
 
 
-_net = partial(ASARSSequenceModel, history=False, transitions=False)
+_base = partial(ASARSSequenceModel, history=False, transitions=False)
+_sampled = partial(_base, loss="sampled_softmax", negative_sampling="popularity")
 
-gru4rec_cross_entropy = partial(_net, loss="cross_entropy", representation="gru4rec", cell="gru")
-gru4rec_bpr_max = partial(_net, loss="bpr_max", representation="gru4rec", cell="gru", negative_sampling="popularity")
-youtube_pooling = partial(_net, loss="sampled_softmax", representation="pooling", negative_sampling="popularity")
-wavenet_cnn = partial(_net, loss="sampled_softmax", representation=wavenet, negative_sampling="popularity")
-narm = partial(_net, loss="cross_entropy", representation=NARMNet.of)
+gru4rec_cross_entropy = partial(_base, loss="cross_entropy", representation="gru4rec", cell="gru")
+gru4rec_bpr_max = partial(_base, loss="bpr_max", representation="gru4rec", cell="gru", negative_sampling="popularity")
+youtube_pooling = partial(_sampled, representation="pooling")
+wavenet_cnn = partial(_sampled, representation=wavenet)
+narm = partial(_base, loss="cross_entropy", representation=NARMNet.of)

@@ -1,4 +1,4 @@
-r"""NARM: a recurrent net that remembers the whole session, and attends to its main purpose."""
+"""NARM: a recurrent net whose last state attends to all states of the session."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from spotlight_asars.representations.padding import after_each_step, events_firs
 from spotlight_asars.sessions.channels import Channels
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings, as in the other nets of this package
-CONTEXT_DROPOUT = 0.5  # share of the entries of the session's representation that is dropped, as in the paper
+CONTEXT_DROPOUT = 0.5  # dropout of the session's representation, as in the paper
 
 
 class NARMNet(nn.Module):
     r"""Neural attentive recommendation machine (NARM).
 
-    A GRU reads the items, :math:`h_1 .. h_t`. Its last state is the *global* encoder, :math:`c^g_t = h_t`; the *local*
-    one attends to all states by how they relate to the last (eqs. 5-8 of the paper):
+    A GRU turns the items into states :math:`h_1 .. h_t`. The last is the *global* encoder, :math:`c^g_t = h_t`; the
+    *local* one attends to all states by their relation to the last (eqs. 5-8 of the paper):
 
     .. math:: c^l_t = \sum_{j \le t} \alpha_{tj} h_j, \qquad \alpha_{tj} = v \cdot \sigma(A_1 h_t + A_2 h_j)
 
@@ -32,7 +32,7 @@ class NARMNet(nn.Module):
     embedding_dim, hidden_dim : int
         Sizes of the item embedding and of the GRU.
     dropout : float
-        Share of the entries of item embeddings that is dropped before the GRU.
+        Dropout of the item embeddings.
 
     References
     ----------
@@ -60,7 +60,7 @@ class NARMNet(nn.Module):
         return cls(blueprint.num_items, blueprint.embedding_dim, blueprint.hidden_dim, blueprint.dropout)
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
-        """What the items are compared with after each step, (batch, time, dim)."""
+        """State after each step, to be compared with item embeddings: (batch, time, dim)."""
         real, order = events_first(items)
         hidden, _ = self.gru(self.dropout(self.item_embeddings(items.gather(1, order))))  # (batch, time, dim)
         related = torch.sigmoid(self.last(hidden).unsqueeze(2) + self.each(hidden).unsqueeze(1))

@@ -1,11 +1,12 @@
-"""What is viewed by the same sessions as the last item, for how much either is viewed at all."""
+"""Items that share sessions with the last item, relative to how often either is viewed."""
 
 from __future__ import annotations
 
 import scipy.sparse as sp
 
 from spotlight_asars._checks import number, require
-from spotlight_asars.baselines.rules import LastItemRules, divide_rows, occurrences
+from spotlight_asars.baselines.counting import divide_rows, occurrences
+from spotlight_asars.baselines.rules.last_item_rules import LastItemRules
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
@@ -16,14 +17,14 @@ class ItemKNN(LastItemRules):
               \quad j = s_{|s|}, \; i \ne j
 
     where :math:`S_i` are the training sessions with item i. The shrinkage keeps two rare items that meet by chance from
-    being most alike.
+    being most similar.
 
     Parameters
     ----------
     shrinkage : float
         :math:`\lambda`, in sessions.
     alpha : float
-        Share of the norm that the last item bears; any other than 0.5 changes how popular items are ranked.
+        Share of the norm that belongs to the last item; any other than 0.5 changes how popular items are ranked.
 
     References
     ----------
@@ -37,15 +38,15 @@ class ItemKNN(LastItemRules):
     """
 
     def __init__(self, shrinkage: float = 20.0, alpha: float = 0.5) -> None:
-        number(shrinkage, "shrinkage", least=0)
-        require(0 <= number(alpha, "alpha") <= 1, "alpha must lie between 0 and 1", alpha)
-        self._shrinkage, self._alpha = shrinkage, alpha
+        self._shrinkage = number(shrinkage, "shrinkage", least=0)
+        self._alpha = number(alpha, "alpha")
+        require(0 <= alpha <= 1, "alpha must lie between 0 and 1", alpha)
 
-    def _find_rules(self, sessions: SessionInteractions) -> sp.csr_array:
+    def _count_rules(self, sessions: SessionInteractions) -> sp.csr_array:
         incidence = occurrences(sessions)
         incidence.data[:] = 1.0
         together = sp.csr_array(incidence.T @ incidence)
         size = together.diagonal() + self._shrinkage
-        together = together - sp.diags_array(together.diagonal())  # no event goes with itself
+        together = together - sp.diags_array(together.diagonal())  # no item is its own neighbour
         shared = divide_rows(together, size**self._alpha)
         return divide_rows(shared.T.tocsr(), size ** (1 - self._alpha)).T.tocsr()

@@ -1,18 +1,17 @@
-"""Spotlight's matrix factorization, asked for the next item of a session."""
+"""Spotlight's matrix factorization as a predictor of the next item of a session."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.random import RandomState
-from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from spotlight_asars._checks import number, positive, require, whole
 from spotlight_asars._spotlight import ImplicitFactorizationModel, Interactions
 from spotlight_asars.baselines.base import Baseline
-from spotlight_asars.baselines.prefixes import Prefixes
-from spotlight_asars.baselines.rules import session_of_events
+from spotlight_asars.baselines.counting import session_of_events
+from spotlight_asars.baselines.prefixes import Floats, Prefixes
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
@@ -21,8 +20,8 @@ class BPRMF(Baseline):
 
     .. math:: r_i(u) = p_u \cdot q_i + b_u + b_i, \qquad r_i(s) = \frac{1}{|s|} \sum_{j \in s} q_j \cdot q_i + b_i
 
-    the first for users that training met, the second for any other: the mean of the session's items stands in for the
-    user. In training, each session of an unknown user is a user of its own.
+    the first for users of the training sessions, the second for any other: the mean of the session's items stands in
+    for the user. In training, each session of an unknown user is a user of its own.
 
     Parameters
     ----------
@@ -52,12 +51,10 @@ class BPRMF(Baseline):
         learning_rate: float = 1e-2,
         random_state: RandomState | int | None = None,
     ) -> None:
-        for name, count in (("embedding_dim", embedding_dim), ("n_iter", n_iter), ("batch_size", batch_size)):
-            whole(count, name, least=1)
-        number(l2, "l2", least=0)
-        positive(learning_rate, "learning_rate")
-        self._embedding_dim, self._n_iter, self._batch_size = embedding_dim, n_iter, batch_size
-        self._l2, self._learning_rate, self._random_state = l2, learning_rate, random_state
+        self._embedding_dim = whole(embedding_dim, "embedding_dim", least=1)
+        self._n_iter, self._batch_size = whole(n_iter, "n_iter", least=1), whole(batch_size, "batch_size", least=1)
+        self._l2, self._learning_rate = number(l2, "l2", least=0), positive(learning_rate, "learning_rate")
+        self._random_state = random_state
 
     def _learn(self, sessions: SessionInteractions) -> None:
         owners, owner_of_session = np.unique(sessions.owners(), return_inverse=True)
@@ -81,11 +78,11 @@ class BPRMF(Baseline):
         self._users, self._items = _weights(net.user_embeddings), _weights(net.item_embeddings)
         self._user_biases, self._item_biases = _weights(net.user_biases)[:, 0], _weights(net.item_biases)[:, 0]
 
-    def scores(self, prefixes: Prefixes) -> NDArray[np.float64]:
+    def scores(self, prefixes: Prefixes) -> Floats:
         """Scores by the user's vector, or by the mean of the session's items: float64 (rows, items)."""
         users = prefixes.users()
-        met = (users >= 0) & (users < len(self._row_of_user))
-        row = np.where(met, np.r_[self._row_of_user, -1][np.where(met, users, -1)], -1)
+        in_range = (users >= 0) & (users < len(self._row_of_user))
+        row = np.r_[self._row_of_user, -1][np.where(in_range, users, -1)]  # -1 where unknown
         events = prefixes.events()
         vectors = np.zeros((len(users), self._items.shape[1]))
         np.add.at(vectors, events.row, self._items[events.items] / np.bincount(events.row)[events.row, None])
@@ -94,15 +91,11 @@ class BPRMF(Baseline):
         biases = np.where(known, self._user_biases[row], 0.0)
         return vectors @ self._items.T + biases[:, None] + self._item_biases
 
-    def _break_ties(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Learned scores have none."""
-        return scores
-
 
 def without_remainder_of_one(events: int, batch_size: int) -> int:
     """The smallest batch size from `batch_size` up that leaves no batch of a single event.
 
-    Spotlight's ``BilinearNet`` squeezes all axes of one, and so cannot learn a single pair.
+    Spotlight's ``BilinearNet`` squeezes all axes of length 1, and fails on a single pair.
 
     >>> without_remainder_of_one(events=257, batch_size=256)
     257
@@ -111,6 +104,6 @@ def without_remainder_of_one(events: int, batch_size: int) -> int:
     return next(size for size in range(max(batch_size, 2), max(batch_size, events) + 1) if events % size != 1)
 
 
-def _weights(layer: torch.nn.Module) -> NDArray[np.float64]:
+def _weights(layer: torch.nn.Module) -> Floats:
     weight: torch.Tensor = layer.weight  # type: ignore[assignment]
     return weight.detach().cpu().numpy().astype(np.float64)

@@ -1,20 +1,16 @@
-"""What similar sessions have viewed around the latest item in common, where recent sessions weigh most."""
+"""Items around the latest common item in similar sessions, of which recent ones weigh most."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spotlight_asars._checks import positive
-from spotlight_asars.baselines.matches import match, sum_matches
-from spotlight_asars.baselines.neighbours import Pairs
-from spotlight_asars.baselines.prefixes import Events, Prefixes
-from spotlight_asars.baselines.session_knn import SessionKNN, check_neighbours
-
-Floats = NDArray[np.float64]
+from spotlight_asars.baselines.neighbours.matching import MatchedSessionKNN
+from spotlight_asars.baselines.neighbours.session_index import Neighbours
+from spotlight_asars.baselines.prefixes import Events, Floats, Ints, Prefixes
 
 
-class STAN(SessionKNN):
+class STAN(MatchedSessionKNN):
     r"""Sequence and time aware neighbourhoods (STAN).
 
     .. math:: w_1(j) = e^{-(|s| - p(j, s)) / \lambda_1}, \quad w_2(n) = e^{-(t_s - t_n) / \lambda_2}, \quad
@@ -23,17 +19,17 @@ class STAN(SessionKNN):
     .. math:: r_i(s) = \sum_{n \in N_k(s)} \frac{\sum_{j \in s \cap n} w_1(j)}{\sqrt{|s| \, |n|}} \, w_2(n) \,
               w_3(i, n) \, [i \in n]
 
-    where p is the last position of an item in a session, and :math:`i^*` the latest item of s that n has, too. Of a
-    session's time t its start is known. That of the current one is a factor common to all its neighbours; in its place
-    stands that of the most recent of them: no ranking changes, and nothing vanishes in a log of years. Neighbours are
-    chosen by similarity times :math:`w_2`.
+    where p is the last position of an item in a session, and :math:`i^*` the latest item of s that n has, too. The time
+    t of a session is its start. As :math:`t_s` is a factor common to all neighbours of s, the start of the most recent
+    of them takes its place: this changes no ranking, and no weight underflows in a log of years. Neighbours are chosen
+    by similarity times :math:`w_2`.
 
     Parameters
     ----------
     k : int
-        Neighbours.
+        Number of neighbours.
     sample_size : int, optional
-        Most recent sessions among which they are; None looks at all.
+        Number of most recent sessions to choose them from; None uses all.
     position_decay : float
         :math:`\lambda_1`, in events.
     recency_decay : float
@@ -65,26 +61,19 @@ class STAN(SessionKNN):
         gap_decay: float = 2.05,
         repeats: str = "learned",
     ) -> None:
-        check_neighbours(k, sample_size, "cosine", repeats)
-        check_decays(position_decay=position_decay, recency_decay=recency_decay, gap_decay=gap_decay)
         super().__init__(k, sample_size, "cosine", repeats)
-        self._position_decay, self._recency_decay, self._gap_decay = position_decay, recency_decay, gap_decay
+        self._position_decay = positive(position_decay, "position_decay")  # infinity is no decay
+        self._recency_decay = positive(recency_decay, "recency_decay")
+        self._gap_decay = positive(gap_decay, "gap_decay")
 
     def _event_weights(self, events: Events) -> Floats:
         return np.exp((events.position - events.length) / self._position_decay)
 
-    def _pair_weights(self, pairs: Pairs, prefixes: Prefixes) -> Floats | float:
+    def _pair_weights(self, pairs: Neighbours, prefixes: Prefixes) -> Floats:
         age = self._index.age[pairs.session]
         newest = np.full(len(prefixes), np.inf)
         np.minimum.at(newest, pairs.row, age)
         return np.exp((newest[pairs.row] - age) / self._recency_decay)
 
-    def _sum_items(self, pairs: Pairs, events: Events, rows: slice, shape: tuple[int, int]) -> Floats:
-        matches = match(pairs, events, rows, self._index)
-        return sum_matches(pairs.similarity, pairs, matches, shape, np.exp(-matches.gap / self._gap_decay))
-
-
-def check_decays(**decays: float) -> None:
-    """Raise ``ValueError`` unless all are positive; infinity is no decay."""
-    for name, decay in decays.items():
-        positive(decay, name)
+    def _gap_weights(self, gap: Ints) -> Floats:
+        return np.exp(-gap / self._gap_decay)

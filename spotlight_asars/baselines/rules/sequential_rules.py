@@ -1,12 +1,13 @@
-"""What is viewed soon after the last item."""
+"""Items that come soon after the last item."""
 
 from __future__ import annotations
 
 import scipy.sparse as sp
 
 from spotlight_asars._checks import resolve, whole
-from spotlight_asars.baselines.decays import STEP_WEIGHTS, ByStep
-from spotlight_asars.baselines.rules import LastItemRules, count_pairs, divide_rows
+from spotlight_asars.baselines.counting import count_pairs, divide_rows
+from spotlight_asars.baselines.decays import STEP_WEIGHTS, StepWeights
+from spotlight_asars.baselines.rules.last_item_rules import LastItemRules
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
@@ -20,7 +21,7 @@ class SequentialRules(LastItemRules):
     Parameters
     ----------
     steps : int
-        n, the farthest distance that counts.
+        n, the longest distance that counts.
     weighting : str or callable
         w, one of ``STEP_WEIGHTS`` or a function of the distances like them.
 
@@ -36,11 +37,11 @@ class SequentialRules(LastItemRules):
     array([-0.5  ,  0.667,  0.333], dtype=float32)
     """
 
-    def __init__(self, steps: int = 10, weighting: str | ByStep = "div") -> None:
-        whole(steps, "steps", least=1)
+    def __init__(self, steps: int = 10, weighting: str | StepWeights = "div") -> None:
+        self._steps = whole(steps, "steps", least=1)
         resolve(weighting, STEP_WEIGHTS, "weighting")
-        self._steps, self._weighting = steps, weighting
+        self._weighting = weighting
 
-    def _find_rules(self, sessions: SessionInteractions) -> sp.csr_array:
+    def _count_rules(self, sessions: SessionInteractions) -> sp.csr_array:
         pairs = count_pairs(sessions, self._steps, resolve(self._weighting, STEP_WEIGHTS, "weighting"))
         return divide_rows(pairs, pairs.sum(axis=1))

@@ -1,4 +1,4 @@
-"""VS-KNN that knows users who return: earlier items extend a short session, count more, and are brought to mind."""
+"""VS-KNN for returning users: earlier items extend a short session, own sessions count more, reminders are added."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spotlight_asars._checks import number, whole
 from spotlight_asars._spotlight import SequenceInteractions
-from spotlight_asars.baselines.decays import ByPosition, ByStep
-from spotlight_asars.baselines.histories import Histories
-from spotlight_asars.baselines.neighbours import Pairs
-from spotlight_asars.baselines.prefixes import Events, Prefixes
-from spotlight_asars.baselines.session_knn import Similarity
-from spotlight_asars.baselines.vsknn import VSKNN
+from spotlight_asars.baselines.decays import PositionWeights, StepWeights
+from spotlight_asars.baselines.neighbours.session_index import Neighbours
+from spotlight_asars.baselines.neighbours.session_knn import Similarity
+from spotlight_asars.baselines.neighbours.user_histories import UserHistories
+from spotlight_asars.baselines.neighbours.vsknn import VSKNN
+from spotlight_asars.baselines.prefixes import Events, Floats, Prefixes
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
-
-Floats = NDArray[np.float64]
 
 
 class UserVSKNN(VSKNN):
-    r"""VS-KNN with the three extensions of Latifi, Mauro and Jannach for users who return.
+    r"""VS-KNN with the three extensions of Latifi, Mauro and Jannach for returning users.
 
     *Extend*: a session of less than m events is compared as if the user's latest earlier events, up to m in all, came
     before it. *Boost*: :math:`\mathrm{sim}'(s, n) = (1 + b \, [u_s = u_n]) \, \mathrm{sim}(s, n)`. *Remind*:
@@ -32,21 +29,21 @@ class UserVSKNN(VSKNN):
     where :math:`a_i` counts how many of the user's sessions ago (1 is the one before) item i was viewed last, among the
     latest `remind_sessions`. For an unknown user this is VS-KNN.
 
-    The paper leaves scales open, and weighs neighbours and reminders by two weights; dividing by the highest score
-    leaves one. Of its two kinds of reminders this is that of recent interactions (IRec).
+    The paper has a weight each for neighbours and reminders, and leaves their scales open; division by the highest
+    score leaves one weight. Of its two kinds of reminders this is that of recent interactions (IRec).
 
     Parameters
     ----------
     k, sample_size, weighting, weighting_score, idf, similarity, dwell, repeats
         As in ``VSKNN``.
     extend_session_length : int
-        m; 0 or 1 extends only the empty session, or none.
+        m; 1 extends only the empty session, 0 none.
     boost_own_sessions : float
         b.
     reminders : float
-        w; 0 reminds of nothing.
+        w; 0 turns reminders off.
     remind_sessions : int
-        Earlier sessions of the user that reminders come from.
+        Number of the user's latest sessions that reminders come from.
 
     References
     ----------
@@ -65,8 +62,8 @@ class UserVSKNN(VSKNN):
         self,
         k: int = 100,
         sample_size: int | None = 1000,
-        weighting: str | ByPosition = "div",
-        weighting_score: str | ByStep = "div",
+        weighting: str | PositionWeights = "div",
+        weighting_score: str | StepWeights = "div",
         idf: float = 5.0,
         similarity: str | Similarity = "dot",
         dwell: bool = False,
@@ -76,20 +73,18 @@ class UserVSKNN(VSKNN):
         reminders: float = 0.2,
         remind_sessions: int = 6,
     ) -> None:
-        whole(extend_session_length, "extend_session_length", least=0)
-        number(boost_own_sessions, "boost_own_sessions", least=0)
-        number(reminders, "reminders", least=0)
-        whole(remind_sessions, "remind_sessions", least=1)
         super().__init__(k, sample_size, weighting, weighting_score, idf, similarity, dwell, repeats)
-        self._extend_session_length, self._boost_own_sessions = extend_session_length, boost_own_sessions
-        self._reminders, self._remind_sessions = reminders, remind_sessions
+        self._extend_session_length = whole(extend_session_length, "extend_session_length", least=0)
+        self._boost_own_sessions = number(boost_own_sessions, "boost_own_sessions", least=0)
+        self._reminders = number(reminders, "reminders", least=0)
+        self._remind_sessions = whole(remind_sessions, "remind_sessions", least=1)
 
-    def _learn(self, sessions: SessionInteractions) -> None:
-        super()._learn(sessions)
-        self._histories = Histories.of(sessions)
+    def _count(self, sessions: SessionInteractions) -> None:
+        super()._count(sessions)
+        self._histories = UserHistories.of(sessions)
 
     def update(self, sessions: SequenceInteractions) -> UserVSKNN:
-        """Add finished sessions to the histories of their users; what is counted and compared stays that of ``fit``.
+        """Add finished sessions to the histories of their users; neighbours and popularity stay those of ``fit``.
 
         Parameters
         ----------
@@ -104,12 +99,12 @@ class UserVSKNN(VSKNN):
         self._check_fitted("update")
         finished = as_sessions(sessions)
         self._check_known(finished, "sessions")
-        self._histories = self._histories.followed_by(Histories.of(finished))
+        self._histories = self._histories.followed_by(UserHistories.of(finished))
         return self
 
     @contextmanager
     def users_as_they_are(self) -> Iterator[None]:
-        """What ``update`` does inside is undone at the end."""
+        """A context that undoes all updates at its end."""
         kept = self._histories
         try:
             yield
@@ -117,21 +112,20 @@ class UserVSKNN(VSKNN):
             self._histories = kept
 
     def scores(self, prefixes: Prefixes) -> Floats:
-        """Scores of VS-KNN, and of what there is to remind of: float64 (rows, items)."""
+        """Scores of VS-KNN plus reminders, float64 (rows, items)."""
         scores = super().scores(prefixes)
         if self._reminders == 0:
             return scores
-        users = prefixes.users()
         highest = scores.max(axis=1, initial=0.0)[:, None]
-        candidates = scores >= 0  # others are marked by a number that must not change
+        candidates = scores >= 0  # excluded items keep their number
         np.divide(scores, np.where(highest > 0, highest, 1.0), out=scores, where=candidates)
-        past = self._histories.latest_sessions(users, self._remind_sessions)
+        past = self._histories.latest_sessions(prefixes.users(), self._remind_sessions)
         recency = np.zeros_like(scores)
         np.maximum.at(recency, (past.row, past.items), 1.0 / past.sessions_ago)
         np.add(scores, self._reminders * recency, out=scores, where=candidates)
         return scores
 
-    def _viewed(self, prefixes: Prefixes) -> Events:
+    def _compared_events(self, prefixes: Prefixes) -> Events:
         events = prefixes.events()
         lengths = np.bincount(events.row, minlength=len(prefixes))
         missing = np.maximum(self._extend_session_length - lengths, 0)
@@ -143,10 +137,10 @@ class UserVSKNN(VSKNN):
             np.r_[earlier.items, events.items],
             np.r_[earlier.place, events.position + added[events.row]],
             (lengths + added)[row],
-            np.r_[np.full(len(earlier.row), np.nan), events.dwell],
+            np.r_[np.full(len(earlier.row), np.nan), events.dwell_times],
         )
 
-    def _pair_weights(self, pairs: Pairs, prefixes: Prefixes) -> Floats | float:
+    def _pair_weights(self, pairs: Neighbours, prefixes: Prefixes) -> Floats:
         user = prefixes.users()[pairs.row]
         own = (user >= 0) & (user == self._index.users[pairs.session])
         return 1.0 + self._boost_own_sessions * own

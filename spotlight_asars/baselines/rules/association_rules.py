@@ -1,11 +1,12 @@
-"""What is viewed in the same sessions as the last item."""
+"""Items of the sessions that have the last item, too."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
 
-from spotlight_asars.baselines.rules import LastItemRules, divide_rows, occurrences, session_of_events
+from spotlight_asars.baselines.counting import divide_rows, occurrences, session_of_events
+from spotlight_asars.baselines.rules.last_item_rules import LastItemRules
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
@@ -29,10 +30,10 @@ class AssociationRules(LastItemRules):
     array([ 0.667, -0.5  ,  0.333], dtype=float32)
     """
 
-    def _find_rules(self, sessions: SessionInteractions) -> sp.csr_array:
+    def _count_rules(self, sessions: SessionInteractions) -> sp.csr_array:
         counts = occurrences(sessions)
         events = np.bincount(sessions.items, minlength=sessions.num_items)
-        pairs = counts.T @ counts - sp.diags_array(events.astype(np.float64))  # no event goes with itself
-        others = (sessions.lengths - 1)[session_of_events(sessions)]
-        given = np.bincount(sessions.items, others, minlength=sessions.num_items).astype(np.float64)
-        return divide_rows(sp.csr_array(pairs), given)
+        pairs = counts.T @ counts - sp.diags_array(events.astype(np.float64))  # no event pairs with itself
+        others = (sessions.lengths - 1)[session_of_events(sessions)]  # (events,)
+        total = np.bincount(sessions.items, others, minlength=sessions.num_items).astype(np.float64)
+        return divide_rows(sp.csr_array(pairs), total)

@@ -1,0 +1,119 @@
+"""Items of the most similar sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+from spotlight_asars._checks import one_of, resolve, whole
+from spotlight_asars.baselines.base import CountedBaseline
+from spotlight_asars.baselines.neighbours.nearest import MOST_ENTRIES, in_chunks, nearest, rows_of
+from spotlight_asars.baselines.neighbours.session_index import Neighbours, SessionIndex
+from spotlight_asars.baselines.prefixes import Events, Floats, Ints, Prefixes
+from spotlight_asars.baselines.repeats import REPEATS, Repeats
+from spotlight_asars.sessions.interactions import SessionInteractions
+
+Similarity = Callable[[Floats, Ints, Ints], Floats]
+
+SIMILARITIES: dict[str, Similarity] = {
+    "cosine": lambda shared, own, other: shared / np.sqrt(own * other),
+    "dot": lambda shared, own, other: shared,
+}
+
+
+class SessionKNN(CountedBaseline):
+    r"""Session kNN (S-KNN): the items of the k most similar training sessions.
+
+    .. math:: \mathrm{sim}(s, n) = \frac{|s \cap n|}{\sqrt{|s| \, |n|}}, \qquad
+              r_i(s) = \sum_{n \in N_k(s)} \mathrm{sim}(s, n) \, [i \in n]
+
+    where s and n are the sets of items of the session and of a neighbour, which is one of the `sample_size` most recent
+    sessions that share an item with s.
+
+    Parameters
+    ----------
+    k : int
+        Number of neighbours.
+    sample_size : int, optional
+        Number of most recent sessions to choose them from; None uses all.
+    similarity : str or callable
+        One of ``SIMILARITIES``, or a function like them of the shared weight and of both numbers of items.
+    repeats : {"learned", "allowed"}
+        "learned" excludes items that hardly ever come again in training; see ``Repeats``. Otherwise the last item
+        itself, which the best neighbours share, often ranks first.
+
+    References
+    ----------
+    D. Jannach, M. Ludewig: When recurrent neural networks meet the neighborhood for session-based recommendation.
+    RecSys 2017.
+
+    Examples
+    --------
+    >>> sessions = SessionInteractions([[1, 2, 3], [0, 1, 4]])
+    >>> SessionKNN(k=1).fit(sessions).predict([1, 2]).argsort()[-1]
+    np.int64(3)
+    """
+
+    def __init__(
+        self,
+        k: int = 500,
+        sample_size: int | None = 1000,
+        similarity: str | Similarity = "cosine",
+        repeats: str = "learned",
+    ) -> None:
+        self._k = whole(k, "k", least=1)
+        self._sample_size = None if sample_size is None else whole(sample_size, "sample_size", least=1)
+        resolve(similarity, SIMILARITIES, "similarity")
+        one_of(repeats, REPEATS, "repeats")
+        self._similarity, self._repeats = similarity, repeats
+
+    def _count(self, sessions: SessionInteractions) -> None:
+        self._index = SessionIndex(sessions)
+        self._excluded = Repeats.learn(sessions) if self._repeats == "learned" else Repeats()
+
+    def scores(self, prefixes: Prefixes) -> Floats:
+        """Summed similarity of the neighbours that have each item, float64 (rows, items)."""
+        index = self._index
+        scores = np.zeros((len(prefixes), index.shape[1]))
+        events = self._compared_events(prefixes).latest()
+        costs = np.bincount(events.row, index.support[events.items], minlength=len(prefixes))
+        for rows in in_chunks(costs, MOST_ENTRIES):
+            chunk, own = scores[rows], rows_of(events, rows)
+            pairs = self._neighbours(own, prefixes[rows])
+            entries = np.bincount(pairs.row, index.sizes[pairs.session], minlength=len(chunk))
+            for part in in_chunks(entries, MOST_ENTRIES // 4):
+                chunk[part] = self._sum_items(rows_of(pairs, part), rows_of(own, part), len(chunk[part]))
+        self._excluded.apply(scores, prefixes)
+        return scores
+
+    def _neighbours(self, events: Events, prefixes: Prefixes) -> Neighbours:
+        """The k nearest sessions of each prefix, by the last event of each of its items."""
+        index, num_rows = self._index, len(prefixes)
+        weights = self._event_weights(events)
+        queries = sp.csr_array((weights, (events.row, events.items)), shape=(num_rows, index.shape[1]))
+        queries.eliminate_zeros()
+        pairs = index.sharing(queries, self._sample_size)
+        own = np.bincount(events.row, minlength=num_rows)
+        compare = resolve(self._similarity, SIMILARITIES, "similarity")
+        similarity = compare(pairs.similarity, own[pairs.row], index.sizes[pairs.session])
+        similarity = similarity * self._pair_weights(pairs, prefixes)
+        return nearest(pairs._replace(similarity=similarity), num_rows, self._k)
+
+    def _compared_events(self, prefixes: Prefixes) -> Events:
+        """The events by which prefixes are compared with sessions."""
+        return prefixes.events()
+
+    def _event_weights(self, events: Events) -> Floats:
+        """Weight of each item of a prefix in the comparison, float64 (events,)."""
+        return np.ones(len(events.items))
+
+    def _pair_weights(self, pairs: Neighbours, prefixes: Prefixes) -> Floats | float:
+        """Factor of each similarity, before the nearest are chosen: float64 (pairs,)."""
+        return 1.0
+
+    def _sum_items(self, pairs: Neighbours, events: Events, num_rows: int) -> Floats:
+        """Scores of the items of the neighbours, float64 (rows, items)."""
+        shape = num_rows, self._index.shape[0]
+        return (sp.csr_array((pairs.similarity, (pairs.row, pairs.session)), shape) @ self._index.incidence).toarray()

@@ -16,7 +16,8 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
-from spotlight_asars.sessions.interactions import SessionInteractions, flat_ranges
+from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.ragged import flat_ranges
 
 Items = NDArray[np.int64]
 

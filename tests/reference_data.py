@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from spotlight_asars import SPOTLIGHT, EventLog
+from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
 # (user, item, time [s]); times on a grid of ten minutes, so that ties and gaps of exactly an hour are common
 EVENT = st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(0, 60).map(lambda tick: 600 * tick))
@@ -131,3 +131,32 @@ def assert_compact(log):
     assert np.unique(log.item_ids).tolist() == list(range(1, log.num_items))
     assert log.user_ids.dtype == log.item_ids.dtype == np.int32
     assert (len(log.user_vocabulary), len(log.item_vocabulary)) == (log.num_users, log.num_items - 1)
+
+
+ROWS, TIME = 5, 4
+LENGTHS = [4, 2, 1, 3, 4]
+
+
+def telling():
+    """Sessions whose items tell their row and place: row 2, place 1 holds item 32, of user 2, of dwell 32 s."""
+    matrix = 10 * (np.arange(ROWS)[:, None] + 1) + np.arange(TIME) + 1
+    matrix[np.arange(TIME) < TIME - np.array(LENGTHS)[:, None]] = 0
+    return SessionInteractions(matrix, np.arange(ROWS), dwell_times=matrix, started=1000 * np.arange(ROWS))
+
+
+def assert_aligned(array):
+    """Users, dwell and starts say the same as the items do."""
+    assert array.dwell_times.shape == array.shape
+    assert np.shape(array.user_ids) == np.shape(array.started) == array.shape[:-1]
+    items = np.asarray(array)
+    real = items != 0
+    np.testing.assert_array_equal(array.dwell_times[real], items[real])
+    assert np.isnan(array.dwell_times[~real]).all()
+    owner = np.broadcast_to(np.expand_dims(array.user_ids, -1), items.shape)
+    np.testing.assert_array_equal(owner[real], items[real] // 10 - 1)
+    np.testing.assert_array_equal(array.started, 1000 * np.asarray(array.user_ids))
+    assert not array.flags.writeable
+
+
+def dropped(array):
+    return all(getattr(array, name, None) is None for name in ("user_ids", "dwell_times", "started"))

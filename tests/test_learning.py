@@ -39,7 +39,7 @@ def shuffled(data, users=False, dwell=False):
             sessions.offsets,
             draw.permutation(sessions.user_ids) if users else sessions.user_ids,
             sessions.num_items,
-            dwell=draw.permutation(sessions.dwell) if dwell else sessions.dwell,
+            dwell_times=draw.permutation(sessions.flat_dwell_times) if dwell else sessions.flat_dwell_times,
             num_users=sessions.num_users,
             started=sessions.started,
         )

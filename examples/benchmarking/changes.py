@@ -28,7 +28,9 @@ def shuffle_dwell(
         dwell[known] = dwell[random.permutation(known)]
         return dwell
 
-    return tuple(s if s.dwell is None else _with(s, dwell=shuffled(s.dwell)) for s in (train, test))
+    return tuple(
+        s if s.flat_dwell_times is None else _with(s, dwell_times=shuffled(s.flat_dwell_times)) for s in (train, test)
+    )
 
 
 def shuffle_users(
@@ -42,11 +44,11 @@ def constant_dwell(
     train: SessionInteractions, test: SessionInteractions, random: RandomState
 ) -> tuple[SessionInteractions, ...]:
     """Every known dwell time is the median of training."""
-    if train.dwell is None or np.isnan(train.dwell).all():
+    if train.flat_dwell_times is None or np.isnan(train.flat_dwell_times).all():
         return train, test
-    median = np.nanmedian(train.dwell)
-    parts = ((s, s.dwell) for s in (train, test))
-    return tuple(s if d is None else _with(s, dwell=np.where(np.isnan(d), d, median)) for s, d in parts)
+    median = np.nanmedian(train.flat_dwell_times)
+    parts = ((s, s.flat_dwell_times) for s in (train, test))
+    return tuple(s if d is None else _with(s, dwell_times=np.where(np.isnan(d), d, median)) for s, d in parts)
 
 
 CHANGES: Mapping[str, Change] = {
@@ -59,12 +61,12 @@ CHANGES: Mapping[str, Change] = {
 
 def _with(sessions: SessionInteractions, **changed: Any) -> SessionInteractions:
     """The same sessions with one channel changed."""
-    channels = {"user_ids": sessions.user_ids, "dwell": sessions.dwell, "started": sessions.started, **changed}
+    channels = {"user_ids": sessions.user_ids, "dwell_times": sessions.flat_dwell_times, "started": sessions.started}
     return SessionInteractions.from_ragged(
         sessions.items,
         sessions.offsets,
         num_items=sessions.num_items,
         num_users=sessions.num_users,
         max_sequence_length=sessions.max_sequence_length,
-        **channels,
+        **{**channels, **changed},
     ).named(sessions.user_vocabulary, sessions.item_vocabulary)

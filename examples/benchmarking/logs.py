@@ -48,7 +48,7 @@ class Sessions(NamedTuple):
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.train, self.test):
             digest.update(f"{part.num_items} {part.num_users}".encode())
-            for array in (part.offsets, part.items, part.user_ids, part.dwell, part.started):
+            for array in (part.offsets, part.items, part.user_ids, part.flat_dwell_times, part.started):
                 digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

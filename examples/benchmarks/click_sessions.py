@@ -44,7 +44,7 @@ def click_sessions(
         offsets,
         random.randint(max(sessions // SESSIONS_PER_USER, 1), size=sessions),
         num_items,
-        dwell=dwell,
+        dwell_times=dwell,
         started=np.sort(random.rand(sessions) * DAYS * 86400),
         max_sequence_length=positions,
     )

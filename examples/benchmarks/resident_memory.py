@@ -35,8 +35,8 @@ def held_by_matrices(sessions: int, with_dwell: bool) -> float:
     before = memory_use.held()
     matrices = [padded(log, log.items, 0, np.int64 if with_dwell else np.int32)]
     if with_dwell:
-        assert log.dwell is not None
-        matrices.append(padded(log, log.dwell, np.nan, np.float32))
+        assert log.flat_dwell_times is not None
+        matrices.append(padded(log, log.flat_dwell_times, np.nan, np.float32))
     held = memory_use.held() - before
     del matrices
     return held

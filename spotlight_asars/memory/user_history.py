@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
 from spotlight_asars.sessions.channels import History
-from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions, flat_ranges
+from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
+from spotlight_asars.sessions.ragged import flat_ranges
 
 RECALLED = 200  # postings that a session sees at most, the latest ones
 
@@ -191,7 +192,8 @@ def _views(sessions: SessionInteractions) -> Views:
     places = sessions.places(rows)
     lengths = sessions.lengths[rows]
     items, session = sessions.items[places], np.repeat(np.arange(len(rows)), lengths)
-    dwell = np.full(len(places), np.nan) if sessions.dwell is None else sessions.dwell[places].astype(np.float64)
+    flat = sessions.flat_dwell_times
+    dwell = np.full(len(places), np.nan) if flat is None else flat[places].astype(np.float64)
     known = ~np.isnan(dwell)
     pairs, view = np.unique(session * sessions.num_items + items, return_inverse=True)
     row, item = np.divmod(pairs, sessions.num_items)

@@ -221,7 +221,8 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
     def _initialize(self, interactions: SequenceInteractions) -> None:
         sessions = as_sessions(interactions)
         self.item_vocabulary, self.user_vocabulary = sessions.item_vocabulary, sessions.user_vocabulary
-        scale = TIME_ENCODINGS[self._time_encoding].fit([] if sessions.dwell is None else sessions.dwell)
+        dwell = sessions.flat_dwell_times
+        scale = TIME_ENCODINGS[self._time_encoding].fit([] if dwell is None else dwell)
         self._build(sessions.num_items, sessions.num_users, scale)
 
     def _build(self, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> None:

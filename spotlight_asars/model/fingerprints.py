@@ -21,7 +21,7 @@ def digest(*parts: SessionInteractions) -> str:
     found = hashlib.blake2b(digest_size=8)
     for part in parts:
         found.update(f"{part.num_items} {part.num_users}".encode())
-        for array in (part.offsets, part.items, part.user_ids, part.dwell, part.started):
+        for array in (part.offsets, part.items, part.user_ids, part.flat_dwell_times, part.started):
             found.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
 

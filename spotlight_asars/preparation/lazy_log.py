@@ -15,7 +15,7 @@ from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
 from spotlight_asars.preparation.steps import Step, Support, collapse_repeats
 from spotlight_asars.preparation.writing import Recording, write
-from spotlight_asars.sessions.cutting import Lengths
+from spotlight_asars.sessions.cutting import LengthLimits
 
 EVENTS_PER_SHARD = 5_000_000  # some 300 bytes of memory each while a shard is made
 
@@ -152,7 +152,7 @@ class LazyLog:
             support asked for, and if no session is long enough.
         """
         require_pyarrow()
-        lengths = Lengths(max_sequence_length, min_sequence_length)
+        lengths = LengthLimits(max_sequence_length, min_sequence_length)
         whole(events_per_shard, "events_per_shard", least=1)
         write(self.recording, self.steps, Path(path), lengths, events_per_shard)
         return SessionShards(path)

@@ -12,7 +12,7 @@ import numpy as np
 from spotlight_asars.events import frames
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
-from spotlight_asars.sessions.cutting import Lengths
+from spotlight_asars.sessions.cutting import LengthLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,11 +27,11 @@ class ShardWriter:
         Where to; it exists.
     items : pyarrow array
         Raw ids of all items of the log.
-    lengths : Lengths
+    lengths : LengthLimits
         Events of a row.
     """
 
-    def __init__(self, folder: Path, items: pa.ChunkedArray, lengths: Lengths) -> None:
+    def __init__(self, folder: Path, items: pa.ChunkedArray, lengths: LengthLimits) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -92,5 +92,5 @@ class ShardWriter:
             self._users.close()
         if error is None:
             self._lengths.require_some(len(self._shards), self._longest)
-            manifest = Manifest(len(self._items) + 1, self._num_users, self._lengths.most, tuple(self._shards))
+            manifest = Manifest(len(self._items) + 1, self._num_users, self._lengths.largest, tuple(self._shards))
             manifest.save(self._folder)

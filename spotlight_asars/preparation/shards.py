@@ -119,7 +119,7 @@ class SessionShards(Sequence[SessionInteractions]):
             np.r_[0, np.cumsum(lengths)],
             users,
             self.num_items,
-            dwell=dwell,
+            dwell_times=dwell,
             num_users=self.num_users,
             started=started,
             max_sequence_length=self.max_sequence_length,

@@ -26,7 +26,7 @@ from spotlight_asars.preparation import engines, steps
 from spotlight_asars.preparation.checks import check_events
 from spotlight_asars.preparation.shard_writer import ShardWriter
 from spotlight_asars.preparation.steps import Frame, Step, Support
-from spotlight_asars.sessions.cutting import Lengths
+from spotlight_asars.sessions.cutting import LengthLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +40,9 @@ class Recording(NamedTuple):
     measured: bool
 
 
-def write(log: Recording, todo: Sequence[Step | Support], path: Path, lengths: Lengths, events_per_shard: int) -> None:
+def write(
+    log: Recording, todo: Sequence[Step | Support], path: Path, lengths: LengthLimits, events_per_shard: int
+) -> None:
     """The sessions of a log after the steps `todo`, in a new folder at `path`."""
     with _new_folder(path) as (folder, work):
         check_events(log.events, log.measured)

@@ -146,7 +146,7 @@ class LiveSession:
             np.array([0, len(self)]),
             [self._user],
             self._catalogue.num_items,
-            dwell=np.array(self._dwell),
+            dwell_times=np.array(self._dwell),
             started=[self._started],
         ).named(self._catalogue.user_vocabulary, self._catalogue.item_vocabulary)
 

@@ -157,7 +157,7 @@ def _translate(catalogue: Catalogue, sessions: SessionInteractions) -> Histories
             raw_users = raw_users.astype(object)
             raw_users[sessions.user_ids == UNKNOWN_USER] = None
     known, unknown = _without_unknown(
-        catalogue, codes, sessions.items, sessions.offsets, known_users, sessions.dwell, sessions.started
+        catalogue, codes, sessions.items, sessions.offsets, known_users, sessions.flat_dwell_times, sessions.started
     )
     return Histories(known, True, _count_users(unknown, known_users, raw_users), raw_users)
 
@@ -224,7 +224,7 @@ def _without_unknown(
         kept,
         users,
         catalogue.num_items,
-        dwell=None if dwell is None else dwell[known],
+        dwell_times=None if dwell is None else dwell[known],
         started=started,
     )
     return sessions, Unknown(int((~known).sum()), len(np.unique(given[~known])), 0)

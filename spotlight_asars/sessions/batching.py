@@ -1,9 +1,9 @@
-"""Sessions become mini-batches: trimmed, bucketed by length, in a fresh random order each epoch."""
+"""Sessions become mini-batches: cut to the longest row, bucketed by length, in a new random order each epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,19 +11,21 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.runtime.distributed import ALONE, Ranks
 from spotlight_asars.sessions.channels import Chain, Channels
 from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.ragged import padded, real_steps
 
-POOL = 64  # batches that are sorted by length together; within a pool, rows of like length share a batch
+POOL = 64  # batches whose rows are sorted by length together, so that rows of like length share a batch
 
 
-class Whole(NamedTuple):
-    """What all ranks need to know of a mini-batch that is shared out among them.
+class MiniBatch(NamedTuple):
+    """What every process needs to know of a mini-batch of which it trains on a share.
 
-    events : int64 (events,), the items of its events
-    sessions, targets : how many sessions it has, and events to be predicted
+    events : int64 (events,), the items of all its events
+    sessions, targets : number of its sessions, and of its events to be predicted
     """
 
     events: NDArray[np.int64]
@@ -32,25 +34,25 @@ class Whole(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Sessions side by side, cut to the longest of them.
+    """Sessions as tensors, padded to the longest of them: a mini-batch, or this process's share of one.
 
     rows : int64 (batch,)
-        Which sessions of the log.
+        Their numbers in the log.
     items : int64 (batch, time)
         Padded with 0 from the left.
     channels : Channels
         Of the same rows.
     viewed : (int64 (targets,), int64 (targets,))
-        Row and step of each event that another follows, which is to be predicted.
-    whole : Whole
-        The mini-batch that these are this rank's share of; for a process that is alone, the very same.
+        Row and step of each event that has a next one in its session, which is to be predicted.
+    whole : MiniBatch
+        The mini-batch that this is a share of, or all of.
     """
 
     rows: NDArray[np.int64]
     items: Tensor
     channels: Channels
     viewed: tuple[Tensor, Tensor]
-    whole: Whole
+    whole: MiniBatch
 
     def to(self, device: torch.device) -> Batch:
         """The tensors on `device`."""
@@ -62,41 +64,33 @@ class Batch(NamedTuple):
         )
 
 
-def gather(
+def make_batch(
     sessions: SessionInteractions,
     rows: NDArray[np.int64],
     device: torch.device,
     chain: Chain | None = None,
     whole: NDArray[np.int64] | None = None,
 ) -> Batch:
-    """The sessions `rows` as one batch on `device`; as a share of the sessions `whole`, where these are given."""
-    ends = sessions.offsets[rows + 1]
-    lengths = ends - sessions.offsets[rows]
-    time = max(int(lengths.max(initial=0)), 1)
-    from_end = np.arange(time, 0, -1)
-    real = from_end <= lengths[:, None]  # (batch, time)
-    places = np.where(real, ends[:, None] - from_end, 0)
-
-    def padded(flat: NDArray[Any], filler: float) -> Tensor:
-        values = flat[places] if len(flat) else np.zeros(places.shape, flat.dtype)
-        return torch.from_numpy(np.where(real, values, flat.dtype.type(filler)))
-
+    """The sessions `rows` as one batch on `device`; as a share of the mini-batch of the sessions `whole`, if given."""
+    lengths, places = sessions.offsets[rows + 1] - sessions.offsets[rows], sessions.places(rows)
+    real = real_steps(lengths, max(int(lengths.max(initial=0)), 1))  # (batch, time)
+    dwell = sessions.flat_dwell_times
     channels = Channels(
         None if sessions.user_ids is None else torch.from_numpy(sessions.user_ids[rows]),
-        None if sessions.dwell is None else padded(sessions.dwell, np.nan),
+        None if dwell is None else torch.from_numpy(padded(dwell[places], real, np.nan)),
         None if sessions.started is None else torch.from_numpy(sessions.started[rows]),
         chain,
     )
     row, step = np.nonzero(real[:, :-1])
     viewed = torch.from_numpy(row), torch.from_numpy(step)
-    items, everything = padded(sessions.items, 0).long(), _whole(sessions, rows if whole is None else whole)
-    return Batch(rows, items, channels, viewed, everything).to(device)
+    items = torch.from_numpy(padded(sessions.items[places].astype(np.int64), real, PADDING_IDX))
+    return Batch(rows, items, channels, viewed, _mini_batch(sessions, rows if whole is None else whole)).to(device)
 
 
-def _whole(sessions: SessionInteractions, rows: NDArray[np.int64]) -> Whole:
-    lengths = sessions.offsets[rows + 1] - sessions.offsets[rows]
+def _mini_batch(sessions: SessionInteractions, rows: NDArray[np.int64]) -> MiniBatch:
     events = sessions.items[sessions.places(rows)].astype(np.int64)
-    return Whole(events, len(rows), int((lengths - 1).clip(min=0).sum()))
+    targets = (sessions.offsets[rows + 1] - sessions.offsets[rows] - 1).clip(min=0).sum()
+    return MiniBatch(events, len(rows), int(targets))
 
 
 def training_batches(
@@ -107,10 +101,10 @@ def training_batches(
     start: int = 0,
     ranks: Ranks = ALONE,
 ) -> Iterator[Batch]:
-    """One epoch: every session of two events or more once, in random order; the first `start` batches are left out.
+    """One epoch: every session of two events or more once, in random order, without the first `start` batches.
 
-    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled. Of
-    each batch, every one of the `ranks` gets its share, which may be empty.
+    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
+    Each of the `ranks` gets its share of every batch, which may be empty.
     """
     lengths = sessions.lengths
     rows = random_state.permutation(np.flatnonzero(lengths >= 2))
@@ -118,7 +112,7 @@ def training_batches(
     rows = rows[np.lexsort((lengths[rows], pool))]
     for first in random_state.permutation(np.arange(0, len(rows), batch_size))[start:]:
         whole = rows[first : first + batch_size]
-        yield gather(sessions, whole[ranks.rank :: ranks.size], device, whole=whole)
+        yield make_batch(sessions, whole[ranks.rank :: ranks.size], device, whole=whole)
 
 
 def user_parallel_batches(
@@ -131,12 +125,10 @@ def user_parallel_batches(
 ) -> Iterator[Batch]:
     """Every session once, in batches of whole users with their sessions in the order of time (eq. 13).
 
-    A session of an unknown user stands alone. The first `start` batches are left out; of the others, every one of the
-    `ranks` gets its share of the users.
-
-    The users come in random order with a `random_state`, in that of their ids without. A batch has about `batch_size`
-    sessions. A user with more has them cut into pieces of that size, which come one after the other in batches of
-    their own; so what one piece leaves in the user's state, the next can start from.
+    Users come in random order with a `random_state`, else in the order of their ids; a session of an unknown user
+    counts as a user of its own. A batch has about `batch_size` sessions. The sessions of a user who has more are cut
+    into pieces of that size, in batches one after the other, so that a piece starts from the state that the last one
+    left. The first `start` batches are left out; each of the `ranks` gets its share of the users of the others.
     """
     owners = sessions.owners()
     rows = sessions.in_order_of_users()
@@ -151,11 +143,11 @@ def user_parallel_batches(
     for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1)[start:]:
         user = np.cumsum(np.diff(owners[chunk], prepend=-1) != 0)
         share = chunk[user % ranks.size == ranks.rank]
-        yield gather(sessions, share, device, _chain(owners[share]), whole=chunk)
+        yield make_batch(sessions, share, device, _chain(owners[share]), whole=chunk)
 
 
 def _chain(owners: NDArray[np.int64]) -> Chain:
-    """The chain of rows whose owners stand together."""
+    """The chain of sessions that are grouped by their `owners`."""
     starts = np.diff(owners, prepend=-1) != 0
     user = np.cumsum(starts) - 1
     place = np.arange(len(owners)) - np.flatnonzero(starts)[user]
@@ -164,7 +156,7 @@ def _chain(owners: NDArray[np.int64]) -> Chain:
 
 
 def scoring_batches(sessions: SessionInteractions, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Every session once, the short ones first; ``Batch.rows`` says which they are."""
+    """Every session once, the short ones first; ``Batch.rows`` gives their numbers."""
     order = np.argsort(sessions.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
-        yield gather(sessions, order[start : start + batch_size], device)
+        yield make_batch(sessions, order[start : start + batch_size], device)

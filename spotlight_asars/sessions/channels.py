@@ -1,4 +1,4 @@
-"""What a net may know of a mini-batch besides its items: the channels of its sessions, as tensors."""
+"""Channels: what a net may know of a mini-batch besides its items, as tensors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from spotlight_asars.runtime.devices import moved
+from spotlight_asars.sessions.ragged import padded, real_steps
 from spotlight_asars.sessions.session_array import pick
 
 
 class Chain(NamedTuple):
     """Which sessions of a batch follow each other: those of one user stand together, in the order of time.
 
-    user : int64 (batch,), number of each session's user among those of the batch
-    place : int64 (batch,), number of each session among those of its user
-    sizes : users of the batch, and sessions of the one who has most
+    user : int64 (batch,), number of each session's user among the users of the batch
+    place : int64 (batch,), number of each session among the sessions of its user
+    sizes : number of users, and largest number of sessions of a user
     """
 
     user: torch.Tensor
@@ -29,7 +30,7 @@ class Chain(NamedTuple):
 
 
 class History(NamedTuple):
-    """Items that the users of a batch viewed in earlier sessions: (batch, slots), padded with item 0 from the left.
+    """Items that the users of a batch viewed in earlier sessions, (batch, slots) each, padded from the left with 0.
 
     items : int64
     times : float, how often the user has viewed the item
@@ -46,23 +47,18 @@ class History(NamedTuple):
 
     @classmethod
     def empty(cls, batch: int) -> History:
-        """No user has a history."""
+        """The histories of a batch in which no user has one."""
         items = torch.zeros(batch, 1, dtype=torch.int64)
         return cls(items, *(torch.zeros(batch, 1) for _ in range(4)))
 
     @classmethod
     def from_flat(cls, row: NDArray[np.int64], batch: int, **columns: NDArray[Any]) -> History:
-        """From the columns of all rows one after the other; `row` says which row each entry is of, and rises."""
+        """From the columns of all rows one after the other; `row` is the row of each entry, and does not fall."""
         lengths = np.bincount(row, minlength=batch)
-        slots = max(int(lengths.max(initial=0)), 1)
-        place = row * slots + slots - np.repeat(np.cumsum(lengths), lengths) + np.arange(len(row))
-
-        def padded(name: str, dtype: type) -> torch.Tensor:
-            values: NDArray[Any] = np.zeros(batch * slots, dtype=dtype)
-            values[place] = columns[name]
-            return torch.from_numpy(values.reshape(batch, slots))
-
-        return cls(padded("items", np.int64), *(padded(name, np.float32) for name in cls._fields[1:]))
+        real = real_steps(lengths, max(int(lengths.max(initial=0)), 1))
+        types = {"items": np.int64}
+        flat = (columns[name].astype(types.get(name, np.float32)) for name in cls._fields)
+        return cls(*(torch.from_numpy(padded(column, real, 0)) for column in flat))
 
     def to(self, device: torch.device) -> History:
         return History(*(moved(column, device) for column in self))
@@ -96,7 +92,7 @@ class Channels(NamedTuple):
     user_ids : int64 (batch,), -1 where unknown
     dwell_times : float (batch, time) [s], NaN where unknown
     started : float64 (batch,) [s], when each session starts, NaN where unknown
-    chain : the order of the users' sessions, where a batch holds whole users
+    chain : the order of each user's sessions, where a batch holds whole users
     history : what the users viewed in earlier sessions
     transitions : finds the items that followed those of each session in the training sessions
     """
@@ -109,7 +105,7 @@ class Channels(NamedTuple):
     transitions: CandidateQuery | None = None
 
     def rows(self, chosen: slice) -> Channels:
-        """Channels of some rows, each on its own."""
+        """Channels of some rows, without their chain."""
         return Channels(
             pick(self.user_ids, chosen),
             pick(self.dwell_times, chosen),

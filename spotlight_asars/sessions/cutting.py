@@ -1,4 +1,4 @@
-"""Events become sessions: any Spotlight ``Interactions`` -> ``SessionInteractions``."""
+"""Events become sessions: ``to_sessions`` makes ``SessionInteractions`` of any Spotlight ``Interactions``."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def to_sessions(
     Parameters
     ----------
     log : Interactions
-        With timestamps [s]. An ``EventLog`` brings the dwell and session ends of the log as it was recorded; for any
-        other, dwell is the gap to the user's next event.
+        With timestamps [s]. Of an ``EventLog``, dwell and session ends are those of the log as it was recorded; for
+        any other log, dwell is the gap to the user's next event.
     inactivity : float
         A session ends where its user is idle this long [s].
     max_sequence_length, min_sequence_length : int
@@ -41,8 +41,8 @@ def to_sessions(
     Returns
     -------
     SessionInteractions
-        With user ids, the start of each row, and dwell NaN at each session's last event unless it was measured; and
-        the raw ids of an ``EventLog``.
+        With user ids, the start of each row, and the raw ids of an ``EventLog``. Dwell is NaN at each session's last
+        event unless it was measured.
 
     Raises
     ------
@@ -52,16 +52,16 @@ def to_sessions(
     if not isinstance(log, Interactions):
         raise TypeError(f"log must be a Spotlight Interactions; got {type(log).__name__}")
     positive(inactivity, "inactivity")
-    cut = Lengths(max_sequence_length, min_sequence_length)
-    events = _recorded(log, inactivity)
-    rows = cut.rows(events.sessions)
-    cut.require_some(len(rows.first), rows.longest)
+    limits = LengthLimits(max_sequence_length, min_sequence_length)
+    events = _sorted_events(log, inactivity)
+    rows = limits.rows(events.sessions)
+    limits.require_some(len(rows.first), rows.longest)
     sessions = SessionInteractions.from_ragged(
         events.items[rows.kept],
         rows.offsets,
         user_ids=events.users[rows.first],
         num_items=log.num_items,
-        dwell=events.dwell[rows.kept],
+        dwell_times=events.dwell_times[rows.kept],
         num_users=log.num_users,
         started=events.timestamps[rows.first],
         max_sequence_length=max_sequence_length,
@@ -70,11 +70,11 @@ def to_sessions(
 
 
 class Rows(NamedTuple):
-    """Which events make which rows.
+    """How events are cut into rows.
 
-    kept : bool (events,), events of a row that is long enough
+    kept : bool (events,), True for the events of a row that is long enough
     first : int64 (session,), where each of those rows starts among all events
-    offsets : int64 (session + 1,), where each starts among the events kept
+    offsets : int64 (session + 1,), where each of them starts among the events kept
     longest : int, events of the longest row, kept or not
     """
 
@@ -84,49 +84,49 @@ class Rows(NamedTuple):
     longest: int
 
 
-class Lengths:
-    """Events of a row, at most and at least; checked."""
+class LengthLimits:
+    """The largest and the smallest number of events of a row."""
 
     def __init__(self, max_sequence_length: int, min_sequence_length: int) -> None:
-        self.least = whole(min_sequence_length, "min_sequence_length", least=1)
-        self.most = whole(max_sequence_length, "max_sequence_length", least=1)
-        rule = f"max_sequence_length must be at least min_sequence_length, {self.least}"
-        require(self.most >= self.least, rule, max_sequence_length)
+        self.smallest = whole(min_sequence_length, "min_sequence_length", least=1)
+        self.largest = whole(max_sequence_length, "max_sequence_length", least=1)
+        rule = f"max_sequence_length must be at least min_sequence_length, {self.smallest}"
+        require(self.largest >= self.smallest, rule, max_sequence_length)
 
     def rows(self, sessions: NDArray[np.int64]) -> Rows:
-        """Rows of the events of sessions that are numbered from 0, one after the other; cut from each one's end."""
+        """Rows of sessions, each cut from its end; `sessions` is the number of each event's session, from 0."""
         first = np.flatnonzero(np.diff(sessions, prepend=-1))
         lengths = np.diff(first, append=len(sessions))
         from_end = (first + lengths)[sessions] - 1 - np.arange(len(sessions))  # events that follow in the session
-        starts = from_end % self.most == self.most - 1
+        starts = from_end % self.largest == self.largest - 1
         starts[first] = True
 
         row_first = np.flatnonzero(starts)
         row_lengths = np.diff(row_first, append=len(sessions))
-        enough = row_lengths >= self.least
+        enough = row_lengths >= self.smallest
         kept, offsets = np.repeat(enough, row_lengths), np.r_[0, np.cumsum(row_lengths[enough])]
         return Rows(kept, row_first[enough], offsets, int(row_lengths.max(initial=0)))
 
     def require_some(self, rows: int, longest: int) -> None:
         """Raise ``ValueError`` where there are no rows."""
         rule = f"min_sequence_length must leave at least one session, and the longest has {longest} events"
-        require(rows > 0, rule, self.least)
+        require(rows > 0, rule, self.smallest)
 
 
-class Recorded(NamedTuple):
-    """Columns of a log, sorted by user and time."""
+class Events(NamedTuple):
+    """Columns of a log, sorted by user and time; `sessions` are numbered from 0."""
 
     users: NDArray[Any]
     items: NDArray[Any]
     timestamps: NDArray[Any]
-    dwell: NDArray[np.float64]
+    dwell_times: NDArray[np.float64]
     sessions: NDArray[np.int64]
 
 
-def _recorded(log: Interactions, inactivity: float) -> Recorded:
+def _sorted_events(log: Interactions, inactivity: float) -> Events:
     if isinstance(log, EventLog):
         dwell, sessions = log.dwell_times(inactivity), log.session_ids(inactivity)
-        return Recorded(log.user_ids, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
+        return Events(log.user_ids, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
     require(log.timestamps is not None, "log must have timestamps", log.timestamps)
     timestamps = moments(np.asarray(log.timestamps), "timestamps")
     users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")
@@ -136,4 +136,4 @@ def _recorded(log: Interactions, inactivity: float) -> Recorded:
     users, items, timestamps = users[order], items[order], timestamps[order]
     gaps = timeline.gaps_to_next(users, timestamps)
     dwell, sessions = timeline.dwell_from_gaps(gaps, inactivity), timeline.session_ids(gaps, inactivity)
-    return Recorded(users, items, timestamps, dwell, sessions)
+    return Events(users, items, timestamps, dwell, sessions)

@@ -1,7 +1,7 @@
 """Padded sessions whose channels pass through Spotlight's unchanged evaluators.
 
-Those slice ``test.sequences`` by rows and columns and hand single rows to ``predict``. A slice takes its users, dwell
-times and starts along; anything else drops them. They are never misaligned.
+Those slice ``test.sequences`` by rows and columns and hand single rows to ``predict``. A slice keeps its users, dwell
+times and starts; any other operation drops them, so that they are never misaligned.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class SessionArray(np.ndarray):
-    """Item ids, int32 (session, time), padded with 0 from the left, that carry their channels through slices.
+    """Item ids, int32 (session, time), padded with 0 from the left, whose slices carry the channels along.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class SessionArray(np.ndarray):
     started: NDArray[Any] | None
 
     def __array_finalize__(self, source: object) -> None:
-        self.user_ids = self.dwell_times = self.started = None  # this array is no slice that we have followed, so far
+        self.user_ids = self.dwell_times = self.started = None  # until __getitem__ finds that it is a slice
 
     def __getitem__(self, key: Any) -> Any:
         taken = super().__getitem__(key)
@@ -42,10 +42,21 @@ class SessionArray(np.ndarray):
     def attach(
         self, user_ids: NDArray[Any] | None, dwell_times: NDArray[Any] | None, started: NDArray[Any] | None
     ) -> None:
-        """Take these channels along, and be read-only: sorted in place, the array would no longer fit them."""
+        """Set the channels and make the array read-only: sorted in place, it would no longer fit them."""
         self.user_ids, self.dwell_times, self.started = user_ids, dwell_times, started
         if not (user_ids is None and dwell_times is None and started is None):
             self.flags.writeable = False
+
+
+def carried(rows: Any, user_ids: Any, dwell_times: Any, started: Any) -> tuple[Any, Any, Any]:
+    """The channels, where they are None those that the `rows` carry, if these are a ``SessionArray``."""
+    if not isinstance(rows, SessionArray):
+        return user_ids, dwell_times, started
+    return (
+        rows.user_ids if user_ids is None else user_ids,
+        rows.dwell_times if dwell_times is None else dwell_times,
+        rows.started if started is None else started,
+    )
 
 
 def pick(channel: Any, key: Any) -> Any:

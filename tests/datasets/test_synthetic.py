@@ -26,7 +26,9 @@ def sessions_of(log):
     """(user, items, dwell) of each session."""
     sessions = to_sessions(log, max_sequence_length=100)
     cuts = sessions.offsets[1:-1]
-    return zip(sessions.user_ids, np.split(sessions.items, cuts), np.split(sessions.dwell, cuts), strict=True)
+    return zip(
+        sessions.user_ids, np.split(sessions.items, cuts), np.split(sessions.flat_dwell_times, cuts), strict=True
+    )
 
 
 @pytest.fixture(scope="module")

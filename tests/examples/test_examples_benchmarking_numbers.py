@@ -145,16 +145,17 @@ def test_a_shuffled_channel_keeps_its_values_and_a_constant_one_has_none_but_the
         for before, after in zip((train, test), change(train, test, RandomState(0)), strict=True):
             np.testing.assert_array_equal(after.items, before.items)
             np.testing.assert_array_equal(after.started, before.started)
-            np.testing.assert_array_equal(np.isnan(after.dwell), np.isnan(before.dwell))
+            np.testing.assert_array_equal(np.isnan(after.flat_dwell_times), np.isnan(before.flat_dwell_times))
             assert (after.num_items, after.num_users) == (before.num_items, before.num_users)
             same_users = np.array_equal(after.user_ids, before.user_ids)
-            same_dwell = np.array_equal(after.dwell, before.dwell, equal_nan=True)
+            same_dwell = np.array_equal(after.flat_dwell_times, before.flat_dwell_times, equal_nan=True)
             assert (same_users, same_dwell) == (not name.startswith("users"), not name.startswith("dwell"))
             np.testing.assert_array_equal(np.sort(after.user_ids), np.sort(before.user_ids))
             if name == "dwell shuffled":
-                np.testing.assert_array_equal(np.sort(after.dwell), np.sort(before.dwell))
+                np.testing.assert_array_equal(np.sort(after.flat_dwell_times), np.sort(before.flat_dwell_times))
             elif name == "dwell constant":
-                assert np.unique(after.dwell[~np.isnan(after.dwell)]) == np.nanmedian(train.dwell)
+                known = after.flat_dwell_times[~np.isnan(after.flat_dwell_times)]
+                assert np.unique(known) == np.nanmedian(train.flat_dwell_times)
 
 
 def test_changes_leave_sessions_without_the_channel_alone():

@@ -15,7 +15,7 @@ def test_both_contestants_make_the_same_sessions(load_benchmark, text):
     assert ours.user_ids.tolist() == theirs.user.tolist()
     assert ours.started.tolist() == theirs.started.tolist()
     assert ours.items.tolist() == np.concatenate(theirs["items"].to_numpy()).tolist()
-    np.testing.assert_array_equal(ours.dwell, np.concatenate(theirs["dwell"].to_numpy()))
+    np.testing.assert_array_equal(ours.flat_dwell_times, np.concatenate(theirs["dwell"].to_numpy()))
     assert ours.lengths.tolist() == theirs["items"].str.len().tolist()
 
 

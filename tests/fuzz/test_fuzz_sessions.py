@@ -124,7 +124,7 @@ def check(rows, users, dwell, started, num_items, num_users):
     assert [part.tolist() for part in np.split(made.items, made.offsets[1:-1])] == items
     assert (None if made.user_ids is None else made.user_ids.tolist()) == owners
     if seconds is not None:
-        np.testing.assert_array_equal(made.dwell, seconds.astype(np.float32))
+        np.testing.assert_array_equal(made.flat_dwell_times, seconds.astype(np.float32))
     if starts is not None:
         np.testing.assert_array_equal(made.started, starts)
     padded = [[0] * (made.max_sequence_length - len(row)) + row for row in items]

@@ -17,7 +17,7 @@ from spotlight_asars.losses import LOSSES
 from spotlight_asars.memory import with_recall
 from spotlight_asars.memory.history_terms import EARLIER_TERMS, SESSION_TERMS
 from spotlight_asars.representations import REPRESENTATIONS, build
-from spotlight_asars.sessions.batching import gather
+from spotlight_asars.sessions.batching import make_batch
 from spotlight_asars.sessions.channels import Channels, History
 
 HISTORIES = [  # {item: (times, sessions ago, seconds ago, dwell)} of each row of a batch
@@ -236,12 +236,18 @@ def test_training_sees_no_session_that_begins_later():
     late[sessions.places(first)] = False
     changed[late] = changed[late] % 11 + 1
     other = SessionInteractions.from_ragged(
-        changed, sessions.offsets, sessions.user_ids, 12, dwell=sessions.dwell, started=sessions.started, num_users=8
+        changed,
+        sessions.offsets,
+        sessions.user_ids,
+        12,
+        dwell_times=sessions.flat_dwell_times,
+        started=sessions.started,
+        num_users=8,
     )
     recalled = []
     for log in (sessions, other):
         model = ASARSSequenceModel(n_iter=0, random_state=0).fit(log)
-        batch = gather(log, first, model.device)
+        batch = make_batch(log, first, model.device)
         recalled.append(model._users.recall(batch.channels, training=True).history)
     for one, again in zip(*recalled, strict=True):
         torch.testing.assert_close(one, again, equal_nan=True)

@@ -26,7 +26,7 @@ def logs(draw, min_size=1):
     flat = [item for row in rows for item in row]
     dwell = draw(st.lists(st.one_of(st.integers(0, 50), st.just(math.nan)), min_size=len(flat), max_size=len(flat)))
     return SessionInteractions.from_ragged(
-        flat, np.r_[0, np.cumsum([len(row) for row in rows])], users, 6, dwell=dwell, num_users=3, started=started
+        flat, np.r_[0, np.cumsum([len(row) for row in rows])], users, 6, dwell_times=dwell, num_users=3, started=started
     )
 
 
@@ -43,7 +43,9 @@ def by_hand(sessions, user, now):
     found, dwells = {}, defaultdict(list)
     for place, (start, row) in enumerate(mine):
         events = slice(*sessions.offsets[row : row + 2])
-        for item, dwell in zip(sessions.items[events].tolist(), sessions.dwell[events].tolist(), strict=True):
+        for item, dwell in zip(
+            sessions.items[events].tolist(), sessions.flat_dwell_times[events].tolist(), strict=True
+        ):
             times = found.get(item, (0,))[0] + 1
             if not math.isnan(dwell):
                 dwells[item].append(dwell)

@@ -77,7 +77,7 @@ def assert_same_sessions(found, expected, log):
     sessions, users, items = found
     for name in ("items", "offsets", "user_ids", "started"):
         np.testing.assert_array_equal(getattr(sessions, name), getattr(expected, name))
-    np.testing.assert_allclose(sessions.dwell, expected.dwell, rtol=1e-6)
+    np.testing.assert_allclose(sessions.flat_dwell_times, expected.flat_dwell_times, rtol=1e-6)
     for name in ("num_items", "num_users", "max_sequence_length"):
         assert getattr(sessions, name) == getattr(expected, name)
     assert users.raw.tolist() == log.user_vocabulary.raw.tolist()
@@ -169,7 +169,7 @@ TIES = pd.DataFrame(
 def test_equal_timestamps_keep_file_order(engine, lazy_log):
     sessions, users, items = written(lazy_log(TIES))
     assert items.decode(sessions.items).tolist() == [1, 3, 1, 2, 3, 9, 9]
-    np.testing.assert_array_equal(sessions.dwell, [3, 0, 0, 0, np.nan, 1, np.nan])
+    np.testing.assert_array_equal(sessions.flat_dwell_times, [3, 0, 0, 0, np.nan, 1, np.nan])
     assert users.raw.tolist() == ["a", "b"]
 
 
@@ -182,7 +182,7 @@ def test_dates_are_seconds(engine, lazy_log, zone):
     clock = clock if zone is None else clock.dt.tz_convert(zone)
     sessions, _, _ = written(lazy_log(TIES.assign(timestamp=clock)))
     assert sessions.started.tolist() == [4.125, 5.125]
-    np.testing.assert_array_equal(sessions.dwell, [3, 0, 0, 0, np.nan, 1, np.nan])
+    np.testing.assert_array_equal(sessions.flat_dwell_times, [3, 0, 0, 0, np.nan, 1, np.nan])
 
 
 @pytest.mark.parametrize("engine", ENGINES)

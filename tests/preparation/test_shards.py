@@ -51,7 +51,7 @@ def test_shards_hold_whole_users_in_order_and_are_together_the_log(table, folder
     for shard in shards:
         assert (shard.num_items, shard.num_users, shard.max_sequence_length) == (4, 4, 50)
     for sessions in (shards.read(), read_sessions(folder), read_sessions(str(folder))):
-        for name in ("items", "offsets", "user_ids", "started", "dwell"):
+        for name in ("items", "offsets", "user_ids", "started", "flat_dwell_times"):
             ours, theirs = getattr(sessions, name), getattr(expected, name)
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)

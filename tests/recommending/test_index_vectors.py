@@ -79,7 +79,7 @@ def test_a_finished_session_goes_into_the_memory():
     live = model.start_session(2, started=5e6).append(4).append(5, dwell=20.0)
     finished = live.as_sessions()
     assert finished.items.tolist() == [4, 5]
-    np.testing.assert_array_equal(finished.dwell, np.float32([20, np.nan]))
+    np.testing.assert_array_equal(finished.flat_dwell_times, np.float32([20, np.nan]))
     before = model.start_session(2).scores()
     model.update(finished)
     assert not np.array_equal(model.start_session(2).scores(), before)

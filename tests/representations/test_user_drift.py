@@ -13,7 +13,7 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.representations import ASARSNet
-from spotlight_asars.sessions.batching import gather, user_parallel_batches
+from spotlight_asars.sessions.batching import make_batch, user_parallel_batches
 
 CPU = torch.device("cpu")
 DAY = 86400.0
@@ -52,7 +52,7 @@ def rows_of(sessions, user):
 
 def session_of(sessions, row):
     at = slice(sessions.offsets[row], sessions.offsets[row + 1])
-    return sessions.items[at].tolist(), sessions.dwell[at].tolist(), sessions.started[row]
+    return sessions.items[at].tolist(), sessions.flat_dwell_times[at].tolist(), sessions.started[row]
 
 
 def states_by_hand(net, sessions):
@@ -100,7 +100,7 @@ def test_kept_states_are_where_the_next_session_starts(pieces):
         if user < 0 or user in seen:  # only a user's first later session comes right after the earlier ones
             continue
         seen.add(user)
-        batch = gather(later, np.array([place]), CPU)
+        batch = make_batch(later, np.array([place]), CPU)
         state = net.states(batch.items, batch.channels)[0, -1].detach().numpy()
         np.testing.assert_allclose(
             state, expected[order[-6:][place]], rtol=1e-6
@@ -128,7 +128,7 @@ def test_a_session_sees_nothing_of_later_ones():
             sessions.offsets,
             sessions.user_ids,
             sessions.num_items,
-            dwell=sessions.dwell,
+            dwell_times=sessions.flat_dwell_times,
             num_users=USERS,
             started=sessions.started,
         )

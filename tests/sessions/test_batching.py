@@ -13,7 +13,7 @@ from numpy.random import RandomState
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.memory.user_history import Memory
-from spotlight_asars.sessions.batching import POOL, gather, scoring_batches, training_batches, user_parallel_batches
+from spotlight_asars.sessions.batching import POOL, make_batch, scoring_batches, training_batches, user_parallel_batches
 
 CPU = torch.device("cpu")
 ROWS = st.lists(st.lists(st.integers(1, 50), max_size=7), min_size=1, max_size=40)
@@ -23,7 +23,7 @@ def make(rows, channels=True):
     """Sessions of the rows; user r has session r, and an item's dwell is half its id."""
     flat = np.array([item for row in rows for item in row], dtype=int)
     users, dwell = (range(len(rows)), flat / 2) if channels else (None, None)
-    return SessionInteractions.from_ragged(flat, np.cumsum([0, *map(len, rows)]), users, 51, dwell=dwell)
+    return SessionInteractions.from_ragged(flat, np.cumsum([0, *map(len, rows)]), users, 51, dwell_times=dwell)
 
 
 def many(count, longest, seed=0):
@@ -51,14 +51,14 @@ def assert_holds(batch, rows, channels=True):
 @given(ROWS, st.data(), st.booleans())
 def test_gathered_sessions_are_those_asked_for_in_that_order(rows, data, channels):
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=9))
-    batch = gather(make(rows, channels), np.array(chosen), CPU)
+    batch = make_batch(make(rows, channels), np.array(chosen), CPU)
     assert batch.rows.tolist() == chosen
     assert_holds(batch, rows, channels)
 
 
 def test_an_empty_session_is_all_padding():
-    assert gather(make([[], [3]]), np.array([0]), CPU).items.tolist() == [[0]]
-    assert gather(make([[]]), np.array([0]), CPU).items.tolist() == [[0]]
+    assert make_batch(make([[], [3]]), np.array([0]), CPU).items.tolist() == [[0]]
+    assert make_batch(make([[]]), np.array([0]), CPU).items.tolist() == [[0]]
 
 
 @given(ROWS, st.integers(1, 9), st.integers(0, 99))
@@ -138,10 +138,12 @@ def test_sessions_without_two_events_make_no_batch():
 @pytest.mark.parametrize("count", [100, 50_000])
 def test_gathering_takes_memory_for_its_batch_only(count):
     items = np.ones(count * 4, dtype=int)
-    sessions = SessionInteractions.from_ragged(items, np.arange(0, 4 * count + 1, 4), np.zeros(count), dwell=items)
-    gather(sessions, np.arange(8), CPU)
+    sessions = SessionInteractions.from_ragged(
+        items, np.arange(0, 4 * count + 1, 4), np.zeros(count), dwell_times=items
+    )
+    make_batch(sessions, np.arange(8), CPU)
     tracemalloc.start()
-    gather(sessions, np.arange(8), CPU)
+    make_batch(sessions, np.arange(8), CPU)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000
@@ -165,7 +167,7 @@ def test_a_batch_moves_with_all_it_has(device):
 
 @given(ROWS)
 def test_what_was_viewed_is_followed_by_what_is_to_be_predicted(rows):
-    batch = gather(make(rows), np.arange(len(rows)), CPU)
+    batch = make_batch(make(rows), np.arange(len(rows)), CPU)
     row, step = batch.viewed
     assert batch.items[row, step].tolist() == [item for items in rows for item in items[:-1]]
     assert batch.items[row, step + 1].tolist() == [item for items in rows for item in items[1:]]

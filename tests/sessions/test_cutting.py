@@ -78,12 +78,12 @@ def test_a_filtered_log_keeps_the_sessions_and_dwell_of_the_recorded_one():
     log = EventLog([0] * 4, [1, 2, 1, 1], [0, 3000, 6000, 6001]).filter_support(item=2, session=1)
     sessions = to_sessions(log)
     assert len(sessions) == 1
-    np.testing.assert_array_equal(sessions.dwell, [3000, 1, np.nan])
+    np.testing.assert_array_equal(sessions.flat_dwell_times, [3000, 1, np.nan])
 
 
 def test_a_measured_dwell_is_kept_at_the_last_event_too():
     log = EventLog([0, 0], [1, 2], [0, 5], dwell_times=[3, 8])
-    assert to_sessions(log).dwell.tolist() == [3, 8]
+    assert to_sessions(log).flat_dwell_times.tolist() == [3, 8]
 
 
 def test_events_in_any_order_give_the_same_sessions():

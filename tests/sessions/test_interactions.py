@@ -1,4 +1,4 @@
-"""Channels stay beside the items they belong to, or are dropped; they are never misaligned."""
+"""Sessions are the same whether they come as a matrix, flat, or from Spotlight."""
 
 from __future__ import annotations
 
@@ -8,179 +8,18 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_data import spotlight_module
+from reference_data import ROWS, assert_aligned, telling
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import Interactions, SequenceInteractions
-from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import as_sessions
-from spotlight_asars.sessions.session_array import SessionArray
-
-ROWS, TIME = 5, 4
-LENGTHS = [4, 2, 1, 3, 4]
 
 
 def refuses(message, error=ValueError):
     """Expect exactly this message."""
     return pytest.raises(error, match=f"^{re.escape(message)}$")
-
-
-def telling():
-    """Sessions whose items tell their row and place: row 2, place 1 holds item 32, of user 2, of dwell 32 s."""
-    matrix = 10 * (np.arange(ROWS)[:, None] + 1) + np.arange(TIME) + 1
-    matrix[np.arange(TIME) < TIME - np.array(LENGTHS)[:, None]] = 0
-    return SessionInteractions(matrix, np.arange(ROWS), dwell_times=matrix, started=1000 * np.arange(ROWS))
-
-
-def assert_aligned(array):
-    """Users, dwell and starts say the same as the items do."""
-    assert array.dwell_times.shape == array.shape
-    assert np.shape(array.user_ids) == np.shape(array.started) == array.shape[:-1]
-    items = np.asarray(array)
-    real = items != 0
-    np.testing.assert_array_equal(array.dwell_times[real], items[real])
-    assert np.isnan(array.dwell_times[~real]).all()
-    owner = np.broadcast_to(np.expand_dims(array.user_ids, -1), items.shape)
-    np.testing.assert_array_equal(owner[real], items[real] // 10 - 1)
-    np.testing.assert_array_equal(array.started, 1000 * np.asarray(array.user_ids))
-    assert not array.flags.writeable
-
-
-def dropped(array):
-    return all(getattr(array, name, None) is None for name in ("user_ids", "dwell_times", "started"))
-
-
-BOUND = st.one_of(st.none(), st.integers(-7, 7))
-SLICES = st.slices(ROWS)
-MASKS = st.lists(st.booleans(), min_size=ROWS, max_size=ROWS)
-PICKS = st.lists(st.integers(-ROWS, ROWS - 1), min_size=1, max_size=7)
-FOLLOWED_ROWS = st.one_of(
-    st.integers(-ROWS, ROWS - 1),
-    st.integers(-ROWS, ROWS - 1).map(np.int64),
-    SLICES,
-    MASKS,
-    MASKS.map(np.array),
-    PICKS,
-    PICKS.map(np.array),
-)
-FOLLOWED_COLUMNS = st.builds(slice, BOUND, BOUND, st.sampled_from([None, 1]))
-
-
-@given(FOLLOWED_ROWS, st.one_of(st.none(), FOLLOWED_COLUMNS), st.one_of(st.none(), FOLLOWED_COLUMNS))
-def test_every_slice_of_rows_and_columns_keeps_its_channels(rows, columns, later):
-    sequences = telling().sequences
-    taken = sequences[rows] if columns is None else sequences[rows, columns]
-    plain = np.asarray(sequences)
-    expected = plain[rows] if columns is None else plain[rows, columns]
-    if later is not None:
-        chosen = later if taken.ndim == 1 else (slice(None), later)
-        taken, expected = taken[chosen], expected[chosen]
-    assert isinstance(taken, SessionArray)
-    np.testing.assert_array_equal(np.asarray(taken), expected)
-    assert_aligned(taken)
-
-
-@given(FOLLOWED_ROWS, FOLLOWED_COLUMNS, FOLLOWED_ROWS)
-def test_columns_may_come_before_rows(unused, columns, rows):
-    taken = telling().sequences[:, columns][rows]
-    np.testing.assert_array_equal(np.asarray(taken), np.asarray(telling().sequences)[:, columns][rows])
-    assert_aligned(taken)
-
-
-ANY_PART = st.one_of(
-    FOLLOWED_ROWS,
-    st.builds(slice, BOUND, BOUND, st.sampled_from([None, 1, -1, 2, -2])),
-    st.just(Ellipsis),
-    st.none(),
-    st.booleans(),
-    st.lists(st.integers(-TIME, TIME - 1), min_size=1, max_size=4),
-    st.just(np.array(2)),
-    st.just(np.ones((ROWS, TIME), dtype=bool)),
-    st.just(np.zeros((2, 2), dtype=int)),
-)
-ANY_KEY = st.one_of(ANY_PART, st.lists(ANY_PART, max_size=3).map(tuple))
-
-
-@given(ANY_KEY, ANY_KEY)
-def test_whatever_is_taken_channels_are_aligned_or_dropped(first, second):
-    taken = telling().sequences
-    for key in (first, second):
-        try:
-            taken = taken[key]
-        except IndexError:
-            return
-        if not isinstance(taken, SessionArray):
-            return
-        dropped(taken) or assert_aligned(taken)
-
-
-def test_rows_that_are_iterated_over_bring_their_channels():
-    for row, user in zip(telling().sequences, range(ROWS), strict=True):
-        assert row.user_ids == user
-        assert_aligned(row)
-
-
-OTHER_WAYS = {
-    "transpose": lambda a: a.T,
-    "swapaxes": lambda a: a.swapaxes(0, 1),
-    "columns_backwards": lambda a: a[:, ::-1],
-    "every_other_column": lambda a: a[:, ::2],
-    "some_columns": lambda a: a[:, [0, 2]],
-    "one_column": lambda a: a[:, 1],
-    "mask_of_columns": lambda a: a[:, np.array([True, False, True, True])],
-    "pairs": lambda a: a[[0, 1], [2, 3]],
-    "mask_of_events": lambda a: a[a > 0],
-    "matrix_of_rows": lambda a: a[np.array([[0, 1], [2, 3]])],
-    "ellipsis": lambda a: a[...],
-    "ellipsis_then_columns": lambda a: a[..., :-1],
-    "newaxis": lambda a: a[np.newaxis],
-    "none_then_columns": lambda a: a[None, :],
-    "row_as_matrix": lambda a: np.atleast_2d(a[0]),
-    "row_backwards": lambda a: a[0][::-1],
-    "row_picked": lambda a: a[0][[1, 2]],
-    "true": lambda a: a[True],
-    "sum": lambda a: a + 1,
-    "comparison": lambda a: a > 1,
-    "inner": lambda a: a @ a.T,
-    "mean": lambda a: a.mean(axis=1),
-    "copy": lambda a: a.copy(),
-    "copy_module": copy.copy,
-    "deepcopy": copy.deepcopy,
-    "pickle": lambda a: pickle.loads(pickle.dumps(a)),
-    "view": lambda a: a.view(),
-    "astype": lambda a: a.astype(np.int64),
-    "reshape": lambda a: a.reshape(TIME, ROWS),
-    "ravel": lambda a: a.ravel(),
-    "concatenate": lambda a: np.concatenate([a, a]),
-    "vstack": lambda a: np.vstack([a, a]),
-    "sort": lambda a: np.sort(a, axis=1),
-    "roll": lambda a: np.roll(a, 1, axis=0),
-    "flip": lambda a: np.flip(a),
-    "take": lambda a: a.take([0, 1], axis=0),
-    "compress": lambda a: np.compress([True, False], a, axis=0),
-    "where": lambda a: np.where(a > 0, a, -1),
-    "squeeze": lambda a: a[:1].squeeze(),
-    "like": np.empty_like,
-}
-
-
-@pytest.mark.parametrize("way", OTHER_WAYS)
-def test_any_other_operation_drops_the_channels(way):
-    assert dropped(OTHER_WAYS[way](telling().sequences))
-
-
-@pytest.mark.parametrize("rows", [slice(None), slice(1, 3), [1, 0], np.array([True, False, True, False, True]), 2])
-def test_sequences_and_their_slices_cannot_be_written_to(rows):
-    taken = telling().sequences[rows]
-    with pytest.raises(ValueError, match="read-only"):
-        taken[...] = 1
-    with pytest.raises(ValueError, match="read-only"):
-        taken.sort()
-    with pytest.raises(ValueError, match="read-only"):
-        np.add(taken, 1, out=taken)
 
 
 def test_matrices_cannot_be_written_to():
@@ -189,32 +28,6 @@ def test_matrices_cannot_be_written_to():
         sessions.sequences[0, 0] = 1
     with pytest.raises(ValueError, match="read-only"):
         sessions.dwell_times[0, 0] = 1
-
-
-def test_one_channel_without_the_other_is_carried_alone():
-    users = SessionInteractions([[0, 1], [2, 3]], user_ids=[7, 8]).sequences[1:, :-1]
-    assert (users.user_ids.tolist(), users.dwell_times) == ([8], None)
-    dwell = SessionInteractions([[0, 1], [2, 3]], dwell_times=[[0, 1], [2, 3]]).sequences[1, 1:]
-    assert (dwell.user_ids, dwell.dwell_times.tolist()) == (None, [3])
-
-
-def test_spotlights_evaluation_reads_the_channels_of_each_row(sessions):
-    seen = []
-
-    class Spy:
-        def predict(self, sequence):
-            seen.append((sequence.tolist(), int(sequence.user_ids), sequence.dwell_times.tolist()))
-            return np.zeros(6)
-
-    spotlight_module("evaluation").sequence_mrr_score(Spy(), sessions)
-    users = [user for _, user, _ in seen]
-    items = [items for items, _, _ in seen]
-    assert users == [0, 1, -1, 0]
-    assert items == [[0, 0, 1], [3, 1, 2], [0, 2, 3], [0, 0, 0]]
-    np.testing.assert_array_equal(
-        [dwell for _, _, dwell in seen],
-        [[np.nan, np.nan, 5], [9, 1, 70], [np.nan, 33, 2], [np.nan, np.nan, np.nan]],
-    )
 
 
 RAGGED = st.lists(st.lists(st.integers(1, 8), max_size=5), min_size=1, max_size=6).filter(
@@ -231,7 +44,7 @@ def test_matrix_and_ragged_sessions_are_the_same(rows, spare, with_channels):
     users = list(range(len(rows))) if with_channels else None
     padded = SessionInteractions(matrix, users, 9, dwell_times=matrix * 2.0 if with_channels else None)
     ragged = SessionInteractions.from_ragged(
-        flat, offsets, users, 9, dwell=flat * 2.0 if with_channels else None, max_sequence_length=width
+        flat, offsets, users, 9, dwell_times=flat * 2.0 if with_channels else None, max_sequence_length=width
     )
     for sessions in (padded, ragged):
         assert sessions.sequences.tolist() == matrix.tolist()
@@ -242,21 +55,21 @@ def test_matrix_and_ragged_sessions_are_the_same(rows, spare, with_channels):
         assert len(sessions) == len(rows)
         assert (sessions.num_items, sessions.max_sequence_length) == (9, width)
         if with_channels:
-            assert sessions.dwell.dtype == sessions.dwell_times.dtype == np.float32
+            assert sessions.flat_dwell_times.dtype == sessions.dwell_times.dtype == np.float32
             np.testing.assert_array_equal(sessions.dwell_times, np.where(matrix > 0, matrix * 2.0, np.nan))
             assert sessions.user_ids.tolist() == users
         else:
-            assert sessions.dwell is sessions.dwell_times is sessions.user_ids is None
+            assert sessions.flat_dwell_times is sessions.dwell_times is sessions.user_ids is None
     again = SessionInteractions(padded.sequences, num_items=9)
     np.testing.assert_array_equal(again.sequences, matrix)
-    assert (again.user_ids is None, again.dwell is None) == (not with_channels, not with_channels)
+    assert (again.user_ids is None, again.flat_dwell_times is None) == (not with_channels, not with_channels)
 
 
 def test_a_slice_makes_sessions_with_its_channels(sessions):
     part = SessionInteractions(sessions.sequences[1:3, :-1], num_items=6)
     assert part.user_ids.tolist() == [1, -1]
     assert part.sequences.tolist() == [[3, 1, 2], [0, 2, 3]]
-    np.testing.assert_array_equal(part.dwell, [9, 1, 70, 33, 2])
+    np.testing.assert_array_equal(part.flat_dwell_times, [9, 1, 70, 33, 2])
     other = SessionInteractions(sessions.sequences[1:3], user_ids=[5, 6], num_items=6)
     assert other.user_ids.tolist() == [5, 6]
 
@@ -265,7 +78,7 @@ def test_rows_may_be_padded_anywhere():
     rows = [[1, 0, 2], [3, 0, 0]]
     sessions = SessionInteractions.from_rows(rows, [4, 5], 9, dwell_times=[[1, -7, 2], [3, 0, 0]], started=[8, 9])
     assert sessions.sequences.tolist() == [[0, 1, 2], [0, 0, 3]]
-    assert sessions.dwell.tolist() == [1, 2, 3]
+    assert sessions.flat_dwell_times.tolist() == [1, 2, 3]
     assert (sessions.user_ids.tolist(), sessions.started.tolist()) == ([4, 5], [8, 9])
     with refuses("sequence must not have negative item ids; got -1 at (0, 1)"):
         SessionInteractions.from_rows([1, -1], argument="sequence")
@@ -300,7 +113,7 @@ def test_a_session_of_an_unknown_user_is_its_own():
 def test_one_row_is_one_session(sessions):
     one = SessionInteractions(sessions.sequences[1])
     assert (one.sequences.tolist(), one.user_ids.tolist()) == ([[3, 1, 2, 4]], [1])
-    np.testing.assert_array_equal(one.dwell, [9, 1, 70, np.nan])
+    np.testing.assert_array_equal(one.flat_dwell_times, [9, 1, 70, np.nan])
 
 
 def test_sizes_follow_from_the_largest_ids_unless_given():
@@ -315,7 +128,7 @@ def test_sizes_follow_from_the_largest_ids_unless_given():
 
 def test_what_stands_at_padding_is_no_dwell():
     sessions = SessionInteractions([[0, 5]], dwell_times=[[-3, 2]])
-    assert sessions.dwell.tolist() == [2]
+    assert sessions.flat_dwell_times.tolist() == [2]
 
 
 ERRORS = {
@@ -373,29 +186,10 @@ def test_values_of_another_type_are_refused(arguments, message):
         SessionInteractions(**{"sequences": [[0, 1], [2, 3]], **arguments})
 
 
-RAGGED_ERRORS = {
-    "start": (([1, 2], [1, 2]), {}, "offsets must start with 0; got 1"),
-    "end": (([1, 2], [0, 1]), {}, "offsets must end with the number of items, 2; got 1"),
-    "order": (([1, 2], [0, 2, 1, 2]), {}, "offsets must not fall; got -1 at 1"),
-    "none": (([1, 2], []), {}, "offsets must have one axis, and start with 0; got (0,)"),
-    "no session": (([], [0]), {}, "sequences must have at least one session; got 0"),
-    "axes": (([[1, 2]], [0, 2]), {}, "items must have one axis; got (1, 2)"),
-    "padding": (([1, 0], [0, 2]), {}, "sequences must not have item id 0, for it is padding; got 0 at 1"),
-    "negative": (([1, -2], [0, 2]), {}, "sequences must not have negative item ids; got -2 at 1"),
-    "width": (
-        ([1, 2], [0, 2]),
-        {"max_sequence_length": 1},
-        "max_sequence_length must be at least that of the longest session, 2; got 1",
-    ),
-    "dwell": (([1, 2], [0, 2]), {"dwell": [1.0]}, "dwell_times must have one value for each of the 2 events; got (1,)"),
-}
-
-
-@pytest.mark.parametrize("case", RAGGED_ERRORS)
-def test_flat_arrays_that_do_not_fit_are_refused(case):
-    arguments, options, message = RAGGED_ERRORS[case]
-    with refuses(message):
-        SessionInteractions.from_ragged(*arguments, **options)
+def test_the_old_name_of_flat_dwell_times_is_deprecated(sessions):
+    message = r"^SessionInteractions.dwell is deprecated .* use flat_dwell_times$"
+    with pytest.warns(DeprecationWarning, match=message):
+        assert sessions.dwell is sessions.flat_dwell_times
 
 
 def test_arrays_given_are_not_kept_to_be_changed_later():
@@ -403,7 +197,11 @@ def test_arrays_given_are_not_kept_to_be_changed_later():
     sessions = SessionInteractions(matrix, users, dwell_times=dwell)
     for array in (matrix, users, dwell):
         array[...] = 0
-    assert (sessions.items.tolist(), sessions.user_ids.tolist(), sessions.dwell.tolist()) == ([1, 2], [3], [4, 5])
+    assert (sessions.items.tolist(), sessions.user_ids.tolist(), sessions.flat_dwell_times.tolist()) == (
+        [1, 2],
+        [3],
+        [4, 5],
+    )
 
 
 @pytest.mark.parametrize("looked_at", [False, True])
@@ -425,10 +223,10 @@ def test_spotlights_sequences_become_sessions_with_their_users():
     sessions = as_sessions(plain)
     assert sessions.sequences.tolist() == plain.sequences.tolist() == [[1, 2], [0, 3]]
     assert sessions.user_ids.tolist() == [0, 4]
-    assert sessions.dwell is None
+    assert sessions.flat_dwell_times is None
     assert sessions.num_items == 9
     assert as_sessions(sessions) is sessions
-    assert as_sessions(SequenceInteractions(telling().sequences, num_items=99)).dwell is not None
+    assert as_sessions(SequenceInteractions(telling().sequences, num_items=99)).flat_dwell_times is not None
 
 
 @pytest.mark.parametrize("other", [None, np.array([[1, 2]]), Interactions(np.array([0]), np.array([1]))])
@@ -439,15 +237,3 @@ def test_what_is_no_sequence_is_refused(other):
         TypeError,
     ):
         as_sessions(other)
-
-
-def test_channels_of_rows_and_steps_are_cut_alike():
-    channels = Channels(torch.tensor([4, 5, 6]), torch.arange(6.0).reshape(3, 2), torch.tensor([7.0, 8.0, 9.0]))
-    assert channels.rows(slice(1, 3)).user_ids.tolist() == [5, 6]
-    assert channels.rows(slice(1, 3)).started.tolist() == [8, 9]
-    assert channels.steps(slice(-1)).started.tolist() == [7, 8, 9]
-    assert channels.rows(slice(1, 3)).dwell_times.tolist() == [[2, 3], [4, 5]]
-    assert channels.steps(slice(-1)).user_ids.tolist() == [4, 5, 6]
-    assert channels.steps(slice(-1)).dwell_times.tolist() == [[0], [2], [4]]
-    for nothing in (Channels().rows(slice(1)), Channels().steps(slice(1))):
-        assert nothing == Channels()

@@ -14,7 +14,7 @@ from spotlight_asars.losses import LOSSES, OVER_CATALOGUE
 from spotlight_asars.memory import with_recall
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
 from spotlight_asars.sampling import SAMPLERS, Seen
-from spotlight_asars.sessions.batching import gather
+from spotlight_asars.sessions.batching import make_batch
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.training import objective
 from spotlight_asars.training.objective import NextItemObjective, hide_channels, hide_events
@@ -108,7 +108,7 @@ def test_what_counts_is_every_drawn_item_that_the_user_has_not_seen(seed, sample
         sessions = SessionInteractions(np.asarray(sessions.sequences), num_items=ITEMS)
     pairs, histories = Pairs(), histories_by_hand(sessions)
     for rows in np.array_split(RandomState(seed).permutation(len(sessions)), 3):
-        make_objective(sessions, pairs, sampler, seed)(Labels(), gather(sessions, rows, CPU))
+        make_objective(sessions, pairs, sampler, seed)(Labels(), make_batch(sessions, rows, CPU))
         assert pairs.targets == targets_by_hand(sessions, rows)
         assert pairs.number == NEGATIVES * len(pairs.targets)
         expected = {(row, target, item) for row, target in pairs.targets for item in pairs.drawn - histories[rows[row]]}
@@ -125,7 +125,7 @@ def test_over_the_catalogue_every_item_but_the_target_and_padding_counts():
             given.append(torch.randn(len(states), ITEMS, dtype=torch.float64))
             return given[-1]
 
-    loss = make_objective(sessions, LOSSES["cross_entropy"])(Net(), gather(sessions, rows, CPU))
+    loss = make_objective(sessions, LOSSES["cross_entropy"])(Net(), make_batch(sessions, rows, CPU))
     scores = given[0].numpy()
     by_hand = [
         np.log(np.exp(scores[place, 1:]).sum()) - scores[place, target]
@@ -148,7 +148,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 
     rows = np.array([4, 0, 11])
     taught = NextItemObjective(LOSSES["bpr"], sessions, sampler, NEGATIVES, RandomState(0))
-    taught(make_net("gru4rec"), gather(sessions, rows, CPU))
+    taught(make_net("gru4rec"), make_batch(sessions, rows, CPU))
     events = np.concatenate([sessions.items[sessions.offsets[row] : sessions.offsets[row + 1]] for row in rows])
     assert len(pools) == 1
     np.testing.assert_array_equal(pools[0], events)
@@ -159,7 +159,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
     monkeypatch.setattr(objective, "SCORES_AT_ONCE", at_once)
     sessions, net = log(), make_net(name)
-    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     value = make_objective(sessions, "cross_entropy")(net, batch)
 
     real = batch.items[:, :-1] != 0
@@ -177,7 +177,7 @@ def prefixes(sessions, rows):
         for stop in range(start + 2, end + 1):
             padding = [0] * (width - (stop - start))
             matrix.append(padding + sessions.items[start:stop].tolist())
-            dwell.append(padding + sessions.dwell[start:stop].tolist())
+            dwell.append(padding + sessions.flat_dwell_times[start:stop].tolist())
             users.append(sessions.user_ids[row])
             places.append(place)
     alone = SessionInteractions(matrix, users, ITEMS, dwell_times=dwell, num_users=USERS)
@@ -190,7 +190,7 @@ def one_by_one(net, loss, sessions, rows, drawn):
     positive, negative, mask = [], [], []
     alone, places = prefixes(sessions, rows)
     for row, place in enumerate(places):
-        items, channels = gather(alone, np.array([row]), CPU)[1:3]
+        items, channels = make_batch(alone, np.array([row]), CPU)[1:3]
         state, target = net.states(items[:, :-1], channels.steps(slice(-1)))[:, -1], items[:, -1]
         positive.append(net.score(state, target)[0])
         if LOSSES[loss] in OVER_CATALOGUE:
@@ -215,7 +215,7 @@ def gradients(net, value):
 def test_one_pass_teaches_what_all_prefixes_teach_one_by_one(name, loss, last_dwell):
     sessions, net = log(), make_net(name, last_dwell=last_dwell)
     rows = np.array([9, 0, 3, 16, 5])
-    batch = gather(sessions, rows, CPU)
+    batch = make_batch(sessions, rows, CPU)
     drawn = SAMPLERS["uniform"](sessions)(NEGATIVES, RandomState(3))
     together = make_objective(sessions, loss, "uniform", seed=3)(net, batch)
     alone = one_by_one(net, loss, sessions, rows, drawn)
@@ -233,7 +233,7 @@ def test_a_user_who_has_seen_everything_teaches_nothing(loss):
 
     def taught(chosen):
         net.zero_grad()
-        value = make_objective(sessions, loss, "uniform")(net, gather(sessions, np.array(chosen), CPU))
+        value = make_objective(sessions, loss, "uniform")(net, make_batch(sessions, np.array(chosen), CPU))
         value.backward()
         return value.item(), net.users.embedding.weight.grad.abs().sum(dim=1)
 
@@ -249,14 +249,14 @@ def test_a_user_who_has_seen_everything_teaches_nothing(loss):
 def test_sessions_of_one_event_teach_nothing(loss):
     sessions = SessionInteractions([[0, 0, 3], [0, 2, 4], [0, 0, 5]], num_items=ITEMS)
     net = make_net("gru4rec")
-    both = make_objective(sessions, loss, "uniform")(net, gather(sessions, np.array([0, 1, 2]), CPU))
-    one = make_objective(sessions, loss, "uniform")(net, gather(sessions, np.array([1]), CPU))
+    both = make_objective(sessions, loss, "uniform")(net, make_batch(sessions, np.array([0, 1, 2]), CPU))
+    one = make_objective(sessions, loss, "uniform")(net, make_batch(sessions, np.array([1]), CPU))
     torch.testing.assert_close(both, one, rtol=1e-12, atol=0)
 
 
 def test_the_same_seed_draws_the_same_negatives():
     sessions, net = log(), make_net("gru4rec")
-    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     first, again, other = (make_objective(sessions, "bpr", seed=seed)(net, batch) for seed in (1, 1, 2))
     assert first == again != other
 
@@ -264,7 +264,7 @@ def test_the_same_seed_draws_the_same_negatives():
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_sampled_softmax_is_corrected_by_the_chance_of_a_draw(sampler):
     sessions, net = log(), make_net("gru4rec")
-    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     events = batch.items[batch.items != 0].numpy()
     sample = SAMPLERS[sampler](sessions)
     drawn = sample(NEGATIVES, RandomState(3), events)
@@ -298,7 +298,7 @@ def test_hidden_events_are_as_if_not_seen_but_still_to_be_predicted():
     assert hide_events(items, 0.0) is items
 
     sessions, net = log(), make_net("time_user")
-    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     torch.manual_seed(1)
     viewed = hide_events(batch.items, 0.5)
     torch.manual_seed(1)
@@ -319,8 +319,8 @@ def test_by_targets_a_click_counts_the_same_in_a_short_session_and_in_a_long_one
     )
     rows = np.flatnonzero(sessions.lengths >= 2)
     by_length = rows[np.argsort(sessions.lengths[rows], kind="stable")]
-    batches = [gather(sessions, chunk, CPU) for chunk in by_length.reshape(-1, 1)]
-    together = make_objective(sessions, "cross_entropy")(net, gather(sessions, by_length, CPU))
+    batches = [make_batch(sessions, chunk, CPU) for chunk in by_length.reshape(-1, 1)]
+    together = make_objective(sessions, "cross_entropy")(net, make_batch(sessions, by_length, CPU))
     torch.testing.assert_close(torch.stack([weighed(net, batch) for batch in batches]).mean(), together)
 
 
@@ -357,7 +357,7 @@ def test_a_channel_that_is_unknown_throughout_stays_so():
 
 def test_hidden_channels_reach_the_net():
     sessions, net = log(), make_net("time_user")
-    batch = gather(sessions, np.arange(len(sessions)), CPU)
+    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     hidden = make_objective(sessions, "cross_entropy", dropout=1 - 1e-9)(net, batch)
     without = make_objective(sessions, "cross_entropy")(net, batch._replace(channels=Channels()))
     assert hidden == without != make_objective(sessions, "cross_entropy")(net, batch)
@@ -367,7 +367,7 @@ def test_seen_items_are_compared_where_they_are_recalled_but_never_with_themselv
     sessions = SessionInteractions([[1, 2, 1, 3, 3], [0, 4, 4, 5, 4]], num_items=ITEMS)
     net = with_recall(make_net("gru4rec"), history=True, transitions=False).double()
     teacher = NextItemObjective(LOSSES["bpr"], sessions, SAMPLERS["local"], ITEMS, RandomState(0))  # all by lot
-    batch = gather(sessions, np.arange(2), CPU)
+    batch = make_batch(sessions, np.arange(2), CPU)
     row, step = batch.viewed
     targets = batch.items[row, step + 1]
     states = net.states(batch.items[:, :-1], batch.channels)[row, step]

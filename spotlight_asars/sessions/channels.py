@@ -56,8 +56,7 @@ class History(NamedTuple):
         """From the columns of all rows one after the other; `row` is the row of each entry, and does not fall."""
         lengths = np.bincount(row, minlength=batch)
         real = real_steps(lengths, max(int(lengths.max(initial=0)), 1))
-        types = {"items": np.int64}
-        flat = (columns[name].astype(types.get(name, np.float32)) for name in cls._fields)
+        flat = (columns[name].astype(np.int64 if name == "items" else np.float32) for name in cls._fields)
         return cls(*(torch.from_numpy(padded(column, real, 0)) for column in flat))
 
     def to(self, device: torch.device) -> History:

@@ -1,7 +1,7 @@
-"""Diginetica, the data of the CIKM Cup 2016: what sessions of an online shop looked at, for half a year.
+"""Diginetica, the data of the CIKM Cup 2016: item views of an online shop in half a year.
 
-The file has the day of a session and the time inside it, and no time of day. So sessions of one day are put at its
-midnight, and those of one user on one day one after another, in the order of their numbers.
+The file has the day of a session and the time since its start, but no time of day. So sessions start at midnight, and
+several of one user on one day follow each other in the order of their numbers.
 """
 
 from __future__ import annotations
@@ -13,38 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of
-from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_one
-from spotlight_asars.datasets.loading import check_lines, to_log
-from spotlight_asars.datasets.tables import Layout, read_table
+from spotlight_asars.datasets.reading.events import to_log
+from spotlight_asars.datasets.reading.files import find_one
+from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import HOUR, EventLog
 
-SOURCE = Source(page="https://competitions.codalab.org/competitions/11161", file="train-item-views.csv")
 LAYOUT = Layout(
     {"sessionId": "integer", "userId": "optional", "itemId": "integer", "timeframe": "integer", "eventdate": "day"},
     separator=";",
 )
 VIEWS = 1_235_380
-APART = 2 * HOUR  # [s] between two sessions of one user on one day: more than the inactivity that ends one
+APART = 2 * HOUR  # between two sessions of one user on one day: more than the inactivity that ends one
 
 
 def load_diginetica(path: str | Path, user: str = "session", *, partial: bool = False) -> EventLog:
     """The item views of Diginetica.
 
-    ========  ======================================================================================
-    Size      1,235,380 views, 310,324 sessions, 122,993 items; January to June 2016
-    Source    https://competitions.codalab.org/competitions/11161, track 2 of the CIKM Cup 2016
-    Licence   the terms of that competition
-    Format    ``train-item-views.csv``: sessionId, userId, itemId, timeframe [ms], eventdate; semicolons, a header
-    ========  ======================================================================================
+    The file ``train-item-views.csv`` has a header and the columns sessionId, userId, itemId, timeframe [ms] and
+    eventdate, with semicolons between them.
 
     Parameters
     ----------
     path : str or Path
         ``train-item-views.csv``, plain, gzipped or zipped, or its folder or archive.
     user : {"session", "user"}
-        Who browses: the session; or the user, with sessions of unknown users left out. A session belongs to the user
-        of any of its views, as some log in on the way.
+        Who browses: the session, or the user, without the sessions of unknown users. A session belongs to the user of
+        any of its views, as some log in on the way.
     partial : bool
         Accept any number of views.
 
@@ -68,10 +62,7 @@ def load_diginetica(path: str | Path, user: str = "session", *, partial: bool = 
     https://competitions.codalab.org/competitions/11161
     """
     one_of(user, ("session", "user"), "user")
-    files = find_one(path, SOURCE.file)
-    columns, lines = read_table(files, LAYOUT)
-    check_lines(lines, (VIEWS,), files, partial)
-
+    columns = read_table(find_one(path, "train-item-views.csv"), LAYOUT, None if partial else VIEWS)
     sessions, session = np.unique(columns["sessionId"], return_inverse=True)
     offset = columns["timeframe"] / 1000
     day = np.full(len(sessions), np.datetime64("9999-12-31"))
@@ -84,25 +75,23 @@ def load_diginetica(path: str | Path, user: str = "session", *, partial: bool = 
     np.fmax.at(owner, session, columns["userId"])
     last = np.zeros(len(sessions))
     np.maximum.at(last, session, offset)
-    start = _one_after_another(owner, start, last)
+    start = _spread(owner, start, last)
     known = np.isfinite(owner)[session]
     return to_log(
         owner[session][known].astype(np.int64),
         columns["itemId"][known],
         (start[session] + offset)[known],
-        asked="user='user'",
+        options="user='user'",
     )
 
 
-def _one_after_another(
-    owner: NDArray[np.float64], start: NDArray[np.float64], length: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Starts [s] of sessions, put off where the same owner's session before it has not been over for long enough."""
+def _spread(owner: NDArray[np.float64], start: NDArray[np.float64], length: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Starts [s] of sessions, delayed where the owner's session before has not ended ``APART`` earlier."""
     order = np.lexsort((start, owner))
     owners, lengths, later = owner[order].tolist(), length[order].tolist(), start[order].tolist()
     for before, this in itertools.pairwise(range(len(order))):
         if owners[before] == owners[this]:
             later[this] = max(later[this], later[before] + lengths[before] + APART)
-    put_off = np.empty_like(start)
-    put_off[order] = later
-    return put_off
+    delayed = np.empty_like(start)
+    delayed[order] = later
+    return delayed

@@ -1,49 +1,33 @@
-"""MovieLens: films and what users gave them, over months and years.
+"""MovieLens: ratings of films by users, over months and years.
 
-A time between two ratings is not how long somebody looked: half of them are zero. The data sets show what users are
-worth to a model, not what dwell time is.
+The time between two ratings does not say how long somebody looked: half of them are zero. So these logs show what users
+are worth to a model, and not what dwell times are.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_one
-from spotlight_asars.datasets.loading import check_lines, to_log
-from spotlight_asars.datasets.tables import Layout, read_table
+from spotlight_asars.datasets.reading.events import to_log
+from spotlight_asars.datasets.reading.files import find_one
+from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
 
-SOURCE_100K = Source(
-    page="https://grouplens.org/datasets/movielens/100k/",
-    file="ml-100k.zip",
-    url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
-    checksum="md5:0e33842e24a9c977be4e0107933c0723",
-)
-SOURCE_1M = Source(
-    page="https://grouplens.org/datasets/movielens/1m/",
-    file="ml-1m.zip",
-    url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
-    checksum="md5:c4d9eecfca2ab87c1945afe126590906",
-)
-COLUMNS = ("user", "item", "rating", "timestamp")
+KINDS = dict.fromkeys(("user", "item", "timestamp"), "integer")
+LAYOUT_100K = Layout(KINDS, "\t", ("user", "item", "rating", "timestamp"))
+LAYOUT_1M = Layout(KINDS, ":", ("user", "_1", "item", "_2", "rating", "_3", "timestamp"))  # "::": a blank field between
 RATINGS_100K, RATINGS_1M = 100_000, 1_000_209
 
 
 def load_movielens_100k(path: str | Path, *, partial: bool = False) -> EventLog:
     """Each rating of MovieLens 100K as an event, whatever the rating.
 
-    ========  ======================================================================================
-    Size      100,000 ratings, 943 users, 1,682 films; September 1997 to April 1998; 5 MB zipped
-    Source    https://grouplens.org/datasets/movielens/100k/
-    Licence   terms of GroupLens: for research; no redistribution, no commercial use without permission
-    Format    ``u.data``: user, item, rating, seconds; tabs between them, no header
-    ========  ======================================================================================
+    The file ``u.data`` has user, item, rating and time [s], with tabs between them and no header.
 
     Parameters
     ----------
     path : str or Path
-        ``ml-100k.zip``, the folder that is in it, or ``u.data``.
+        ``ml-100k.zip``, the folder inside it, or ``u.data``.
     partial : bool
         Accept any number of ratings.
 
@@ -59,23 +43,18 @@ def load_movielens_100k(path: str | Path, *, partial: bool = False) -> EventLog:
     F. M. Harper, J. A. Konstan: The MovieLens Datasets: History and Context. ACM Transactions on Interactive
     Intelligent Systems 5(4), 2015. https://doi.org/10.1145/2827872
     """
-    return _load(path, "u.data", "\t", RATINGS_100K, partial)
+    return _load(path, "u.data", LAYOUT_100K, None if partial else RATINGS_100K)
 
 
 def load_movielens_1m(path: str | Path, *, partial: bool = False) -> EventLog:
     """Each rating of MovieLens 1M as an event, whatever the rating: the first data set of the paper.
 
-    ========  ======================================================================================
-    Size      1,000,209 ratings, 6,040 users, 3,706 films; 2000 to 2003; 6 MB zipped
-    Source    https://grouplens.org/datasets/movielens/1m/
-    Licence   terms of GroupLens: for research; no redistribution, no commercial use without permission
-    Format    ``ratings.dat``: user, item, rating, seconds; "::" between them, no header
-    ========  ======================================================================================
+    The file ``ratings.dat`` has user, item, rating and time [s], with "::" between them and no header.
 
     Parameters
     ----------
     path : str or Path
-        ``ml-1m.zip``, the folder that is in it, or ``ratings.dat``.
+        ``ml-1m.zip``, the folder inside it, or ``ratings.dat``.
     partial : bool
         Accept any number of ratings.
 
@@ -88,15 +67,11 @@ def load_movielens_1m(path: str | Path, *, partial: bool = False) -> EventLog:
 
     References
     ----------
-    F. M. Harper, J. A. Konstan: The MovieLens Datasets: History and Context. ACM Transactions on Interactive
-    Intelligent Systems 5(4), 2015. https://doi.org/10.1145/2827872
+    As of ``load_movielens_100k``.
     """
-    return _load(path, "ratings.dat", "::", RATINGS_1M, partial)
+    return _load(path, "ratings.dat", LAYOUT_1M, None if partial else RATINGS_1M)
 
 
-def _load(path: str | Path, name: str, separator: str, published: int, partial: bool) -> EventLog:
-    files = find_one(path, name)
-    layout = Layout(dict.fromkeys(COLUMNS, "integer"), separator, COLUMNS)
-    columns, lines = read_table(files, layout)
-    check_lines(lines, (published,), files, partial)
+def _load(path: str | Path, name: str, layout: Layout, published: int | None) -> EventLog:
+    columns = read_table(find_one(path, name), layout, published)
     return to_log(columns["user"], columns["item"], columns["timestamp"])

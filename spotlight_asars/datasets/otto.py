@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of
-from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import TextFile, find_one
-from spotlight_asars.datasets.loading import check_lines, chosen, to_log
+from spotlight_asars.datasets.reading.events import choose, to_log
+from spotlight_asars.datasets.reading.files import TextFile, find_one
+from spotlight_asars.datasets.reading.tables import check_count
 from spotlight_asars.events import EventLog
 
-SOURCE = Source(page="https://www.kaggle.com/datasets/otto/recsys-dataset", file="otto-recsys-train.jsonl")
 TYPES = ("clicks", "carts", "orders")
 EVENTS = {"train": 216_716_096, "test": 13_851_293}
-BLOCK = 2**23  # bytes of JSON at once, which are many more as Python objects
+BLOCK = 2**23  # bytes of JSON read at once; as Python objects they take many times as much
 
 
 def load_otto(
@@ -26,15 +25,8 @@ def load_otto(
 ) -> EventLog:
     """The events of OTTO's shop.
 
-    ========  ======================================================================================
-    Size      train: 216,716,096 events (194,720,954 clicks, 16,896,191 carts, 5,098,951 orders),
-              12,899,779 sessions, 1,855,603 items; 11 GB. Test: 13,851,293 events, 1,671,803 sessions
-    Source    https://www.kaggle.com/datasets/otto/recsys-dataset, which asks for an account; described at
-              https://github.com/otto-de/recsys-dataset
-    Licence   CC BY 4.0
-    Format    ``otto-recsys-train.jsonl``, ``otto-recsys-test.jsonl``: {"session": 0, "events": [{"aid": 1, "ts": 2,
-              "type": "clicks"}]}, ts in ms
-    ========  ======================================================================================
+    The files ``otto-recsys-train.jsonl`` and ``otto-recsys-test.jsonl`` have a line such as {"session": 0, "events":
+    [{"aid": 1, "ts": 2, "type": "clicks"}]} for each session, ts in ms.
 
     Parameters
     ----------
@@ -50,7 +42,7 @@ def load_otto(
     Returns
     -------
     EventLog
-        What is called a session there is all that one user did in weeks: it is the user here, and is cut into sessions.
+        What OTTO calls a session is all that one user did in weeks: here it is the user.
 
     Raises
     ------
@@ -66,15 +58,15 @@ def load_otto(
     session-based recommender systems research. Kaggle, 2023. https://doi.org/10.34740/KAGGLE/DSV/4991874
     """
     one_of(part, tuple(EVENTS), "part")
-    kept = [TYPES.index(kind) for kind in chosen(types, TYPES, "types")]
+    kept = [TYPES.index(kind) for kind in choose(types, TYPES, "types")]
     files = find_one(path, f"*{part}.jsonl")
     count, blocks = 0, []
     for block in _blocks(files[0]):
         count += len(block)
         blocks.append(block[np.isin(block[:, 3], kept), :3])
-    check_lines(count, (EVENTS[part],), files, partial)
+    check_count(count, None if partial else EVENTS[part], files)
     session, item, milliseconds = np.concatenate(blocks).T
-    return to_log(session, item, milliseconds / 1000, asked="types")
+    return to_log(session, item, milliseconds / 1000, options="types")
 
 
 def _blocks(file: TextFile) -> Iterator[NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""The clicks of the RecSys Challenge 2015, given by YOOCHOOSE: sessions of an online shop, and no users."""
+"""The clicks of the RecSys Challenge 2015, from YOOCHOOSE: sessions of an online shop, without users."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spotlight_asars.datasets.download import Source
-from spotlight_asars.datasets.files import find_one
-from spotlight_asars.datasets.loading import check_lines, to_log
-from spotlight_asars.datasets.tables import Layout, read_table
+from spotlight_asars.datasets.reading.events import to_log
+from spotlight_asars.datasets.reading.files import find_one
+from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
 
-SOURCE = Source(page="https://recsys.acm.org/recsys15/challenge/", file="yoochoose-clicks.dat")
 LAYOUT = Layout(
     {"session": "integer", "timestamp": "instant", "item": "integer", "category": "text"},
     columns=("session", "timestamp", "item", "category"),
@@ -23,16 +21,9 @@ CLICKS = 33_003_944
 def load_recsys15(path: str | Path, *, partial: bool = False) -> EventLog:
     """The clicks of the RecSys Challenge 2015: the second data set of the paper.
 
-    ========  ======================================================================================
-    Size      33,003,944 clicks, 9,249,729 sessions, 52,739 items; April to September 2014; 1.5 GB
-    Source    https://recsys.acm.org/recsys15/challenge/
-    Licence   CC BY-NC-ND 4.0
-    Format    ``yoochoose-clicks.dat``: session, instant in UTC to the millisecond, item, category; commas
-              between them, no header
-    ========  ======================================================================================
-
-    The archive is published as 7z and is to be unpacked first; of the three files in it, the buys and the test are not
-    read. Of these clicks the paper counts 31,708,505 of 37,486 items in 7,981,581 sessions.
+    The file ``yoochoose-clicks.dat`` has session, instant in UTC to the millisecond, item and category, with commas
+    between them and no header. The published 7z archive must be unpacked first; its other two files, the buys and the
+    test, are not read. Of these clicks the paper counts 31,708,505 of 37,486 items in 7,981,581 sessions.
 
     Parameters
     ----------
@@ -44,8 +35,8 @@ def load_recsys15(path: str | Path, *, partial: bool = False) -> EventLog:
     Returns
     -------
     EventLog
-        The session stands where a user would: who clicks is not known. A session of the shop may pause for longer than
-        the hour after which ``to_sessions`` cuts; a larger `inactivity` keeps it whole. Categories are text: "0" is
+        The session takes the place of the user, who is not known. A session of the shop may pause for longer than the
+        hour after which ``to_sessions`` cuts; a larger `inactivity` keeps it whole. Categories are text: "0" is
         missing, "S" a special offer, one or two digits a category, more digits a brand.
 
     Raises
@@ -60,8 +51,6 @@ def load_recsys15(path: str | Path, *, partial: bool = False) -> EventLog:
     D. Ben-Shimon, A. Tsikinovsky, M. Friedmann, B. Shapira, L. Rokach, J. Hoerle: RecSys Challenge 2015 and the
     YOOCHOOSE Dataset. RecSys 2015. https://doi.org/10.1145/2792838.2798723
     """
-    files = find_one(path, SOURCE.file)
-    columns, lines = read_table(files, LAYOUT)
-    check_lines(lines, (CLICKS,), files, partial)
+    columns = read_table(find_one(path, "yoochoose-clicks.dat"), LAYOUT, None if partial else CLICKS)
     milliseconds = columns["timestamp"].astype(np.int64)
     return to_log(columns["session"], columns["item"], milliseconds / 1000, category=columns["category"])

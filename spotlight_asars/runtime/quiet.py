@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet(*names: str) -> Iterator[None]:
+def quiet(*names: str | logging.Logger) -> Iterator[None]:
     """Inside, the loggers of these names tell of errors only, and nothing warns.
 
     >>> logger = logging.getLogger("some.library")
@@ -19,7 +19,7 @@ def quiet(*names: str) -> Iterator[None]:
     >>> logger.isEnabledFor(logging.WARNING)
     True
     """
-    loggers = [logging.getLogger(name) for name in names]
+    loggers = [logging.getLogger(name) if isinstance(name, str) else name for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -52,7 +52,7 @@ SAMPLES = {
         [1193, 914, 661],
         [978300760, 978301968, 978302109],
         "1:1193:5:978300760\n",
-        "line {line} of 'ratings.dat' must have 4 fields between '::'; got '1:1193:5:978300760'",
+        "line {line} of 'ratings.dat' must have 7 fields between ':'; got '1:1193:5:978300760'",
     ),
     "recsys15": Sample(
         "yoochoose-clicks.dat",

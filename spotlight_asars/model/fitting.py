@@ -182,7 +182,7 @@ class Fitting(NetScores, ImplicitSequenceModel):
         if net is not None and sessions.user_ids is not None:
             users, started = (None if c is None else torch.from_numpy(c) for c in (sessions.user_ids, sessions.started))
             assert users is not None
-            net.meet(users.to(self.device), None if started is None else started.to(self.device))
+            net.add_known_users(users.to(self.device), None if started is None else started.to(self.device))
 
     def _train(
         self,

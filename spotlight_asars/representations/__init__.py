@@ -1,7 +1,7 @@
-"""How a session is represented: a net by its name.
+"""Nets that represent a session as a vector after each event, by name.
 
-A representation is an ``nn.Module`` with the three methods of ``Representation``. To add one, write its file and its
-line in ``REPRESENTATIONS``.
+A representation is an ``nn.Module`` with the three methods of ``Representation``. To add one, write its file and a line
+in ``REPRESENTATIONS``.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 
 
 class Representation(Protocol):
-    """What our model, objective and evaluation ask of a net."""
+    """The methods of a net that model, objective and evaluation call."""
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:
-        """State after each step, (batch, time, ...): a tensor, or what is indexed like one."""
+        """State after each step, (batch, time, ...): a tensor, or something indexed like one."""
 
     def score(self, states: Any, targets: Tensor) -> Tensor:
         """Scores of one item for each state, (rows, ...), (rows,) -> (rows,)."""
@@ -44,7 +44,7 @@ class Representation(Protocol):
 
 
 class Blueprint(NamedTuple):
-    """All that a net may be built from: what the training log says, and the options of the model."""
+    """Everything that a net may be built from: sizes and dwell of the training log, and options of the model."""
 
     num_items: int
     num_users: int
@@ -88,7 +88,7 @@ REPRESENTATIONS: dict[str, Callable[[Blueprint], nn.Module]] = {
 
 
 def build(representation: str | nn.Module | Callable[[Blueprint], nn.Module], blueprint: Blueprint) -> nn.Module:
-    """The net that `representation` names, builds or is; Spotlight's kind is wrapped to have our methods."""
+    """The net that `representation` names, builds or is; a net of Spotlight's kind is wrapped in a ``SpotlightNet``."""
     if not isinstance(representation, nn.Module):
         representation = resolve(representation, REPRESENTATIONS, "representation")(blueprint)
     return representation if hasattr(representation, "states") else SpotlightNet(representation, blueprint.num_items)

@@ -5,9 +5,9 @@ by a network over the dwell times (eqs. 10, 15-18). The user's embedding, which 
 (eqs. 11-14), is concatenated and passed to a fully connected layer (section 2.3). Candidates are scored by the dot
 product with their embedding (eq. 20). The design satisfies:
 
-- padding is a step at which nothing happens: wherever it stands, it changes no state and takes no gradient;
-- with ``last_dwell="unknown"`` a state does not depend on the dwell of the event it follows, which is not over yet;
-- every channel has a neutral value, so items alone are a valid input and Spotlight's own model can hold the net.
+- padding changes no state and takes no gradient, wherever it stands;
+- with ``last_dwell="unknown"`` a state does not depend on the dwell of the latest event, which is not over yet;
+- every channel may be unknown, so items alone are a valid input and Spotlight's own model can use the net.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
-from spotlight_asars.representations.padding import after_each_step, events_first
+from spotlight_asars.representations.padding import SortedEvents, after_each_step
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
 from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention, Users
@@ -42,34 +42,34 @@ class ASARSNet(nn.Module):
     num_users : int
         Number of users; 0 where none is known.
     user : {None, "cat", "att"}
-        "cat" concatenates the user's embedding :math:`e_u` to the session's state; "att" has it attend over the
-        session's states first (eq. 19).
+        "cat" concatenates the user's embedding :math:`e_u` to the session's state; "att" also lets it attend over the
+        session's states (eq. 19).
     time : {None, "att", "cat"}
         "att" attends over the session's states by dwell time; "cat" concatenates a vector of the dwell time to each
         item embedding, before the RNN.
     drift : bool
         Let the user's embedding drift with their earlier sessions (eq. 14); needs `user`.
     cell : {"lstm", "gru"}
-        Of the item RNN.
+        Kind of the item RNN.
     attention : {"prefix", "causal"}
         Reading of the time attention's score; see ``TimeAttention``.
     residual : bool
-        Add the RNN's state to what is attended to, :math:`h + q`; False is the paper's :math:`q`.
+        Add the RNN's state to the output of attention, :math:`h + q`; False is the paper's :math:`q`.
     time_encoding : str
         One of ``TIME_ENCODINGS``.
     dwell_scale : float array
-        What the time encoding's ``fit`` found in the training dwell.
+        Result of the time encoding's ``fit`` on the training dwell.
     offset : bool
         Add :math:`\mu + b_u(t)` to every score (eqs. 6, 12, 20). It is the same for all items, so it changes no
-        ranking, and only losses that look at single scores can feel it.
+        ranking and matters only to losses of single scores.
     embedding_dim, hidden_dim, user_dim, time_dim : int
         Sizes of the item embedding, the item RNN, the user embedding and the dwell encoder.
     dropout : float
-        Share of the entries of item embeddings that is dropped before the RNN, and of user embeddings and the finals
-        of earlier sessions.
+        Probability of dropping an entry of an item embedding, of a user embedding, or of an earlier session's final
+        state.
     last_dwell : {"unknown", "observed"}
-        "observed" uses the dwell of the last viewed event, as the paper does. It is the time up to the very click
-        that is to be predicted, so it is not known when recommending.
+        "observed" uses the dwell of the latest event, as the paper does. It is the time up to the very click that is
+        to be predicted, so it is not known when recommending.
     sparse : bool
         Use sparse gradients for the embeddings of items and users.
     """
@@ -136,15 +136,19 @@ class ASARSNet(nn.Module):
         self.mean = nn.Parameter(torch.zeros(1)) if offset else None
         self.user_biases = ZeroEmbedding(num_users + 1, 1) if offset and user else None
 
-    def meet(self, user_ids: Tensor, started: Tensor | None = None) -> None:
-        """From now on users with two or more of these sessions are known, int64 (session,); any other is unknown.
+    def add_known_users(self, user_ids: Tensor, started: Tensor | None = None) -> None:
+        """Know from now on the users who have two or more of these training sessions; all others are unknown.
 
-        `started`, float64 (session,) [s], is when the sessions start.
+        Parameters
+        ----------
+        user_ids : int64 (session,)
+        started : float64 (session,) [s], optional
+            When the sessions start.
         """
         if self.users is not None:
-            self.users.meet(user_ids)
+            self.users.add_known(user_ids)
             if self.drift is not None and started is not None:
-                self.drift.meet(self.users.rows(user_ids, len(user_ids)), started)
+                self.drift.fit_mean_times(self.users.rows(user_ids, len(user_ids)), started)
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step.
@@ -164,12 +168,12 @@ class ASARSNet(nn.Module):
         return self._trace(items, channels)[:, 1:]
 
     def user_representation(self, items: Tensor, channels: Channels | None = None) -> tuple[Tensor, Tensor]:
-        """Spotlight's form of the states.
+        """The states as Spotlight's nets return them.
 
         Returns
         -------
         every : float (batch, state, time)
-            States before each step: the first has seen nothing, the last all but the last item.
+            States before each step.
         final : float (batch, state)
             State after all steps.
         """
@@ -177,7 +181,7 @@ class ASARSNet(nn.Module):
         return trace[:, :-1].transpose(1, 2), trace[:, -1]
 
     def forward(self, user_representations: Tensor, targets: Tensor) -> Tensor:
-        """Scores of `targets` (batch, time), from `every` or from `final` of ``user_representation``."""
+        """Scores of `targets` (batch, time), for `every` or `final` of ``user_representation``."""
         if user_representations.dim() == 2:
             user_representations = user_representations.unsqueeze(2)
         return self.score(user_representations.transpose(1, 2), targets)
@@ -189,7 +193,7 @@ class ASARSNet(nn.Module):
         return scores + offset.sum(-1)
 
     def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
-        """Scores of the same items for every state; of the whole catalogue without `item_ids`.
+        """Scores of the same items, or of the whole catalogue, for every state.
 
         Parameters
         ----------
@@ -201,80 +205,84 @@ class ASARSNet(nn.Module):
         float (..., items)
         """
         query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
-        if item_ids is None:
-            scores = F.linear(query, self.item_embeddings.weight, self.item_biases.weight.squeeze(-1))
-        else:
-            scores = F.linear(query, self.item_embeddings(item_ids), self.item_biases(item_ids).squeeze(-1))
+        embeddings, biases = self.item_embeddings.weight, self.item_biases.weight
+        if item_ids is not None:
+            embeddings, biases = self.item_embeddings(item_ids), self.item_biases(item_ids)
+        scores = F.linear(query, embeddings, biases.squeeze(-1))
         return scores if self.mean is None else scores + offset
 
     @torch.no_grad()
     def roll(self, items: Tensor, channels: Channels) -> None:
-        """Bring the users' drift forward over finished sessions, which ``channels.chain`` puts in order."""
+        """Bring the users' drift forward over finished sessions, in the order of ``channels.chain``."""
         if self.users is not None and self.drift is not None and channels.chain is not None:
-            real, order = events_first(items)
-            hidden = self._read(items, channels, real, order)
+            events = SortedEvents.sort(items, channels.dwell_times)
             rows = self.users.rows(channels.user_ids, len(items))
-            self.drift.roll(rows, channels.started, _final(hidden, real), channels.chain)
+            self.drift.roll(rows, channels.started, events.final(self._read(events)), channels.chain)
+
+    def user_and_offset(
+        self, channels: Channels, batch: int, finals: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The user's vector e_u(t), float (batch, user_dim), and the offset of all scores, (1,) or (batch, 1).
+
+        Either is None where the net has none. Sessions that follow each other, as ``channels.chain`` says, need
+        `finals`, float (batch, hidden_dim): the state after the last event of each.
+        """
+        user: Tensor | None = None
+        offset: Tensor | None = self.mean
+        if self.users is not None:
+            rows = self.users.rows(channels.user_ids, batch)
+            user = self.users(rows)
+            if self.drift is not None:
+                user = user + self.drift(rows, channels.started, finals, channels.chain)
+            if self.user_biases is not None and offset is not None:
+                offset = offset + self._user_bias(rows, channels.started)
+        return user, offset
+
+    def combine(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        """The RNN's states and the output of attention over them."""
+        return hidden + attended if self.residual else attended
 
     def _trace(self, items: Tensor, channels: Channels | None) -> Tensor:
         """State before the first step and after each: (batch, 1 + time, state)."""
         channels = channels or Channels()
-        real, order = events_first(items)
-        hidden = self._read(items, channels, real, order)
-        offset: Tensor | None = self.mean
-        if self.users is not None:
-            rows = self.users.rows(channels.user_ids, len(items))
-            user = self.users(rows)  # (batch, user_dim)
-            if self.drift is not None:
-                user = user + self.drift(rows, channels.started, _final(hidden, real), channels.chain)
-            if self.user_attention is not None:
-                attended = self.user_attention(user, hidden, real.gather(1, order))
-                hidden = hidden + attended if self.residual else attended
+        events = SortedEvents.sort(items, channels.dwell_times)
+        hidden = self._read(events)
+        finals = None if channels.chain is None else events.final(hidden)
+        user, offset = self.user_and_offset(channels, len(items), finals)
+        if self.user_attention is not None:
+            hidden = self.combine(hidden, self.user_attention(user, hidden, events.real))
+        before = hidden.new_zeros(len(items), 1, hidden.shape[2])
+        if user is not None:
             hidden = torch.cat([hidden, user.unsqueeze(1).expand(-1, hidden.shape[1], -1)], dim=2)
-            nothing = F.pad(user, (hidden.shape[2] - user.shape[1], 0)).unsqueeze(1)
-            if self.user_biases is not None and offset is not None:
-                offset = offset + self.user_bias(rows, channels.started)  # (batch, 1)
-        else:
-            nothing = hidden.new_zeros(len(items), 1, hidden.shape[2])
-        trace = self.output(torch.cat([nothing, hidden], dim=1))  # (batch, 1 + time, embedding_dim)
+            before = torch.cat([before, user.unsqueeze(1)], dim=2)
+        trace = self.output(torch.cat([before, hidden], dim=1))  # (batch, 1 + time, embedding_dim)
         if self.dwell is not None:
-            bias = self.bin_bias(self.dwell(self._dwell(channels, items, order, shifted=self.last_dwell == "unknown")))
+            bias = self.bin_bias(self.dwell(self._dwell_so_far(events.dwell_times)))
             trace = trace + F.pad(bias, (0, 0, 1, 0))
         if offset is not None:
             trace = torch.cat([trace, offset.view(-1, 1, 1).expand(*trace.shape[:2], 1)], dim=2)
-        return after_each_step(trace, real)
+        return after_each_step(trace, items != PADDING_IDX)
 
-    def _read(self, items: Tensor, channels: Channels, real: Tensor, order: Tensor) -> Tensor:
-        """The item RNN and the time attention: (batch, time, hidden_dim), events first."""
-        inputs = self.dropout(self.item_embeddings(items.gather(1, order)))
+    def _read(self, events: SortedEvents) -> Tensor:
+        """The item RNN and the time attention: (batch, time, hidden_dim)."""
+        inputs = self.dropout(self.item_embeddings(events.items))
         if self.dwell is not None and self.dwell_in_rnn:
-            dwell = self._dwell(channels, items, order, shifted=self.last_dwell == "unknown")
-            inputs = torch.cat([inputs, self.dwell(dwell).to(inputs.dtype)], dim=2)
+            inputs = torch.cat([inputs, self.dwell(self._dwell_so_far(events.dwell_times)).to(inputs.dtype)], dim=2)
         hidden: Tensor = self.item_rnn(inputs)[0]
         if self.time_attention is not None:
-            dwell = self._dwell(channels, items, order, shifted=False)
-            attended = self.time_attention(dwell, hidden, real.gather(1, order))
-            hidden = hidden + attended if self.residual else attended
+            hidden = self.combine(hidden, self.time_attention(events.dwell_times, hidden, events.real))
         return hidden
 
-    def _dwell(self, channels: Channels, items: Tensor, order: Tensor, shifted: bool) -> Tensor:
-        """Dwell times, events first; `shifted` by one, each step knows the dwell of the event before it."""
-        dwell = channels.dwell_times
-        if dwell is None:
-            return torch.full(items.shape, torch.nan, device=items.device)
-        dwell = dwell.gather(1, order)
-        return F.pad(dwell, (1, 0), value=torch.nan)[:, :-1] if shifted else dwell
+    def _dwell_so_far(self, dwell_times: Tensor) -> Tensor:
+        """The latest dwell that each step may know: its own if it is observed, else that of the step before."""
+        if self.last_dwell == "observed":
+            return dwell_times
+        return F.pad(dwell_times, (1, 0), value=torch.nan)[:, :-1]
 
-    def user_bias(self, rows: Tensor, started: Tensor | None) -> Tensor:
+    def _user_bias(self, rows: Tensor, started: Tensor | None) -> Tensor:
         r""":math:`b_u(t) = b_u + \alpha_u dev_u(t)` (eq. 12), (batch, 1)."""
         assert self.user_biases is not None
         bias: Tensor = self.user_biases(rows)
         if self.drift is not None:
             bias = bias + self.drift.alpha(rows) * self.drift.deviation(rows, started).unsqueeze(1)
         return bias
-
-
-def _final(hidden: Tensor, real: Tensor) -> Tensor:
-    """State after the last event, (batch, hidden_dim); zeros where there is none."""
-    last = real.sum(dim=1)
-    return F.pad(hidden, (0, 0, 1, 0))[torch.arange(len(hidden), device=hidden.device), last]

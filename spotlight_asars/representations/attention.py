@@ -4,11 +4,10 @@ The score of event j is the same in every row of the paper's triangle, so row i 
 
 .. math:: q_i = \frac{\sum_{j \le i} \exp(s_j) \, h_j}{\sum_{j \le i} \exp(s_j)}
 
-and needs no n x n matrix. A prefix is summed up by two numbers per dimension, which ``Prefix`` holds: its *average*
-:math:`q_i` and its *mass* :math:`\log \sum_{j \le i} \exp(s_j)`. Two neighbouring stretches join by weighing their
-averages with their masses, which is exact at any score: no exponential ever sees a positive number. Short stretches
-are computed by a small triangle each, and their sums by the same function again, so time and memory are linear in
-the length.
+and needs no n x n matrix. A ``Prefix`` is summarised by its *average* :math:`q_i` and its *mass*
+:math:`\log \sum_{j \le i} \exp(s_j)`. Two neighbouring chunks of events join by weighing their averages by their
+masses, which is exact at any score: no exponential ever sees a positive number. Inside a chunk a small triangle is
+computed; the totals of chunks are joined by the same function again, so time and memory are linear in the length.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRETCH = 32  # events; shorter needs more levels, longer a larger triangle in each
+CHUNK = 32  # events; a shorter one needs more levels, a longer one a larger triangle
 
 
 class Prefix(NamedTuple):
-    """Softmax-weighted averages over prefixes.
+    """Softmax-weighted averages over the prefixes of a session.
 
     average : (batch, time, dim), zeros where a prefix has no real event
     mass : (batch, time), log of the sum of exp(score); the lowest number where a prefix has no real event
@@ -43,12 +42,12 @@ def triangle_attention(score: Tensor, value: Tensor, mask: Tensor) -> Tensor:
     value : float (batch, time, dim)
         What is averaged.
     mask : bool (batch, time)
-        True where an event is real; the rest has no weight.
+        True at events; padding has no weight.
 
     Returns
     -------
     float (batch, time, dim)
-        Zeros in rows that have no real event yet.
+        Zeros in rows before the first event.
 
     Examples
     --------
@@ -60,24 +59,21 @@ def triangle_attention(score: Tensor, value: Tensor, mask: Tensor) -> Tensor:
 
 
 def attend_prefixes(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
-    """``triangle_attention`` with the mass of each prefix."""
+    """``triangle_attention`` together with the mass of each prefix."""
     batch, time, dim = value.shape
-    if time <= STRETCH:
-        return _attend_stretch(score, value, mask)
+    if time <= CHUNK:
+        return _attend_chunk(score, value, mask)
 
-    missing = -time % STRETCH
-    stretches = (batch * ((time + missing) // STRETCH), STRETCH)
-    inside = _attend_stretch(
-        F.pad(score, (0, missing)).reshape(stretches),
-        F.pad(value, (0, 0, 0, missing)).reshape(*stretches, dim),
-        F.pad(mask, (0, missing)).reshape(stretches),
+    missing = -time % CHUNK
+    chunks = (batch * ((time + missing) // CHUNK), CHUNK)
+    inside = _attend_chunk(
+        F.pad(score, (0, missing)).reshape(chunks),
+        F.pad(value, (0, 0, 0, missing)).reshape(*chunks, dim),
+        F.pad(mask, (0, missing)).reshape(chunks),
     )
-    sums = inside.average[:, -1].reshape(batch, -1, dim), inside.mass[:, -1].reshape(batch, -1)
-    before = shift(attend_prefixes(sums[1], sums[0], sums[1] > _lowest(score)))
-    joined = join(
-        Prefix(before.average.reshape(-1, 1, dim), before.mass.reshape(-1, 1)),
-        inside,
-    )
+    total, mass = inside.average[:, -1].reshape(batch, -1, dim), inside.mass[:, -1].reshape(batch, -1)
+    before = shift(attend_prefixes(mass, total, mass > _lowest(score)))
+    joined = join(Prefix(before.average.reshape(-1, 1, dim), before.mass.reshape(-1, 1)), inside)
     return Prefix(joined.average.reshape(batch, -1, dim)[:, :time], joined.mass.reshape(batch, -1)[:, :time])
 
 
@@ -86,7 +82,7 @@ def attend_with_own_term(score: Tensor, own_score: Tensor, value: Tensor, mask: 
 
     .. math:: q_i = \frac{\sum_{j < i} \exp(s_j) \, h_j + \exp(s'_i) \, h_i}{\sum_{j < i} \exp(s_j) + \exp(s'_i)}
 
-    The dwell time of event i is not known before the click that is to be predicted; :math:`s'_i` does without it.
+    The dwell time of event i is not known before the click that is to be predicted; :math:`s'_i` does not use it.
     Shapes as in ``triangle_attention``; `own_score` is (batch, time).
     """
     own = Prefix(value * mask.unsqueeze(-1), own_score.masked_fill(~mask, _lowest(own_score)))
@@ -103,7 +99,7 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, own_key: Tensor 
     query, key, value : float (batch, time, dim)
         :math:`h_i`, :math:`p_j`, and what is averaged.
     own_key : float (batch, time, dim), optional
-        :math:`p'_i`, which takes the place of :math:`p_i` in row i alone.
+        :math:`p'_i`, which replaces :math:`p_i` in row i alone.
 
     Returns
     -------
@@ -133,13 +129,13 @@ def empty_prefix(value: Tensor) -> Prefix:
 
 
 def join(left: Prefix, right: Prefix) -> Prefix:
-    """The average and mass of two stretches together."""
+    """The average and mass of two chunks together."""
     share = torch.sigmoid(right.mass - left.mass).unsqueeze(-1)  # (batch, time, 1)
     return Prefix(left.average + share * (right.average - left.average), torch.logaddexp(left.mass, right.mass))
 
 
-def _attend_stretch(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
-    """The triangle itself, for a length that is bounded."""
+def _attend_chunk(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
+    """The triangle itself, for at most ``CHUNK`` events."""
     time, lowest = score.shape[1], _lowest(score)
     seen = torch.ones(time, time, dtype=torch.bool, device=score.device).tril() & mask.unsqueeze(1)
     triangle = torch.where(seen, score.unsqueeze(1), lowest)  # (batch, time, time)
@@ -149,5 +145,5 @@ def _attend_stretch(score: Tensor, value: Tensor, mask: Tensor) -> Prefix:
 
 
 def _lowest(like: Tensor) -> float:
-    """Stands for minus infinity, whose differences would be NaN; half the range, so that they stay finite."""
+    """In place of minus infinity, whose differences would be NaN; half the range, so that they stay finite."""
     return torch.finfo(like.dtype).min / 2

@@ -1,7 +1,7 @@
-"""Dwell time as something a net can learn from: bins (eq. 8) or a curve, and a network over it (eq. 10).
+"""Dwell times as vectors, by bins (eq. 8) or a curve, and a recurrent net over them (eq. 10).
 
-A time encoding is fitted to the training dwell once, which gives an array, and a module made from that array turns
-dwell times into vectors. To add one, write both and their line in ``TIME_ENCODINGS``.
+A time encoding is a function that fits an array to the training dwell, and a module that is built from the array and
+turns dwell times into vectors. To add one, write both and their line in ``TIME_ENCODINGS``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-MOST_BINS = 1024  # a single outlier would otherwise ask for millions; longer dwell falls into the last bin
+MOST_BINS = 1024  # a single outlier would need millions; longer dwell falls into the last bin
 QUANTILE_BINS = 32
 
 
@@ -24,7 +24,7 @@ def scott_width(dwell_times: ArrayLike) -> float:
     Parameters
     ----------
     dwell_times : float (events,)
-        Training dwell [s]; NaN is left out.
+        Training dwell [s]; NaN is ignored.
 
     References
     ----------
@@ -42,10 +42,10 @@ def scott_width(dwell_times: ArrayLike) -> float:
 
 
 def scott_edges(dwell_times: ArrayLike) -> NDArray[np.float64]:
-    """Edges [s] between the bins, ascending, float64 (bins - 1,); as numpy's ``scott`` estimator sets them.
+    """Edges [s] between the bins by numpy's ``scott`` estimator, ascending, float64 (bins - 1,).
 
-    Dwell below the first edge and above the last has a bin, too, so n edges make n + 1 bins. Where all dwell is the
-    same or unknown there is one bin and no edge.
+    The first and the last bin are open, so n edges make n + 1 bins. Where all dwell is the same or unknown there is one
+    bin and no edge.
     """
     known = _known(dwell_times)
     width = scott_width(known)
@@ -57,12 +57,12 @@ def scott_edges(dwell_times: ArrayLike) -> NDArray[np.float64]:
 
 
 def log_scott_edges(dwell_times: ArrayLike) -> NDArray[np.float64]:
-    """Edges [s] by Scott's rule on log(1 + dwell): fine where most dwell lies, coarse in the long tail."""
+    """Edges [s] by Scott's rule on log(1 + dwell): narrow bins for short dwell, wide ones in the long tail."""
     return np.expm1(scott_edges(np.log1p(_known(dwell_times))))
 
 
 def quantile_edges(dwell_times: ArrayLike) -> NDArray[np.float64]:
-    """Edges [s] between bins of equally many events; fewer than ``QUANTILE_BINS`` where values repeat."""
+    """Edges [s] between bins with equally many events each; fewer than ``QUANTILE_BINS`` where values repeat."""
     known = _known(dwell_times)
     if not len(known):
         return np.empty(0)
@@ -87,7 +87,7 @@ class DwellBins(nn.Module):
     Parameters
     ----------
     edges : float (bins - 1,)
-        Between the bins [s], ascending; a bin holds its lower edge.
+        Edges between the bins [s], ascending; a bin includes its lower edge.
     time_dim : int
         Size of the embedding.
     """
@@ -118,7 +118,7 @@ class DwellCurve(nn.Module):
     moments : float (2,)
         Mean and standard deviation of log(1 + dwell); see ``log_moments``.
     time_dim : int
-        Size of the vector; unknown dwell has a learned one of its own.
+        Size of the vector; that of unknown dwell is learned separately.
     """
 
     def __init__(self, moments: ArrayLike, time_dim: int) -> None:
@@ -137,7 +137,7 @@ class DwellCurve(nn.Module):
 
 
 class TimeEncoding(NamedTuple):
-    """How dwell times become vectors: ``module(fit(training_dwell), time_dim)``."""
+    """Functions that make a net over dwell times: ``module(fit(training_dwell), time_dim)``."""
 
     fit: Callable[[ArrayLike], NDArray[np.float64]]
     module: Callable[[ArrayLike, int], nn.Module]
@@ -155,13 +155,13 @@ class DwellEncoder(nn.Module):
     r"""State after each dwell time: :math:`h^{time}_j = GRU(E(\delta_j), h^{time}_{j-1})` (eq. 10).
 
     The paper has an LSTM here. A GRU's output is its whole state, so the state at event j *before its dwell is known*
-    is one more step of the same cell from event j - 1, exact and for all prefixes at once; an LSTM keeps half its
-    state to itself.
+    is one more step of the same cell from event j - 1, for all prefixes at once; an LSTM's output is only half its
+    state.
 
     Parameters
     ----------
     encoding : nn.Module
-        Dwell times to vectors of `time_dim`, like ``DwellBins``.
+        Maps dwell times to vectors of `time_dim`, like ``DwellBins``.
     time_dim : int
         Size of the state.
     """
@@ -172,7 +172,7 @@ class DwellEncoder(nn.Module):
         self.rnn = nn.GRU(time_dim, time_dim, batch_first=True)
 
     def forward(self, dwell_times: Tensor) -> tuple[Tensor, Tensor]:
-        """State after each dwell, and the state at each event with its own dwell still unknown.
+        """State after each dwell time, and the state at each event if its own dwell is unknown.
 
         Parameters
         ----------

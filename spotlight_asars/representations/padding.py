@@ -1,7 +1,10 @@
-"""Padding is a step at which nothing happens, wherever it stands."""
+"""Padding that changes no state: events are moved to the front for a net, and its states back to their steps."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,13 +12,13 @@ from spotlight_asars._spotlight import PADDING_IDX
 
 
 def events_first(items: Tensor) -> tuple[Tensor, Tensor]:
-    """Which steps are real, bool (batch, time), and the order that puts them first, int64 (batch, time)."""
+    """Which steps are events, bool (batch, time), and the order that puts them first, int64 (batch, time)."""
     real = items != PADDING_IDX
     return real, real.argsort(dim=1, descending=True, stable=True)
 
 
 def after_each_step(trace: Tensor, real: Tensor) -> Tensor:
-    """From the states after 0, 1, 2, ... events to those before the first step and after each.
+    """The states before the first step and after each one, from those after 0, 1, 2, ... events.
 
     Parameters
     ----------
@@ -32,3 +35,28 @@ def after_each_step(trace: Tensor, real: Tensor) -> Tensor:
     seen = F.pad(real.cumsum(dim=1), (1, 0))  # (batch, 1 + time)
     seen = seen.reshape(*seen.shape, *[1] * (trace.dim() - 2))
     return trace.gather(1, seen.expand(-1, -1, *trace.shape[2:]))
+
+
+class SortedEvents(NamedTuple):
+    """A batch with the events of each row first, and its padding after them.
+
+    items : int64 (batch, time)
+    dwell_times : float (batch, time) [s], NaN where unknown
+    real : bool (batch, time), True at events
+    """
+
+    items: Tensor
+    dwell_times: Tensor
+    real: Tensor
+
+    @classmethod
+    def sort(cls, items: Tensor, dwell_times: Tensor | None) -> SortedEvents:
+        """From items and dwell times (batch, time) with padding anywhere."""
+        real, order = events_first(items)
+        if dwell_times is None:
+            dwell_times = torch.full(items.shape, torch.nan, device=items.device)
+        return cls(items.gather(1, order), dwell_times.gather(1, order), real.gather(1, order))
+
+    def final(self, states: Tensor) -> Tensor:
+        """Of the states after each event, (batch, time, dim), that after the last; zeros where there is no event."""
+        return F.pad(states, (0, 0, 1, 0))[torch.arange(len(states), device=states.device), self.real.sum(dim=1)]

@@ -1,4 +1,4 @@
-"""Spotlight's own nets, and any other of their kind, behind the methods that our model and evaluation call."""
+"""Spotlight's own nets, and any with the same methods, as a ``Representation``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_NUMBERS = 2**24  # entries of the largest intermediate tensor when a whole 
 class SpotlightNet(nn.Module):
     """A net with Spotlight's ``user_representation(items)`` and ``forward(representation, targets)``.
 
-    Channels are ignored. States are (batch, time, ...) with whatever axes the net uses in between.
+    Channels are ignored. States are (batch, time, ...) with any further axes that the net uses.
     """
 
     def __init__(self, net: nn.Module, num_items: int) -> None:
@@ -34,12 +34,10 @@ class SpotlightNet(nn.Module):
         return self._score(states.unsqueeze(1), targets.unsqueeze(1)).squeeze(1)
 
     def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
-        """Scores of the same items for every state, (rows, items); of the whole catalogue without `item_ids`."""
+        """Scores of the same items, or of the whole catalogue, for every state: (rows, items)."""
         if item_ids is None:
             item_ids = torch.arange(self.num_items, device=states.device)
-        per_row = (
-            len(item_ids) * states[0].numel()
-        )  # the nets score by elementwise products, so chunks bound the memory
+        per_row = len(item_ids) * states[0].numel()  # the nets score by elementwise products: chunks bound the memory
         scores = [
             self._score(rows.unsqueeze(1).expand(-1, len(item_ids), *rows.shape[1:]), item_ids.expand(len(rows), -1))
             for rows in states.split(max(1, MOST_NUMBERS // per_row))
@@ -48,7 +46,7 @@ class SpotlightNet(nn.Module):
 
     def _score(self, states: Tensor, targets: Tensor) -> Tensor:
         batch, time = targets.shape
-        if time == 1:  # Spotlight's bare squeeze() would take the axis away
+        if time == 1:  # Spotlight's bare squeeze() would drop the axis
             states, targets = torch.cat([states, states], dim=1), torch.cat([targets, targets], dim=1)
         scores = self.net(states.movedim(1, -1), targets).reshape(batch, -1)
         return scores[:, :time]

@@ -13,7 +13,7 @@ LAST_DWELL = ("unknown", "observed")
 
 
 class TimeAttention(nn.Module):
-    r"""Average of the session's states up to each event, weighted by what the dwell times say.
+    r"""Average of the session's states up to each event, weighted by a network over the dwell times.
 
     .. math:: p_j = \tanh(W_s h^{time}_j + b_s), \quad
         \alpha_j = \mathrm{softmax}_j(p_j \cdot h_j), \quad q = \sum_j \alpha_j h_j
@@ -21,13 +21,13 @@ class TimeAttention(nn.Module):
     Parameters
     ----------
     encoding : nn.Module
-        Dwell times to vectors of `time_dim`; see ``TIME_ENCODINGS``.
+        Maps dwell times to vectors of `time_dim`; see ``TIME_ENCODINGS``.
     hidden_dim, time_dim : int
         Sizes of the session's states and of the dwell encoder.
     attention : {"prefix", "causal"}
         The score of event j is :math:`p_j \cdot h_j` in every row (eq. 18), or :math:`p_j \cdot h_i` in row i.
     last_dwell : {"unknown", "observed"}
-        Whether row i goes without the dwell of event i.
+        Whether row i may use the dwell of event i.
     """
 
     def __init__(self, encoding: nn.Module, hidden_dim: int, time_dim: int, attention: str, last_dwell: str) -> None:

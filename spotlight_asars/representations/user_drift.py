@@ -1,4 +1,4 @@
-r"""Inter-session temporal dynamics: how a user's taste drifts from session to session (eqs. 11-14)."""
+r"""Inter-session dynamics: how a user's embedding drifts from session to session (eqs. 11-14)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class UserDrift(nn.Module):
     .. math:: h_u(t_s) = GRU(h^{session}_{s-1} \cdot (1 + w \, dev_u(t_s)), \; h_u(t_{s-1})), \qquad
         dev_u(t) = \mathrm{sign}(t - \bar t_u) \, |t - \bar t_u|^{0.4}
 
-    A session s sees the finals of the user's sessions before it, scaled by the time at which it starts itself
+    A session s sees the final state of the user's session before it, scaled by the time at which s itself starts
     (eq. 14); :math:`\bar t_u` is the mean start of the user's training sessions, the deviation in days. Eq. 14 scales
-    by the deviation alone, which takes a session away at :math:`\bar t_u` and turns its sign there; the strength
-    :math:`w` is learned, from 0. The state after each user's latest session is kept, and later sessions start from it;
+    by the deviation alone, which is zero at :math:`\bar t_u` and changes its sign there; here the strength :math:`w`
+    is learned, starting at 0. The state after each user's latest session is kept, and later sessions start from it;
     ``roll`` brings it forward.
 
     Parameters
@@ -31,7 +31,7 @@ class UserDrift(nn.Module):
     hidden_dim, user_dim : int
         Sizes of a session's final state and of the user embedding.
     dropout : float
-        Share of the entries of finals dropped in training.
+        Probability of dropping an entry of a final state in training.
 
     References
     ----------
@@ -52,12 +52,12 @@ class UserDrift(nn.Module):
         self.state: Tensor
         self.final: Tensor
 
-    def meet(self, rows: Tensor, started: Tensor) -> None:
-        """Learn the mean start of each user's training sessions: int64 (session,), float64 (session,) [s]."""
+    def fit_mean_times(self, rows: Tensor, started: Tensor) -> None:
+        """Take the mean start of each user's training sessions: int64 (session,), float64 (session,) [s]."""
         known = ~started.isnan() & (rows != UNKNOWN)
         total = torch.zeros_like(self.mean_time).index_add_(0, rows[known], started[known])
         count = torch.zeros_like(self.mean_time).index_add_(0, rows[known], torch.ones_like(started[known]))
-        self.mean_time.copy_(total / count)  # NaN where nothing is known
+        self.mean_time.copy_(total / count)  # NaN for users without a known start
 
     def deviation(self, rows: Tensor, started: Tensor | None) -> Tensor:
         """dev_u(t) of each session, float (batch,); 0 where the user or the time is unknown."""
@@ -69,17 +69,17 @@ class UserDrift(nn.Module):
     def _scale(self, rows: Tensor, started: Tensor | None) -> Tensor:
         return 1 + self.strength * self.deviation(rows, started).unsqueeze(1)  # (batch, 1)
 
-    def forward(self, rows: Tensor, started: Tensor | None, finals: Tensor, chain: Chain | None) -> Tensor:
+    def forward(self, rows: Tensor, started: Tensor | None, finals: Tensor | None, chain: Chain | None) -> Tensor:
         r""":math:`\alpha_u h_u(t)` of each session.
 
         Parameters
         ----------
         rows : int64 (batch,)
-            Of each session's user in the tables.
+            Row of each session's user in the embeddings.
         started : float64 (batch,) [s], optional
             When each session starts.
-        finals : float (batch, hidden_dim)
-            State at each session's end.
+        finals : float (batch, hidden_dim), optional
+            State after the last event of each session; needed with `chain`.
         chain : Chain, optional
             Which sessions of the batch follow each other. Without it, each follows the state that is kept.
 
@@ -90,20 +90,19 @@ class UserDrift(nn.Module):
         scale = self._scale(rows, started)
         if chain is None:
             state = torch.gru_cell(self.final[rows] * scale, self.state[rows], *self.rnn.all_weights[0])
-        else:
-            zero = torch.zeros(1, dtype=finals.dtype, device=finals.device)
-            first = self.state[rows] if not self.training else zero.expand(len(rows), self.state.shape[1])
-            before = self.final[rows] if not self.training else zero.expand_as(finals)
-            before = torch.where((chain.place == 0).unsqueeze(1), before, F.pad(finals, (0, 0, 1, 0))[:-1])
-            state = self._run(self.dropout(before * scale), first, chain)
-            nobody = torch.gru_cell(
-                zero.expand(1, finals.shape[1]), zero.expand(1, state.shape[1]), *self.rnn.all_weights[0]
-            )
-            state = torch.where((rows == UNKNOWN).unsqueeze(1), nobody, state)
-        return self.alpha(rows) * state
+            return self.alpha(rows) * state
+        assert finals is not None
+        zero = torch.zeros(1, dtype=finals.dtype, device=finals.device)
+        first = self.state[rows] if not self.training else zero.expand(len(rows), self.state.shape[1])
+        kept = self.final[rows] if not self.training else zero.expand_as(finals)
+        state = self._run(self.dropout(_previous(finals, kept, chain) * scale), first, chain)
+        nobody = torch.gru_cell(
+            zero.expand(1, finals.shape[1]), zero.expand(1, state.shape[1]), *self.rnn.all_weights[0]
+        )
+        return self.alpha(rows) * torch.where((rows == UNKNOWN).unsqueeze(1), nobody, state)
 
     def _run(self, inputs: Tensor, first: Tensor, chain: Chain) -> Tensor:
-        """One pass of the GRU over all users' sessions: (batch, hidden_dim), (batch, user_dim) -> (batch, user_dim)."""
+        """States of the GRU over all users' sessions: (batch, hidden_dim), (batch, user_dim) -> (batch, user_dim)."""
         users, sessions = chain.sizes
         padded = inputs.new_zeros(users, sessions, inputs.shape[1])
         padded = padded.index_put((chain.user, chain.place), inputs)  # (users, sessions, hidden_dim)
@@ -116,13 +115,17 @@ class UserDrift(nn.Module):
     def roll(self, rows: Tensor, started: Tensor | None, finals: Tensor, chain: Chain) -> None:
         """Bring the kept states forward over finished sessions; arguments as in ``forward``, in evaluation mode."""
         scale = self._scale(rows, started)
-        before = torch.where((chain.place == 0).unsqueeze(1), self.final[rows], F.pad(finals, (0, 0, 1, 0))[:-1])
-        state = self._run(before * scale, self.state[rows], chain)
+        state = self._run(_previous(finals, self.final[rows], chain) * scale, self.state[rows], chain)
         last = F.pad(chain.place[1:], (0, 1)) == 0
         kept = last & (rows != UNKNOWN)
         self.state[rows[kept]], self.final[rows[kept]] = state[kept], finals[kept]
 
     def forget(self) -> None:
-        """Back to users without sessions."""
+        """Reset every user to one without sessions."""
         self.state.zero_()
         self.final.zero_()
+
+
+def _previous(finals: Tensor, kept: Tensor, chain: Chain) -> Tensor:
+    """Final state of the session before each one, (batch, hidden_dim): the kept one where the batch has none."""
+    return torch.where((chain.place == 0).unsqueeze(1), kept, F.pad(finals, (0, 0, 1, 0))[:-1])

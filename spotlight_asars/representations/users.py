@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from spotlight_asars.representations.attention import triangle_attention
 
-UNKNOWN = 0  # row of every table of users
-MET_SESSIONS = 2  # training sessions that make a user known
+UNKNOWN = 0  # row of the unknown user in every embedding of users
+SESSIONS_TO_KNOW = 2  # training sessions that make a user known
 
 
 class Users(nn.Module):
-    """Embeddings of the users that training met more than once; all others share the row of the unknown user.
+    """Embeddings of users with two or more training sessions; all others share the embedding of the unknown user.
 
-    With a single session there is nothing to find again in another: an embedding could only learn it by heart.
+    The embedding of a user with a single session could only learn that session by heart.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Users(nn.Module):
     user_dim : int
         Size of the embedding.
     dropout : float
-        Share of the embedding's entries dropped in training.
+        Probability of dropping an entry of an embedding in training.
     sparse : bool
         Use sparse gradients.
     """
@@ -37,16 +37,16 @@ class Users(nn.Module):
         self.register_buffer("met", torch.zeros(num_users, dtype=torch.bool))
         self.met: Tensor
 
-    def meet(self, user_ids: Tensor) -> None:
-        """From now on the users of these sessions, int64 (session,), are known, if they have two or more."""
+    def add_known(self, user_ids: Tensor) -> None:
+        """Know from now on the users who have two or more of these sessions, int64 (session,)."""
         within = user_ids[(user_ids >= 0) & (user_ids < len(self.met))]
-        self.met |= torch.bincount(within, minlength=len(self.met)) >= MET_SESSIONS
+        self.met |= torch.bincount(within, minlength=len(self.met)) >= SESSIONS_TO_KNOW
 
     def rows(self, user_ids: Tensor | None, batch: int) -> Tensor:
-        """Row of each user in the tables, int64 (batch,)."""
+        """Row of each user in the embedding, int64 (batch,)."""
         if user_ids is None:
             return torch.full((batch,), UNKNOWN, device=self.embedding.weight.device)
-        known = F.pad(self.met, (0, 1))  # the last place serves every id beyond
+        known = F.pad(self.met, (0, 1))  # the last entry serves every larger id
         place = user_ids.where((user_ids >= 0) & (user_ids < len(self.met)), len(self.met))
         return torch.where(known[place], place + 1, UNKNOWN)
 
@@ -56,7 +56,7 @@ class Users(nn.Module):
 
 
 class UserAttention(nn.Module):
-    r"""Average of the session's states up to each event, weighted by how well they suit the user (eq. 19).
+    r"""Average of the session's states up to each event, weighted by their affinity to the user (eq. 19).
 
     .. math:: p_j = \tanh(W_s h_j + b_s), \quad \alpha_j = \mathrm{softmax}_j(p_j \cdot e_u)
     """
@@ -65,7 +65,10 @@ class UserAttention(nn.Module):
         super().__init__()
         self.key = nn.Linear(hidden_dim, user_dim)
 
+    def score(self, user: Tensor, hidden: Tensor) -> Tensor:
+        """float (..., user_dim), (..., hidden_dim) -> (...), before the softmax."""
+        return (torch.tanh(self.key(hidden)) * user).sum(-1)
+
     def forward(self, user: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         """float (batch, user_dim), (batch, time, hidden_dim), bool (batch, time) -> (batch, time, hidden_dim)."""
-        score = (torch.tanh(self.key(hidden)) * user.unsqueeze(1)).sum(-1)  # (batch, time)
-        return triangle_attention(score, hidden, mask)
+        return triangle_attention(self.score(user.unsqueeze(1), hidden), hidden, mask)

@@ -28,7 +28,7 @@ def make_net(name, **changes):
     torch.manual_seed(1)
     net = build(name, BLUEPRINT._replace(**changes)).double()
     if isinstance(net, ASARSNet):
-        net.meet(torch.arange(BLUEPRINT.num_users - 1).repeat(2))  # a user is met with two sessions
+        net.add_known_users(torch.arange(BLUEPRINT.num_users - 1).repeat(2))  # a user is met with two sessions
     return net
 
 
@@ -77,7 +77,7 @@ SWITCHES = [
 def test_states_and_scores_are_the_papers_equations(switches, last_dwell):
     sizes = BLUEPRINT._replace(last_dwell=last_dwell)._asdict()
     net = randomised(ASARSNet(**{**sizes, **switches}))
-    net.meet(torch.tensor([3, 3]))
+    net.add_known_users(torch.tensor([3, 3]))
     items, (_, dwell, *_) = random_batch()
     dwell[1, 2] = torch.nan
     users = torch.tensor([3, 5])  # of whom the second is unknown

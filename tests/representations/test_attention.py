@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spotlight_asars.representations import attention
 from spotlight_asars.representations.attention import attend_with_own_term, triangle_attention
 
-STRETCH = attention.STRETCH
+CHUNK = attention.CHUNK
 
 
 def make(batch, time, dim, spread=3.0, real=0.7, seed=0, dtype=torch.float64):
@@ -28,17 +28,17 @@ def by_hand(score, value, mask):
     return np.stack([reference.prefix_softmax(*row) for row in rows])
 
 
-@pytest.mark.parametrize("time", [1, 2, STRETCH - 1, STRETCH, STRETCH + 1, 3 * STRETCH, 5 * STRETCH + 7])
+@pytest.mark.parametrize("time", [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 5 * CHUNK + 7])
 def test_every_row_of_the_triangle_is_a_softmax_over_its_prefix(time):
     score, value, mask = make(2, time, 3)
     np.testing.assert_allclose(triangle_attention(score, value, mask), by_hand(score, value, mask), rtol=1e-12)
 
 
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 10**6), st.sampled_from([2, 3, 32]))
-def test_the_length_of_a_stretch_changes_nothing(time, real, seed, stretch):
+def test_the_length_of_a_chunk_changes_nothing(time, real, seed, chunk):
     score, value, mask = make(2, time, 3, real=real, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "STRETCH", stretch)
+        patch.setattr(attention, "CHUNK", chunk)
         found = triangle_attention(score, value, mask)
     np.testing.assert_allclose(found, by_hand(score, value, mask), rtol=1e-11, atol=1e-13)
 
@@ -56,7 +56,7 @@ def test_scores_of_ten_thousand_are_safe(dtype, time):
 
 
 def test_rows_without_a_real_event_are_zero_and_take_no_gradient():
-    score, value, mask = make(2, 2 * STRETCH, 3)
+    score, value, mask = make(2, 2 * CHUNK, 3)
     mask[0] = False
     score.requires_grad_(), value.requires_grad_()
     out = triangle_attention(score, value, mask)
@@ -73,10 +73,10 @@ def test_padding_has_no_weight_whatever_it_holds():
     torch.testing.assert_close(triangle_attention(score, value, mask), plain)
 
 
-@pytest.mark.parametrize("stretch", [2, 32])
+@pytest.mark.parametrize("chunk", [2, 32])
 @pytest.mark.parametrize("attend", ["triangle", "own term"])
-def test_gradients_agree_with_finite_differences(monkeypatch, stretch, attend):
-    monkeypatch.setattr(attention, "STRETCH", stretch)
+def test_gradients_agree_with_finite_differences(monkeypatch, chunk, attend):
+    monkeypatch.setattr(attention, "CHUNK", chunk)
     score, value, mask = make(2, 7, 2)
     mask[1] = False
     score.requires_grad_(), value.requires_grad_()
@@ -87,7 +87,7 @@ def test_gradients_agree_with_finite_differences(monkeypatch, stretch, attend):
         assert torch.autograd.gradcheck(lambda s, o, v: attend_with_own_term(s, o, v, mask), (score, own, value))
 
 
-@pytest.mark.parametrize("time", [1, 6, 2 * STRETCH + 3])
+@pytest.mark.parametrize("time", [1, 6, 2 * CHUNK + 3])
 def test_an_own_term_replaces_the_latest_score_of_each_prefix(time):
     score, value, _ = make(2, time, 3)
     mask = torch.ones(2, time, dtype=torch.bool)

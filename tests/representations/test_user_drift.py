@@ -41,7 +41,7 @@ def make_net(sessions, **switches):
     for weight in net.parameters():
         nn.init.normal_(weight, std=0.5)
     net.item_embeddings.weight.data[0] = 0
-    net.double().meet(torch.from_numpy(sessions.user_ids), torch.from_numpy(sessions.started))
+    net.double().add_known_users(torch.from_numpy(sessions.user_ids), torch.from_numpy(sessions.started))
     return net
 
 

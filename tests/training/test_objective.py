@@ -41,7 +41,7 @@ def make_net(name, **changes):
     torch.manual_seed(1)
     net = build(name, BLUEPRINT._replace(**changes)).double()
     if isinstance(net, ASARSNet):
-        net.meet(torch.arange(USERS - 1).repeat(2))
+        net.add_known_users(torch.arange(USERS - 1).repeat(2))
     return net
 
 

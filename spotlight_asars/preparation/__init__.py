@@ -1,14 +1,14 @@
-"""Logs larger than memory: the way from events to sessions as queries, on the engine that holds the log.
+"""Logs larger than memory: events become sessions by queries, on the engine that holds the log.
 
 =================  ===============================================================================
 ``steps``          sessions, dwell, collapsed repeats and support, written once for every engine
-``engines``        what pandas, polars, pyarrow, DuckDB and PySpark each need
-``lazy_log``       ``LazyLog``: the steps of an ``EventLog``, put off until ``write_sessions``
-``checks``         what is refused at the door
-``writing``        ranges of users -> the fixed point of support -> shards
+``engines``        what differs between pandas, polars, pyarrow, DuckDB and PySpark
+``lazy_log``       ``LazyLog``: the steps of an ``EventLog``, computed by ``write_sessions``
+``checks``         the checks of the events
+``writing``        ranges of users -> support, until no item is lost -> shards
 ``shard_writer``   events of whole users -> a file of sessions
-``manifest``       what a folder of sessions must hold
-``shards``         ``SessionShards`` and ``read_sessions``: what was written, a shard at a time or at once
+``manifest``       which files a folder of sessions must hold
+``shards``         ``SessionShards`` and ``read_sessions``: a shard at a time, or all at once
 =================  ===============================================================================
 
 A log that fits into memory is prepared faster by ``EventLog``, with the same sessions, dwell and ids.

@@ -1,4 +1,4 @@
-"""What each engine needs besides the steps: a column of file order, files between two steps, a way into memory."""
+"""What differs between engines: the column of file order, dates, files between two steps, and the way into memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KNOWN = ("pandas", "polars", "pyarrow", "duckdb", "pyspark")
 
 
-def lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
+def to_lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
     """Any native frame as a lazy one, and the name of its column of file order.
 
     Raises
@@ -34,8 +34,8 @@ def lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
     if known is None or known.implementation.value not in KNOWN:
         kind = type(frame)
         raise TypeError(f"frame must be one of {', '.join(KNOWN)}; got {kind.__module__}.{kind.__qualname__}")
-    if known.implementation.is_pyarrow():  # knows no windows
-        known = nw.from_native(_out_of_arrow(known.to_native()))
+    if known.implementation.is_pyarrow():  # has no window functions
+        known = nw.from_native(_from_arrow(known.to_native()))
     if order is not None:
         return known.lazy(), order
     order = nw.generate_temporary_column_name(8, known.collect_schema().names())
@@ -49,7 +49,7 @@ def lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
     )
 
 
-def _out_of_arrow(table: Any) -> Any:
+def _from_arrow(table: Any) -> Any:
     if find_spec("polars"):
         import polars as pl
 
@@ -60,7 +60,7 @@ def _out_of_arrow(table: Any) -> Any:
 def dates_as_seconds(frame: Frame, name: str) -> Frame:
     """`frame` with the column `name` of dates and times as seconds since 1970-01-01, float64.
 
-    Narwhals lacks the moments of DuckDB and PySpark, so they are asked in their own words.
+    Narwhals cannot do this on DuckDB and PySpark, so they get queries of their own.
     """
     engine, kind = frame.implementation, frame.collect_schema()[name]
     if engine.is_duckdb():
@@ -79,13 +79,13 @@ def dates_as_seconds(frame: Frame, name: str) -> Frame:
 
 
 def save(frame: Frame, path: Path) -> Frame:
-    """`frame` computed into parquet at `path`, a file or a folder as the engine likes, and lazy again from there."""
+    """Compute `frame` into parquet at `path`, a file or a folder by the engine, and return it as a lazy frame."""
     frame.sink_parquet(str(path))  # Spark takes no Path
     return _scan(path, frame)
 
 
-def put(table: pa.Table, path: Path, like: Frame) -> Frame:
-    """A table in memory as a lazy frame on the engine of `like`, through the file at `path`."""
+def save_table(table: pa.Table, path: Path, like: Frame) -> Frame:
+    """Write a table to parquet at `path`, and return it as a lazy frame on the engine of `like`."""
     import pyarrow.parquet as pq
 
     pq.write_table(table, path)
@@ -99,6 +99,6 @@ def _scan(path: Path, like: Frame) -> Frame:
 
 
 def collect(frame: Frame) -> pa.Table:
-    """`frame` computed into memory, by polars' streaming engine where it is of polars."""
+    """Compute `frame` into memory; a frame of polars with its streaming engine."""
     options = {"engine": "streaming"} if frame.implementation.is_polars() else {}
     return frame.collect("pyarrow", **options).to_native()

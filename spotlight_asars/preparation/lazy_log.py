@@ -1,4 +1,4 @@
-"""A log that need not fit into memory."""
+"""``LazyLog``: a log that need not fit into memory."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from spotlight_asars.preparation import engines
 from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
 from spotlight_asars.preparation.steps import Step, Support, collapse_repeats
-from spotlight_asars.preparation.writing import Recording, write
+from spotlight_asars.preparation.writing import RecordedLog, write
 from spotlight_asars.sessions.cutting import LengthLimits
 
-EVENTS_PER_SHARD = 5_000_000  # some 300 bytes of memory each while a shard is made
+EVENTS_PER_SHARD = 5_000_000  # each takes some 300 bytes of memory while a shard is made
 
 
 @dataclass(frozen=True)
 class LazyLog:
-    """A log on the engine that holds it: the steps of an ``EventLog``, done when the sessions are written.
+    """A log on the engine that holds it, with the steps of an ``EventLog``, computed when the sessions are written.
 
-    Sessions, dwell and contiguous ids come out as those of ``EventLog`` and ``to_sessions``. Sessions are cut once, at
-    the `inactivity` of the log. Made by ``from_frame``; each step gives a new log and computes nothing.
+    Sessions, dwell and contiguous ids are those that ``EventLog`` and ``to_sessions`` give. Sessions are cut once, at
+    the `inactivity` of the log. Made by ``from_frame``; each step returns a new log and computes nothing.
 
     Attributes
     ----------
-    recording : Recording
-        The events as they came, and how their sessions are cut.
+    recording : RecordedLog
+        The events, and how their sessions are cut.
     steps : tuple
-        What is to be done to them, in turn.
+        The steps to come, in their order.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class LazyLog:
     (<SessionShards (1 shards, 1 sessions, 2 events, 2 items)>, [[1, 2]])
     """
 
-    recording: Recording
+    recording: RecordedLog
     steps: tuple[Step | Support, ...] = ()
 
     @classmethod
@@ -58,7 +58,7 @@ class LazyLog:
         order: str | None = None,
         inactivity: float = HOUR,
     ) -> LazyLog:
-        """A log from a frame of pandas, polars or pyarrow, a lazy frame of polars, or one of DuckDB or PySpark.
+        """The log of a frame of pandas, polars or pyarrow, a lazy frame of polars, or one of DuckDB or PySpark.
 
         Parameters
         ----------
@@ -85,11 +85,11 @@ class LazyLog:
             For a frame of another kind.
         """
         positive(inactivity, "inactivity")
-        events, order_column = engines.lazy(frame, order)
+        events, order_column = engines.to_lazy(frame, order)
         schema = events.collect_schema()
         there = [column for column in schema if order is not None or column != order_column]
-        given = {"user": user, "item": item, "timestamp": timestamp, "dwell": dwell, "order": order}
-        for argument, name in given.items():
+        named = {"user": user, "item": item, "timestamp": timestamp, "dwell": dwell, "order": order}
+        for argument, name in named.items():
             require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
         if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
             events = engines.dates_as_seconds(events, timestamp)
@@ -104,7 +104,7 @@ class LazyLog:
             numeric = schema[dwell].is_numeric()
             require(numeric, f"dwell column {dwell!r} must be numbers, in seconds", str(schema[dwell]))
             columns["dwell"] = nw.col(dwell).cast(nw.Float64).fill_nan(None)
-        return cls(Recording(events.select(**columns), inactivity, measured=dwell is not None))
+        return cls(RecordedLog(events.select(**columns), inactivity, measured=dwell is not None))
 
     def collapse_repeats(self) -> LazyLog:
         """Each run of one item inside a session becomes one event, as ``EventLog.collapse_repeats`` does."""
@@ -129,10 +129,10 @@ class LazyLog:
         min_sequence_length: int = 2,
         events_per_shard: int = EVENTS_PER_SHARD,
     ) -> SessionShards:
-        """The sessions of ``to_sessions``, written into a new folder of parquet files, and opened for reading.
+        """Write the sessions that ``to_sessions`` gives into a new folder of parquet files, and open it.
 
         A shard holds whole users, in the order of their ids. The folder appears when it is complete; until then its
-        parts stand beside it under another name, and go if the work fails.
+        parts are in a hidden folder beside it, which is removed if the work fails.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class LazyLog:
         max_sequence_length, min_sequence_length : int
             Events of a row, as in ``to_sessions``.
         events_per_shard : int
-            Recorded events that are treated at once: what bounds the memory. A user with more is treated at once.
+            Recorded events that are in memory at once; a user's events are not divided, even if they are more.
 
         Raises
         ------
@@ -152,9 +152,9 @@ class LazyLog:
             support asked for, and if no session is long enough.
         """
         require_pyarrow()
-        lengths = LengthLimits(max_sequence_length, min_sequence_length)
+        limits = LengthLimits(max_sequence_length, min_sequence_length)
         whole(events_per_shard, "events_per_shard", least=1)
-        write(self.recording, self.steps, Path(path), lengths, events_per_shard)
+        write(self.recording, self.steps, Path(path), limits, events_per_shard)
         return SessionShards(path)
 
 

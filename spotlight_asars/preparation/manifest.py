@@ -1,7 +1,6 @@
-"""A folder of sessions: a file for each shard of users, the vocabularies, and a manifest that says what must be there.
+"""The manifest of a folder of sessions: which files must be there, and how much each holds.
 
-The manifest is written last and read first, so that a folder without one, or with a file that differs from what it
-says, is no folder of sessions.
+It is written last and read first, so that a folder that is incomplete or damaged is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the folder holds; sizes as Spotlight's, with padding counted in `num_items`."""
+    """Contents of the folder; `num_items` counts padding, as Spotlight's does."""
 
     num_items: int
     num_users: int
@@ -41,7 +40,7 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
-        """The manifest of `folder`; ``FileNotFoundError`` or ``ValueError`` where it is none of ours."""
+        """The manifest of `folder`; ``FileNotFoundError`` where there is none, ``ValueError`` for another file."""
         path = folder / MANIFEST
         if not path.is_file():
             rule = f"path must be a folder that write_sessions wrote, with a {MANIFEST}"

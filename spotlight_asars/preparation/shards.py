@@ -1,4 +1,4 @@
-"""Sessions in a folder, read a shard at a time or all at once."""
+"""``SessionShards``: sessions in a folder, read a shard at a time or all at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SessionShards(Sequence[SessionInteractions]):
     Attributes
     ----------
     num_items, num_users, max_sequence_length : int
-        As of each of the ``SessionInteractions``.
+        The same for each of the ``SessionInteractions``.
     user_vocabulary, item_vocabulary : Vocabulary
         Raw ids, read at first use.
 
@@ -40,7 +40,7 @@ class SessionShards(Sequence[SessionInteractions]):
     FileNotFoundError
         For a folder without a manifest, or without a file that it names.
     ValueError
-        For a folder of another kind, and a shard that is not what the manifest says.
+        For a folder of another kind, and a shard that differs from the manifest.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -1,8 +1,8 @@
-"""What a log says, as queries: each step takes a lazy frame of events and gives one.
+"""The steps of a log as queries: each takes a lazy frame of events and returns one.
 
-The columns are ``user, item, time, order`` and, from ``recorded`` on, ``session`` and ``dwell``. A session is known by
-its user and its number among the user's, so that no step counts across users: a part of the log with whole users can
-be treated by itself. The steps must say on every engine what ``timeline`` says of sorted arrays.
+The columns are ``user, item, time, order`` and, after ``with_sessions``, ``session`` and ``dwell``. Sessions are
+numbered within their user, so that no step counts across users and a part of the log with whole users can be treated
+alone. On every engine the steps must give what ``timeline`` gives for sorted arrays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Step = Callable[[Frame], Frame]
 IN_ORDER = ("time", "order")  # equal times keep file order
 
 
-def recorded(events: Frame, inactivity: float, measured: bool) -> Frame:
+def with_sessions(events: Frame, inactivity: float, measured: bool) -> Frame:
     """Events with their ``session``, int64 from 1 in each user, and ``dwell`` [s], float64, null where unknown.
 
     Events come as ``user, item, time, order`` and, where dwell was `measured`, ``dwell``; else dwell is the gap to the
@@ -39,10 +39,10 @@ def recorded(events: Frame, inactivity: float, measured: bool) -> Frame:
 
 
 def collapse_repeats(events: Frame) -> Frame:
-    """Each run of one item inside a session becomes its first event, with the sum of what is known of the dwell.
+    """Each run of one item inside a session becomes its first event, with the sum of the known dwell.
 
-    Its ``order`` is the least of the run, which need not be that of its first event but sorts runs in the same way: of
-    two runs that start at one time, all events of the earlier stand before those of the later.
+    Its ``order`` is the smallest of the run. That need not be the order of its first event, but it sorts runs in the
+    same way: of two runs that start at one time, all events of the earlier come before those of the later.
     """
     item, session, dwell = nw.col("item"), nw.col("session"), nw.col("dwell")
     events = events.with_columns(
@@ -61,14 +61,14 @@ def collapse_repeats(events: Frame) -> Frame:
 
 @dataclass(frozen=True)
 class Support:
-    """What ``filter_support`` asks for: events per item, events per session, sessions per user."""
+    """The arguments of ``filter_support``: events per item, events per session, sessions per user."""
 
     item: int
     session: int
     user: int
 
     def keep(self, events: Frame, items: Frame | None) -> Frame:
-        """Events of the `items` left, None for all, in sessions and of users that have their support in them."""
+        """Events of `items`, None for all, in sessions and of users that have their support among these events."""
         if items is not None:
             events = events.join(items, on="item", how="semi")
         if self.session > 1:

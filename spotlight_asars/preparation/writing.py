@@ -1,9 +1,9 @@
 """Writes the sessions of a lazy log: it is read by ranges of users, and each range becomes a shard.
 
-Support is a fixed point, and its state is nothing but the set of items that are left: given them, a session, and then
-a user, has its support or not, all by itself. So each round goes over the ranges, one at a time, and adds up the
-events of each item; it ends where no item is lost. Only tables as long as the users or the items are held in memory,
-and the events of one range.
+The rounds of ``filter_support`` share nothing but the set of items that are left: given these, it can be seen of a
+session, and then of a user, alone whether it has its support. So a round goes over the ranges, one at a time, and
+counts the events of each item; the last round is the one in which no item is lost. What is held in memory is the
+events of one range, and tables as long as the users or the items.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from spotlight_asars._checks import require
 from spotlight_asars.preparation import engines, steps
 from spotlight_asars.preparation.checks import check_events
-from spotlight_asars.preparation.shard_writer import ShardWriter
+from spotlight_asars.preparation.shard_writer import write_shards
 from spotlight_asars.preparation.steps import Frame, Step, Support
 from spotlight_asars.sessions.cutting import LengthLimits
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Recording(NamedTuple):
-    """A log as it was recorded: columns ``user, item, time, order`` and, where dwell was `measured`, ``dwell``."""
+class RecordedLog(NamedTuple):
+    """A log before any step: columns ``user, item, time, order`` and, where dwell was `measured`, ``dwell``."""
 
     events: Frame
     inactivity: float
@@ -41,33 +41,32 @@ class Recording(NamedTuple):
 
 
 def write(
-    log: Recording, todo: Sequence[Step | Support], path: Path, lengths: LengthLimits, events_per_shard: int
+    log: RecordedLog, todo: Sequence[Step | Support], path: Path, limits: LengthLimits, events_per_shard: int
 ) -> None:
-    """The sessions of a log after the steps `todo`, in a new folder at `path`."""
+    """Write the sessions of a log after the steps `todo` into a new folder at `path`."""
     with _new_folder(path) as (folder, work):
         check_events(log.events, log.measured)
-        before = _up_to_support(todo)  # done once, not in each round
+        before = _before_support(todo)  # done once, not in each round
         parts = [
-            engines.save(_apply(before, _recorded(log, *limits)), work / f"{place}.parquet")
-            for place, limits in enumerate(_user_ranges(log.events, events_per_shard))
+            engines.save(_apply(before, _users_between(log, low, high)), work / f"{place}.parquet")
+            for place, (low, high) in enumerate(_user_ranges(log.events, events_per_shard))
         ]
         items, done = None, list[Step]()
         for number, step in enumerate(todo[len(before) :]):
             if isinstance(step, Support):
                 path_of_items = work / f"items-{number}.parquet"
                 items = _supported_items(parts, done, step, path_of_items)
-                step = partial(step.keep, items=engines.put(items, path_of_items, parts[0]))
+                step = partial(step.keep, items=engines.save_table(items, path_of_items, parts[0]))
             done.append(step)
         items = _item_counts(parts) if items is None else items
-        with ShardWriter(folder, items["item"], lengths) as shards:
-            for part in parts:
-                shards.write(engines.collect(_apply(done, part).sort("user", *steps.IN_ORDER)))
+        tables = (engines.collect(_apply(done, part).sort("user", *steps.IN_ORDER)) for part in parts)
+        write_shards(folder, items["item"], tables, limits)
         os.rename(folder, path)
 
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Two folders, one that will be `path` and one for work, that are gone afterwards whatever happens."""
+    """Two new folders, one to become `path` and one for intermediate files; what is left of them is removed."""
     if path.exists():
         raise FileExistsError(f"path must not exist yet; got {str(path)!r}")
     if not path.parent.is_dir():
@@ -83,7 +82,7 @@ def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _user_ranges(events: Frame, events_per_shard: int) -> Iterator[tuple[Any, Any]]:
-    """Raw ids at which each range of users starts, and the next one; None at both ends."""
+    """The first raw id of each range of users and that of the next one; None before the first and after the last."""
     counts = engines.collect(events.group_by("user").agg(n=nw.len())).sort_by("user")
     sizes = counts["n"].to_numpy().astype("int64")
     shard = (sizes.cumsum() - sizes) // events_per_shard
@@ -91,18 +90,18 @@ def _user_ranges(events: Frame, events_per_shard: int) -> Iterator[tuple[Any, An
     return pairwise([None, *(counts["user"][int(place)].as_py() for place in later), None])
 
 
-def _recorded(log: Recording, low: Any, high: Any) -> Frame:
-    """Sessions and dwell of the users from `low` to before `high`."""
+def _users_between(log: RecordedLog, low: Any, high: Any) -> Frame:
+    """Events, with sessions and dwell, of the users from `low` to before `high`."""
     events = log.events
     if low is not None:
         events = events.filter(nw.col("user") >= low)
     if high is not None:
         events = events.filter(nw.col("user") < high)
-    return steps.recorded(events, log.inactivity, log.measured)
+    return steps.with_sessions(events, log.inactivity, log.measured)
 
 
-def _up_to_support(todo: Sequence[Step | Support]) -> list[Step]:
-    """The steps that come before the first support, and need to know nothing of other users."""
+def _before_support(todo: Sequence[Step | Support]) -> list[Step]:
+    """The steps before the first support; they need to know nothing of other users."""
     before: list[Step] = []
     for step in todo:
         if isinstance(step, Support):
@@ -116,7 +115,7 @@ def _apply(done: Sequence[Step], part: Frame) -> Frame:
 
 
 def _item_counts(parts: Sequence[Frame]) -> pa.Table:
-    """Columns ``item`` and ``n``, its events in all parts."""
+    """Columns ``item`` and ``n``, the number of its events in all parts."""
     import pyarrow as pa
 
     counts = pa.concat_tables([engines.collect(steps.events_per_item(part)) for part in parts])
@@ -126,13 +125,13 @@ def _item_counts(parts: Sequence[Frame]) -> pa.Table:
 def _supported_items(parts: Sequence[Frame], done: Sequence[Step], support: Support, path: Path) -> pa.Table:
     """The items of the largest part of the log in which every item, session and user has its support.
 
-    The file at `path` holds those of the last round.
+    The file at `path` is written over in each round.
     """
     import pyarrow.compute as pc
 
     left = None
     while True:
-        items = None if left is None else engines.put(left, path, parts[0])
+        items = None if left is None else engines.save_table(left, path, parts[0])
         found = _item_counts([support.keep(_apply(done, part), items) for part in parts])
         left = found.filter(pc.field("n") >= max(support.item, 1))
         if not len(left):

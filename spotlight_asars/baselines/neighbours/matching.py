@@ -9,7 +9,8 @@ import numpy as np
 from spotlight_asars.baselines.neighbours.session_index import Neighbours, SessionIndex
 from spotlight_asars.baselines.neighbours.session_knn import SessionKNN
 from spotlight_asars.baselines.prefixes import Events, Floats, Ints
-from spotlight_asars.sessions.interactions import SessionInteractions, flat_ranges
+from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.ragged import flat_ranges
 
 
 class Matches(NamedTuple):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spotlight_asars.baselines.prefixes import Ints
-from spotlight_asars.sessions.interactions import SessionInteractions, flat_ranges
+from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.ragged import flat_ranges
 
 
 class PastEvents(NamedTuple):

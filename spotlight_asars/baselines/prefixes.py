@@ -16,7 +16,8 @@ from torch import Tensor
 
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels
-from spotlight_asars.sessions.interactions import UNKNOWN_USER, flat_ranges
+from spotlight_asars.sessions.interactions import UNKNOWN_USER
+from spotlight_asars.sessions.ragged import flat_ranges
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

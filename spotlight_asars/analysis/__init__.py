@@ -1,16 +1,12 @@
-"""What a log looks like before any model: how often items come again, who has most events, how long people look."""
+"""What a log looks like before any model: sizes, shares of the top items, repeats across sessions, dwell times.
+
+``analyse`` computes all of it, ``plots.plot_analysis`` draws it.
+"""
 
 from spotlight_asars.analysis.dwell import DwellHistogram, dwell_histogram
-from spotlight_asars.analysis.log_analysis import (
-    Analysis,
-    RepeatRates,
-    Summary,
-    TopShares,
-    analyse,
-    repeat_rates,
-    summarise,
-    top_shares,
-)
+from spotlight_asars.analysis.log_analysis import Analysis, analyse
+from spotlight_asars.analysis.shares import RepeatRates, TopShares, repeat_rates, top_shares
+from spotlight_asars.analysis.summary import Summary, summarise
 
 __all__ = [
     "Analysis",

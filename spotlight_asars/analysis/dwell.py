@@ -1,4 +1,4 @@
-"""How long users look: the histogram of dwell times and its gamma fit (section 1.2, Figure 1 right)."""
+"""The histogram of dwell times and its gamma fit (section 1.2 and Figure 1, right, of the paper)."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from spotlight_asars.events import HOUR, EventLog
 
 Floats = NDArray[np.float64]
 
-REACH = 0.9  # quantile of dwell up to which there are bars
-BINS = 50  # bars up to there, at most
+REACH = 0.9  # quantile of the dwell times where the bars end
+BINS = 50  # at most
 FINEST = 1e-6  # [s] narrowest bar
-SAME = 1e-9  # of log mean - mean log: dwell times as near to each other as this have no gamma fit
+SAME = 1e-9  # of log mean - mean log: below this, dwell times count as equal and have no gamma fit
 
 
 @dataclass(frozen=True, eq=False)
 class DwellHistogram:
-    """Dwell times above zero in bars, beside their gamma distribution.
+    """The histogram of the dwell times above zero, and their gamma distribution.
 
-    A bar holds its right edge: on whole seconds (0, 5] and (5, 10] hold five values each.
+    A bar includes its right edge: with whole seconds, (0, 5] and (5, 10] hold five values each.
     """
 
     edges: Floats  # (bins + 1,) [s]
     density: Floats  # (bins,) [1/s], observed
     fitted: Floats  # (bins,) [1/s], of the gamma distribution, mean over each bar
-    positive: int  # number of dwell times above zero, on which all but `zeros` rests
-    zeros: float  # share of zero in the known dwell times; a gamma distribution has no room for it
-    outside: float  # share that no bar holds
+    positive: int  # number of dwell times above zero; all but `zeros` is of these alone
+    zeros: float  # share of zeros in the known dwell times; a gamma distribution has none
+    outside: float  # share outside the bars
     median: float  # [s]
     shape: float
     scale: float  # [s]
-    distance: float  # Kolmogorov-Smirnov: largest distance, 0..1, of observed and fitted cumulative distribution
+    distance: float  # Kolmogorov-Smirnov: largest difference of observed and fitted cumulative distribution, 0..1
 
 
 def dwell_histogram(log: EventLog, edges: ArrayLike | None = None, inactivity: float = HOUR) -> DwellHistogram:
-    r"""Dwell times as a normalised histogram, with the gamma distribution nearest to them (Figure 1, right).
+    r"""The normalised histogram of dwell times and their gamma distribution (Figure 1, right).
 
     .. math:: f(\delta) = \frac{\delta^{a-1} e^{-\delta / b}}{\Gamma(a)\, b^a}, \quad \delta > 0
 
-    of shape a and scale b, by greatest likelihood over the positive dwell times. Gaps between sessions are no dwell;
-    the fit takes no account of the cut that `inactivity` makes.
+    of shape a and scale b, with the greatest likelihood of the positive dwell times. Gaps between sessions do not
+    count; that `inactivity` cuts the distribution off is not modelled.
 
     Parameters
     ----------
     log : EventLog
-        Its measured dwell where it has that, else the gaps inside sessions.
+        Measured dwell times count where it has them, else the gaps inside sessions.
     edges : float (bins + 1,), optional
-        Of the bars [s], ascending from 0 or more. By default round numbers, in at most 50 bars, up to the 90 %
-        quantile; on dwell in whole seconds they are whole.
+        Of the bars [s], ascending from 0 or more. By default round numbers (whole if all dwell times are), at most 50
+        bars up to the 90 % quantile.
     inactivity : float
         A session ends where its user is idle this long [s].
 
     Returns
     -------
     DwellHistogram
-        Densities are 0 without a positive dwell. Where all dwell is the same there is no fit: shape, scale, distance
-        and ``fitted`` are NaN.
+        Densities are 0 without positive dwell times. Equal dwell times have no fit: shape, scale, distance and
+        ``fitted`` are NaN.
 
     Raises
     ------
@@ -69,8 +69,8 @@ def dwell_histogram(log: EventLog, edges: ArrayLike | None = None, inactivity: f
 
     Examples
     --------
-    >>> found = dwell_histogram(EventLog([0] * 5, [1, 2, 3, 4, 5], [0, 10, 25, 25, 55]), edges=[0, 20, 40])
-    >>> found.density.round(4), found.zeros
+    >>> histogram = dwell_histogram(EventLog([0] * 5, [1, 2, 3, 4, 5], [0, 10, 25, 25, 55]), edges=[0, 20, 40])
+    >>> histogram.density.round(4), histogram.zeros
     (array([0.0333, 0.0167]), 0.25)
     """
     dwell = log.dwell_times(inactivity)
@@ -97,7 +97,7 @@ def dwell_histogram(log: EventLog, edges: ArrayLike | None = None, inactivity: f
 
 
 def _fit_gamma(positive: Floats) -> tuple[float, float]:
-    """Shape and scale [s] of greatest likelihood; NaN where the values do not differ."""
+    """Shape and scale [s] of the greatest likelihood; NaN where all values are equal."""
     if not len(positive) or np.log(positive.mean()) - np.log(positive).mean() < SAME:
         return np.nan, np.nan
     shape, _, scale = stats.gamma.fit(positive, floc=0)
@@ -105,7 +105,7 @@ def _fit_gamma(positive: Floats) -> tuple[float, float]:
 
 
 def _round_edges(positive: Floats) -> Floats:
-    """Edges of bars that are 1, 2 or 5 times a power of ten wide, and whole where dwell is in whole seconds."""
+    """Edges of bars that are 1, 2 or 5 times a power of ten wide, and whole if all dwell times are."""
     if not len(positive):
         return np.array([0.0, 1.0])
     reach = np.quantile(positive, REACH)

@@ -1,4 +1,4 @@
-"""What ``analysis`` finds, as a figure. Needs matplotlib, and only here; no state of pyplot is read or left behind."""
+"""The figure of an ``Analysis``, by matplotlib (the extra ``plots``) without pyplot and its global state."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spotlight_asars.analysis.dwell import DwellHistogram
-from spotlight_asars.analysis.log_analysis import Analysis, RepeatRates, TopShares
+from spotlight_asars.analysis.log_analysis import Analysis
+from spotlight_asars.analysis.shares import RepeatRates, TopShares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ITEM, CATEGORY, DWELL, FIT = (
-    "#e07b28",
-    "#2f5f9e",
-    "0.78",
-    "0.1",
-)  # orange and blue, as in the paper; told apart in grey, too
+ITEM, CATEGORY, DWELL, FIT = "#e07b28", "#2f5f9e", "0.78", "0.1"  # orange, blue and greys that differ in print, too
 SIZE = (13.0, 4.0)  # [inch]
 
 
 def plot_analysis(analysis: Analysis) -> Figure:
-    """Figure 1 of the paper for any log: three panels, clicks within and across sessions, and dwell times.
+    """Figure 1 of the paper for any log, in three panels: clicks within sessions, across sessions, and dwell times.
 
     Parameters
     ----------
@@ -88,7 +84,7 @@ def _draw_repeat_rates(panel: Axes, items: RepeatRates, categories: RepeatRates 
     panel.set(xticks=k, ylim=(0, None))
     _title(panel, "Across sessions", f"mean of {items.sessions:,} sessions with at least {items.earlier} before")
     if not items.sessions:
-        _say(panel, f"no session has {items.earlier} before it")
+        _write(panel, f"no session has {items.earlier} before it")
     elif categories is not None:
         panel.legend(frameon=False)
 
@@ -106,7 +102,7 @@ def _draw_dwell(panel: Axes, dwell: DwellHistogram) -> None:
         panel.legend(frameon=False, loc="upper right")
     else:
         _title(panel, "Dwell time", "")
-        _say(panel, "no dwell time is known and above zero")
+        _write(panel, "no dwell time is known and above zero")
 
 
 def _title(panel: Axes, what: str, population: str) -> None:
@@ -114,5 +110,5 @@ def _title(panel: Axes, what: str, population: str) -> None:
     panel.text(0, 1.03, population, transform=panel.transAxes, fontsize="small", color="0.35")
 
 
-def _say(panel: Axes, words: str) -> None:
-    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center")
+def _write(panel: Axes, text: str) -> None:
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center")

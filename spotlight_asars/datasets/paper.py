@@ -1,22 +1,21 @@
-"""The paper's preprocessing, one call per data set: Section 3.1, and the supports and sizes of its Table 1.
+"""The paper's preprocessing (Section 3.1) with the supports and sizes of its Table 1.
 
 What the paper says: sessions end after an hour without an event; rare items, short sessions and users with few sessions
 are filtered out; "sparse" and "dense" subsets differ in the supports; a session is a test session if its last event
 comes after a time boundary; and the test has only items and users of the training data.
 
-What it leaves open, and the reading taken here:
+What it leaves open, and what is done here:
 
-- in which order the filters go, and whether again after each other: until all hold, so that the order has no say.
-  In Table 1 they cannot all have held: Tianchi has 93,287 sessions of 12,332 users, 7.6 each where the support is 10,
-  and the authors' own log 15.1 where it is 20;
-- the supports of the sparse and the dense subset of each data set: sparse are those of the text and of most of Table 1
-  (items 10, users 10), dense those of the authors' own log there (20 and 20);
-- the time boundary: ``EventLog.split_by_time`` has a fraction in its place;
-- "delete the last term": taken to be of the dwell times, the last of which a session does not have. The event stays;
-- whether runs of one item are joined, ratings chosen by their value, and behaviours by their kind: none of these. Do so
-  before the call where you want it.
+- the order and repetition of the filters: repeated until all of them hold, so the order does not matter. In Table 1
+  they cannot all have held: Tianchi has 93,287 sessions of 12,332 users, 7.6 each where the support is 10, and the
+  authors' own log 15.1 where it is 20;
+- the supports of the sparse and the dense subset of each data set: for sparse those of the text and of most of Table 1
+  (items 10, users 10), for dense those of the authors' own log (20 and 20);
+- the time boundary: ``EventLog.split_by_time`` takes a fraction instead;
+- "delete the last term": read as the last dwell time, which a session does not have. The event stays;
+- whether runs of one item are joined, and ratings or behaviours selected: nothing of this. Do so before the call.
 
-So the sizes of Table 1 are there to compare with, and are not promised.
+So the sizes of Table 1 are there for comparison; they are not reproduced.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from spotlight_asars.events import HOUR, EventLog
 
 @dataclass(frozen=True)
 class PaperSubset:
-    """Supports of one subset, and its size in Table 1 where it is there."""
+    """Supports of one subset, and its size if Table 1 has it."""
 
     item: int  # events per item
     session: int  # events per session
@@ -55,14 +54,14 @@ PAPER_SUBSETS = {
 
 
 def paper_subset(log: EventLog, name: str, inactivity: float = HOUR) -> EventLog:
-    """The part of a log that the paper trains and tests on.
+    """The events of a log that the paper trains and tests on.
 
     Parameters
     ----------
     log : EventLog
-        A whole log, as its loader gives it: MovieLens 1M, RecSys Challenge 2015, Tianchi, or a shop's own.
+        A whole log, as its loader returns it: MovieLens 1M, RecSys Challenge 2015, Tianchi, or any other.
     name : str
-        One of ``PAPER_SUBSETS``, whose entry has the supports and, where Table 1 has the subset, its sizes there.
+        One of ``PAPER_SUBSETS``, whose records have the supports and the sizes in Table 1.
     inactivity : float
         A session ends where its user is idle this long [s]; an hour in the paper.
 

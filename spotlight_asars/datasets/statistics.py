@@ -1,4 +1,4 @@
-"""Logs in numbers, side by side: Table 1 of the paper, and what else tells two logs apart."""
+"""Tables that compare logs: the numbers of Table 1 of the paper and more."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from spotlight_asars.runtime.tables import markdown_table
 
 
 def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:
-    r"""The numbers of one log, by name; each is a row of ``comparison_table``.
+    r"""The numbers of a log by name, each a row of ``comparison_table``.
 
-    Density is the share of the pairs of a user and an item that occur, the repeat share is of the events on an item
-    that the user has met before:
+    Density is the share of the user-item pairs that occur, repeat the share of the events on an item that the user has
+    clicked before:
 
     .. math:: density = \frac{|\{(u, i)\}|}{|U| |I|}, \qquad repeat = 1 - \frac{|\{(u, i)\}|}{events}
 
@@ -29,8 +29,7 @@ def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:
     Returns
     -------
     dict of int and float
-        Shares in percent. Numbers of dwell are of the known dwell times, and NaN where none is known; those of sessions
-        and items count an event once, whatever its kind.
+        Shares in percent. The numbers of dwell are of the known dwell times, NaN where there are none.
 
     Raises
     ------
@@ -80,12 +79,12 @@ def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:
 
 
 def comparison_table(logs: Mapping[str, EventLog], inactivity: float = HOUR) -> str:
-    r"""``describe`` of several logs as a Markdown table that also reads well as text: a row a number, a column a log.
+    r"""``describe`` of several logs as a Markdown table: a row for each number, a column for each log.
 
     Parameters
     ----------
     logs : dict
-        Logs by the names that head their columns.
+        Logs by the heads of their columns.
     inactivity : float
         A session ends where its user is idle this long [s].
 
@@ -106,11 +105,11 @@ def comparison_table(logs: Mapping[str, EventLog], inactivity: float = HOUR) -> 
     require(len(logs) > 0, "logs must have at least one log", dict(logs))
     numbers = {name: describe(log, inactivity) for name, log in logs.items()}
     names = next(iter(numbers.values()))
-    rows = [(name, *(_written(column[name]) for column in numbers.values())) for name in names]
+    rows = [(name, *(_format(column[name]) for column in numbers.values())) for name in names]
     return markdown_table(("", *numbers), rows)
 
 
-def _written(value: float) -> str:
+def _format(value: float) -> str:
     if np.isnan(value):
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

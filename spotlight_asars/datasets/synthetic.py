@@ -1,15 +1,15 @@
-"""A click log with planted effects, and a knob for each: what a channel is for is known, so it can be seen to work.
+"""A click log with planted effects: a known part of the next clicks depends on the last item, on dwell or on the user.
 
-Each item has one *successor*: the items stand on a ring in random order. A click is, with the probability of its knob,
+Each item has one *successor*: the next item on a ring in random order. A click is, with the probability in brackets,
 
 - the successor of the item before it (``predictability``),
-- the successor of the item that was looked at longest, the last one left aside (``dwell_effect``),
-- one of a few items that this user likes (``user_effect``),
-- an item of the user's topic (``drift_effect``): the items are shared out among topics, and each session of a user is
-  about the topic that comes after that of the session before,
-- an item of one of the user's latest sessions before this one (``repeat_effect``),
+- the successor of the item with the longest dwell before the last item (``dwell_effect``),
+- one of a few items that the user likes (``user_effect``),
+- an item of the user's current topic (``drift_effect``): items are divided among topics, and each session of a user has
+  the topic after that of the session before,
+- an item of one of the user's latest earlier sessions (``repeat_effect``),
 
-and else any item at random.
+and otherwise any item at random.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from spotlight_asars._checks import number, require, whole
-from spotlight_asars.events import EventLog
+from spotlight_asars.events import DAY, EventLog
 
 FAVOURITES = 3  # items that a user likes; two may coincide
-GLANCE, READ = 10.0, 120.0  # mean dwell [s] of a look at an item, and of the one in each session that is read
+GLANCE, READ = 10.0, 120.0  # mean dwell [s]; each session has one item that is read
 TOPICS = 10
-REPEAT = 4  # place of the repeat effect among the five
-REMEMBERED = 3  # earlier sessions that a repeated item may come from
-DAY = 86400.0  # [s] between two sessions of a user
+REPEAT = 4  # index of the repeat effect among the five
+REMEMBERED = 3  # latest sessions that a repeated item may come from
 
 
 def generate_sessions(
@@ -42,43 +41,43 @@ def generate_sessions(
     repeat_effect: float = 0.0,
     random_state: RandomState | int | None = None,
 ) -> EventLog:
-    """A log whose next clicks depend on the last item, on dwell times and on the user, as much as the knobs say.
+    """A log whose next clicks depend on the last item, on dwell times and on the user, each as often as set.
 
     Parameters
     ----------
     num_users, num_items, num_sessions : int
-        Sizes of the log; `num_items` without padding.
+        Sizes of the log; padding does not count as an item.
     session_length : int
-        Mean number of events of a session; each has from half to one and a half of it, and at least 2.
+        Mean number of events of a session; each has between half and one and a half times as many, and at least 2.
     predictability, dwell_effect, user_effect, drift_effect, repeat_effect : float
-        Probabilities of the five effects; they must not add up to more than 1. At 0 all clicks are at random.
+        Probabilities of the five effects, in all at most 1. The other clicks are random.
     random_state : RandomState or int, optional
 
     Returns
     -------
     EventLog
-        Users from 0, items from 1; a user has one session a day, dwell times are gamma distributed.
+        Users from 0, items from 1; each user has one session a day, and dwell times are gamma distributed.
 
     Raises
     ------
     ValueError
-        For sizes below 1, fewer sessions than users, and probabilities that are none or add up to more than 1.
+        For sizes below 1, fewer sessions than users, and probabilities outside 0..1 or more than 1 in all.
 
     Examples
     --------
     >>> generate_sessions(num_users=5, num_items=20, num_sessions=50, session_length=4, random_state=0)
     <EventLog (5 users x 20 items x 202 events)>
     """
-    knobs = {
+    effects = {
         "predictability": predictability,
         "dwell_effect": dwell_effect,
         "user_effect": user_effect,
         "drift_effect": drift_effect,
         "repeat_effect": repeat_effect,
     }
-    for name, knob in knobs.items():
-        require(0 <= number(knob, name) <= 1, f"{name} must be a probability", knob)
-    require(sum(knobs.values()) <= 1 + 1e-9, f"{', '.join(knobs)} must not add up to more than 1", knobs)
+    for name, probability in effects.items():
+        require(0 <= number(probability, name) <= 1, f"{name} must be a probability", probability)
+    require(sum(effects.values()) <= 1 + 1e-9, f"{', '.join(effects)} must not add up to more than 1", effects)
     whole(num_users, "num_users", least=1)
     whole(num_items, "num_items", least=1)
     require(
@@ -98,14 +97,14 @@ def generate_sessions(
     order = np.argsort(users, kind="stable")
     place, nth = np.empty((2, num_sessions), dtype=np.int64)
     place[order] = np.arange(num_sessions)
-    nth[order] = place[order] - np.searchsorted(users[order], users[order])  # number among those of its user
+    nth[order] = place[order] - np.searchsorted(users[order], users[order])  # of its user
     topics = (random.randint(TOPICS, size=num_users)[users] + nth) % TOPICS
     topic_size = max(num_items // TOPICS, 1)
 
     lengths = random.randint(max(2, session_length // 2), session_length * 3 // 2 + 1, num_sessions)
     time = int(lengths.max())
     dwell = random.gamma(2.0, GLANCE / 2, (num_sessions, time))
-    read = random.randint(0, np.maximum(lengths // 2, 1))  # early, so that later clicks can tell
+    read = random.randint(0, np.maximum(lengths // 2, 1))  # early, so that it influences later clicks
     dwell[np.arange(num_sessions), read] = READ + random.gamma(2.0, READ / 4, num_sessions)
 
     items = random.randint(num_items, size=(num_sessions, time))
@@ -113,12 +112,12 @@ def generate_sessions(
     chance, taste = np.ones(items.shape), np.zeros(items.shape, dtype=np.int64)
     for step in range(1, time):
         chance[:, step], taste[:, step] = random.rand(num_sessions), random.randint(FAVOURITES, size=num_sessions)
-    effect = np.searchsorted(np.cumsum(list(knobs.values())), chance, side="right")
+    effect = np.searchsorted(np.cumsum(list(effects.values())), chance, side="right")
     effect[nth == 0] += effect[nth == 0] == REPEAT  # nothing to repeat: an item at random
     start = nth * DAY + random.rand(num_sessions) * DAY / 4
 
     back = random.randint(1, np.clip(nth, 1, REMEMBERED)[:, None] + 1, size=items.shape)
-    earlier = order[np.maximum(place[:, None] - back, 0)]  # (session, time), a session of the user before this one
+    earlier = order[np.maximum(place[:, None] - back, 0)]  # (session, time): an earlier session of the user
     repeated = random.randint(lengths[earlier])  # which of its events
     choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, items])
     for rows in np.split(np.argsort(nth, kind="stable"), np.cumsum(np.bincount(nth))[:-1]):  # earlier sessions first
@@ -139,8 +138,8 @@ def _click(
     dwell: NDArray[np.float64],
     successor: NDArray[np.int64],
 ) -> None:
-    """Fill in the sessions `rows`, step by step; of the choices, the first two are known on the way."""
-    longest, longest_dwell = items[rows, 0], dwell[rows, 0]  # the item looked at longest, of those before the last
+    """Fill in the sessions `rows` step by step; the first two choices depend on the steps before."""
+    longest, longest_dwell = items[rows, 0], dwell[rows, 0]  # the longest dwell before the last item
     for step in range(1, items.shape[1]):
         last, last_dwell = items[rows, step - 1], dwell[rows, step - 1]
         known = (successor[last], successor[longest], *choices[2:, rows, step])

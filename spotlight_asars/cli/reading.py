@@ -1,4 +1,4 @@
-"""Files -> logs, sessions and models, as the arguments say."""
+"""Logs, sessions and models from the files that the arguments name."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) -> EventLog:
-    """The log of EVENTS; with a model, the ids of a csv file are text where the model's are."""
+    """The log of EVENTS or ``--dataset``; ids of a csv file stay text with ``--text-ids`` or where the model's are."""
     dataset = getattr(args, "dataset", None)
     if dataset is not None:
         path = args.events or fetch(dataset, progress=not args.quiet)
-        return DATASETS[dataset](path, partial=args.partial) if args.partial else DATASETS[dataset](path)
+        return DATASETS[dataset](path, partial=args.partial)
     if args.events is None:
         raise UsageError("EVENTS must name a file")
     text = [args.user, args.item] if args.text_ids else []
@@ -30,15 +30,14 @@ def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) 
         text += [args.user] if is_text(model.user_vocabulary) else []
         text += [args.item] if is_text(model.item_vocabulary) else []
     frame = read_frame(args.events, text)
-    there = frame.columns
     return EventLog.from_frame(
         frame,
         args.user,
         args.item,
         args.timestamp,
-        dwell=args.dwell or (DWELL if DWELL in there else None),
+        dwell=args.dwell or (DWELL if DWELL in frame.columns else None),
         category=getattr(args, "category", None),
-        session=args.session or (SESSION if SESSION in there else None),
+        session=args.session or (SESSION if SESSION in frame.columns else None),
     )
 
 
@@ -51,7 +50,7 @@ def read_training_sessions(args: argparse.Namespace) -> SessionInteractions:
 
 
 def read_model(args: argparse.Namespace) -> ASARSSequenceModel:
-    """The model of the file, on the device asked for."""
+    """The model of the file ``--model``, on the GPU with ``--cuda``."""
     return ASARSSequenceModel.load(args.model, use_cuda=getattr(args, "cuda", False))
 
 
@@ -61,7 +60,7 @@ def is_text(vocabulary: Vocabulary | None) -> bool:
 
 
 def read_ids(texts: list[str], vocabulary: Vocabulary | None, argument: str) -> list[Any]:
-    """Ids of the command line in the type of the vocabulary."""
+    """Ids of the command line in the type of those in the vocabulary."""
     if is_text(vocabulary):
         return list(texts)
     try:

@@ -1,7 +1,8 @@
-"""Tables -> csv, parquet and json files, whole or not at all; the place is looked at before any work starts."""
+"""Csv, parquet and json files, written whole or not at all; paths are checked before any work starts."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import uuid
@@ -23,7 +24,7 @@ TABLES = ENDINGS
 
 
 def check_place(path: Path | None, argument: str, suffixes: Collection[str] = ()) -> None:
-    """Raise before work starts where nothing could be written to `path` at its end."""
+    """Raise if the file `path` could not be written later: wrong ending, no folder, or no library to write it."""
     if path is None:
         return
     rule = f"{argument} must end in one of {sorted(suffixes)}"
@@ -41,8 +42,8 @@ def _library(path: Path) -> Library:
 
 
 def write_table(columns: Mapping[str, Any], path: Path) -> None:
-    """Columns into a csv, parquet or json file (a list of records)."""
-    beside = path.with_name(f".{uuid.uuid4().hex}.{path.name}")  # the same ending, for it says how to write
+    """Write columns into a csv, parquet or json file (a list of records)."""
+    beside = path.with_name(f".{uuid.uuid4().hex}.{path.name}")  # the ending says how to write
     try:
         if path.suffix == ".json":
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*map(plain, columns.values()), strict=True)]
@@ -52,22 +53,21 @@ def write_table(columns: Mapping[str, Any], path: Path) -> None:
         else:
             text = nw.from_dict(columns, backend=_library(path)).write_csv()
             assert text is not None
-            _write_text(text, beside)
+            beside.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 
 
 def write_log(log: EventLog, inactivity: float, path: Path) -> None:
-    """The events of a log with their dwell and sessions as they were recorded."""
-    users, items = log.user_vocabulary.decode(log.user_ids), log.item_vocabulary.decode(log.item_ids)
+    """Write the events of a log, with dwell times and sessions as recorded."""
     if path.suffix != ".parquet":
         for name, raw in (("user", log.user_vocabulary.raw), ("item", log.item_vocabulary.raw)):
             rule = f"a csv file must not have {name} ids of text that reads as numbers"
             require(not _reads_as_numbers(raw), rule, raw[:1].tolist(), "A name that ends in .parquet keeps them text")
     columns = {
-        USER: users,
-        ITEM: items,
+        USER: log.user_vocabulary.decode(log.user_ids),
+        ITEM: log.item_vocabulary.decode(log.item_ids),
         TIMESTAMP: np.asarray(log.timestamps),
         DWELL: log.dwell_times(inactivity),
         SESSION: log.session_ids(inactivity),
@@ -86,13 +86,3 @@ def _reads_as_numbers(raw: NDArray[Any]) -> bool:
         return all(isinstance(float(text), float) for text in raw.tolist())
     except ValueError:
         return False
-
-
-def _write_text(text: str, path: Path) -> None:
-    if path.suffix == ".gz":
-        import gzip
-
-        with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
-            file.write(text)
-    else:
-        path.write_text(text, encoding="utf-8", newline="")

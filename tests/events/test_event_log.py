@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import refuses
 from reference_data import (
     HOUR,
     LOGS,
@@ -27,11 +27,6 @@ from reference_data import (
 from spotlight_asars import EventLog, to_sessions
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import Dropped, Vocabulary
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def test_six_events_read_at_a_glance(log):

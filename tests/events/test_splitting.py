@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import refuses
 from reference_data import (
     LOGS,
     assert_compact,
@@ -23,12 +22,6 @@ from reference_data import (
 
 from spotlight_asars import EventLog, to_sessions
 from spotlight_asars.events import Dropped
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
-
 
 SUPPORT = {"item": st.integers(0, 4), "session": st.integers(0, 3), "user": st.integers(0, 2)}
 

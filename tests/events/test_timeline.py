@@ -7,7 +7,7 @@ from itertools import chain, combinations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_data import HOUR, LOGS, columns, sessions_by_hand, support_by_hand
+from reference_data import HOUR, LOGS, columns, sessions_by_hand
 
 from spotlight_asars.events import timeline
 
@@ -16,13 +16,6 @@ def in_order(events):
     users, items, times = columns(events)
     order = timeline.order_events(users, times)
     return users[order], items[order], times[order]
-
-
-@given(LOGS)
-def test_events_are_sorted_by_user_then_time_and_ties_keep_their_order(events):
-    users, _, times = columns(events)
-    expected = sorted(range(len(events)), key=lambda place: (users[place], times[place]))
-    assert timeline.order_events(users, times).tolist() == expected
 
 
 @given(LOGS)
@@ -98,22 +91,7 @@ def test_the_dwell_of_a_run_is_the_sum_of_what_is_known(marked):
     np.testing.assert_array_equal(timeline.sum_runs(dwell, first), expected)
 
 
-def supported(sessions, **support):
-    """``timeline.supported`` of sessions made by hand, as the list of events that stay."""
-    events = [event for session in sessions for event in session]
-    users, items, _, _ = columns(events)
-    numbers = np.repeat(np.arange(len(sessions)), [len(session) for session in sessions])
-    return [events[place] for place in timeline.supported(users, items, numbers, **support)]
-
-
 SUPPORT = st.fixed_dictionaries({"item": st.integers(0, 4), "session": st.integers(0, 3), "user": st.integers(0, 3)})
-
-
-@given(LOGS, SUPPORT)
-def test_support_is_the_fixed_point_that_dropping_one_by_one_reaches(events, support):
-    sessions = sessions_by_hand(events)
-    expected = [event for session in support_by_hand(sessions, **support) for event in session]
-    assert supported(sessions, **support) == expected
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Questions of any kind to a fitted model: the answer is that of one plain question after the other, or a refusal."""
+"""Any arguments to predict, recommend and evaluate: the result is that of single plain calls, or a refusal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from doors import CASES, answer, explore, spoiled
+from fuzzing import CASES, answer, explore, spoiled
 from hypothesis import strategies as st
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
@@ -46,7 +46,7 @@ def perhaps(strategy):
 
 
 @st.composite
-def questions(draw):
+def predict_arguments(draw):
     """Arguments of ``predict`` that fit each other."""
     size = draw(st.integers(1, 3))
     return (
@@ -60,7 +60,7 @@ def questions(draw):
 
 
 @st.composite
-def requests(draw):
+def recommend_arguments(draw):
     """Arguments of ``recommend`` that fit each other."""
     size = draw(st.integers(1, 3))
     return (
@@ -102,7 +102,7 @@ def check_predict(rows, users, dwell, starts, candidates, encoding):
 
 
 def fits_plainly(rows, users, dwell, starts, candidates):
-    """Whether every argument is plainly what the docstring asks for."""
+    """Whether every argument surely is what the docstring wants."""
     if not (isinstance(rows, list) and rows and all(fits(3, row) for row in rows)):
         return False
     fit = users is None or (fits(len(rows), users) and all(type(user) is int and -1 <= user < 9 for user in users))
@@ -118,7 +118,7 @@ def fits_plainly(rows, users, dwell, starts, candidates):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_scores_of_many_are_those_of_one_by_one_or_the_argument_is_named(cases):
-    explore(check_predict, cases, spoiled(questions()))
+    explore(check_predict, cases, spoiled(predict_arguments()))
 
 
 def check_recommend(rows, k, seen, candidates, users):
@@ -144,7 +144,7 @@ def check_recommend(rows, k, seen, candidates, users):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_recommendations_are_the_best_of_the_scores_or_the_argument_is_named(cases):
-    explore(check_recommend, cases, spoiled(requests()))
+    explore(check_recommend, cases, spoiled(recommend_arguments()))
 
 
 def check_evaluate(rows, k, positions):
@@ -174,5 +174,5 @@ def check_evaluate(rows, k, positions):
 def test_metrics_are_those_of_naive_ranks_or_the_argument_is_named(cases):
     cutoffs = st.one_of(st.integers(1, 9), st.lists(st.integers(1, 9), min_size=1, max_size=2))
     rows = st.lists(lists(st.integers(0, ITEMS - 1), 3), min_size=1, max_size=3)
-    asked = spoiled(cutoffs, st.sampled_from(["every", "last"]))
-    explore(check_evaluate, cases, st.tuples(rows, asked).map(lambda drawn: (drawn[0], *drawn[1])))
+    options = spoiled(cutoffs, st.sampled_from(["every", "last"]))
+    explore(check_evaluate, cases, st.tuples(rows, options).map(lambda drawn: (drawn[0], *drawn[1])))

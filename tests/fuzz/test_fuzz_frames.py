@@ -1,4 +1,4 @@
-"""Tables of any columns: the log is their events in order, or the column is named that cannot be."""
+"""Tables of any columns: the log has their events in order, or the error names the column."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from doors import CASES, answer, explore
+from fuzzing import CASES, answer, explore
 from hypothesis import strategies as st
 
 from spotlight_asars import EventLog, to_sessions
 
-REFUSED = None  # in place of the values that a column stands for
+REFUSED = None  # instead of the values of a column that must be refused
 WIDTHS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 
 
@@ -84,7 +84,7 @@ def no_ids(draw, size):
 
 @st.composite
 def moments(draw, size):
-    """Seconds of every width, dates, and what is neither."""
+    """Seconds of every width, dates, and other things."""
     kind = draw(st.sampled_from(["int", "float", "date", "date", "date", "other"]))
     if kind == "int":
         column, values = draw(integers(size))
@@ -126,7 +126,7 @@ class Table:
 
 @st.composite
 def tables(draw):
-    """A table, and what its columns stand for."""
+    """A table, and the values of its columns, or REFUSED."""
     size = draw(st.integers(1, 6))
     fit = [integers(size), floats(size), texts(size), texts(size), st.just((["a"] * size, ["a"] * size))]
     kinds = st.sampled_from([*fit, *fit, integers(size, missing=True), no_ids(size)])

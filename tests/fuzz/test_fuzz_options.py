@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from doors import CASES, FEW, FLOATS, INTEGERS, ODD, answer, explore
+from fuzzing import CASES, FEW, FLOATS, INTEGERS, ODD, answer, explore
 from hypothesis import strategies as st
 from numpy.random import RandomState
 

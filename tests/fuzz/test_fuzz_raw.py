@@ -1,4 +1,4 @@
-"""Raw ids, tables and live sessions asked of a fitted model: the answer is that of plain contiguous ids."""
+"""Raw ids, tables and live sessions: the result is that of plain contiguous ids."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from doors import CASES, answer, explore, spoiled
+from fuzzing import CASES, answer, explore, spoiled
 from hypothesis import strategies as st
 
 from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 
 NAMES = ("sessions", "k", "exclude_seen", "candidates", "user_ids", "dwell_times", "started", "item", "user", "dwell")
-ITEMS = {
-    "a": 1,
-    "b": 2,
-    "c": 3,
-    "d": 4,
-    "e": 5,
-}  # raw ids and the contiguous ones of the model; "x" and "y" are unknown
+ITEMS = {item: place for place, item in enumerate("abcde", 1)}  # raw ids and contiguous ones; "x", "y" are unknown
 USERS = {"ann": 0, "bob": 1, "cy": 2}
 VIEWED = {"ann": [(0, "abc"), (9000, "ab")], "bob": [(10, "bde"), (20000, "aed")], "cy": [(300, "bd")]}  # and when [s]
 EVENTS = {
@@ -57,7 +51,7 @@ def lists(values, size):
 
 
 @st.composite
-def requests(draw):
+def recommend_arguments(draw):
     """Arguments of ``recommend`` that fit each other."""
     rows = draw(st.lists(st.lists(RAW, min_size=1, max_size=4), min_size=1, max_size=3))
     return (
@@ -101,7 +95,7 @@ def check_lists(rows, k, seen, candidates, users, dwell, starts):
 
 @pytest.mark.parametrize("cases", CASES)
 def test_raw_lists_are_answered_as_contiguous_ones_or_the_argument_is_named(cases):
-    explore(check_lists, cases, spoiled(requests()))
+    explore(check_lists, cases, spoiled(recommend_arguments()))
 
 
 def check_table(events, library, k):

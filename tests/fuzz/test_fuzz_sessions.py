@@ -1,4 +1,4 @@
-"""Arrays of any shape and kind as sessions: they hold what was given, or the argument is named."""
+"""Arrays of any shape and type as sessions: they hold the same values, or the error names the argument."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from doors import CASES, answer, explore, spoiled
+from fuzzing import CASES, answer, explore, spoiled
 from hypothesis import strategies as st
 
 from spotlight_asars import EventLog, SessionInteractions, to_sessions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from messages import refuses
 from reference_data import LOGS, columns
 
 from spotlight_asars import EventLog, to_sessions
@@ -21,11 +21,6 @@ from spotlight_asars.preparation import LazyLog
 
 SPARK = pytest.param("pyspark", marks=pytest.mark.spark)
 WITHOUT_ORDER = ("duckdb", "pyspark")
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from messages import refuses
 
-from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
+from spotlight_asars import EventLog, to_sessions
 from spotlight_asars.preparation import LazyLog, SessionShards, manifest, read_sessions, shard_writer
 
 MANIFEST = {"format": "spotlight_asars sessions 1", "num_items": 4, "num_users": 3, "max_sequence_length": 50}
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 @pytest.fixture
@@ -70,13 +66,6 @@ def test_shards_are_a_sequence(folder):
     assert [shard.user_ids.tolist() for shard in shards[1:]] == [[2], [3, 3]]
     with pytest.raises(IndexError):
         shards[3]
-
-
-def test_a_model_learns_from_one_shard_after_the_other(folder):
-    model = ASARSSequenceModel(n_iter=1, embedding_dim=4, hidden_dim=4, random_state=np.random.RandomState(0))
-    for shard in SessionShards(folder):
-        model.fit(shard)
-    assert model.predict(np.array([1, 2])).shape == (4,)
 
 
 def test_the_manifest_says_what_there_is(folder):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_data import LOGS, columns, rows_by_hand, sessions_by_hand, spotlight_module
+from messages import refuses
+from reference_data import LOGS, columns, rows_by_hand, sessions_by_hand
 
 from spotlight_asars import EventLog, SessionInteractions, to_sessions
 from spotlight_asars._spotlight import Interactions, SequenceInteractions
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def as_rows(sessions):
@@ -74,13 +68,6 @@ def test_windows_are_cut_from_the_end_and_know_the_dwell_that_leads_into_the_nex
     assert to_sessions(log, max_sequence_length=3, min_sequence_length=3).sequences.tolist() == [[3, 4, 5]]
 
 
-def test_a_filtered_log_keeps_the_sessions_and_dwell_of_the_recorded_one():
-    log = EventLog([0] * 4, [1, 2, 1, 1], [0, 3000, 6000, 6001]).filter_support(item=2, session=1)
-    sessions = to_sessions(log)
-    assert len(sessions) == 1
-    np.testing.assert_array_equal(sessions.flat_dwell_times, [3000, 1, np.nan])
-
-
 def test_a_measured_dwell_is_kept_at_the_last_event_too():
     log = EventLog([0, 0], [1, 2], [0, 5], dwell_times=[3, 8])
     assert to_sessions(log).flat_dwell_times.tolist() == [3, 8]
@@ -99,20 +86,6 @@ def test_the_log_itself_stays_as_it_was():
     columns = np.array([1, 0]), np.array([2, 1]), np.array([5, 0])
     to_sessions(Interactions(columns[0], columns[1], timestamps=columns[2]), min_sequence_length=1)
     assert [column.tolist() for column in columns] == [[1, 0], [2, 1], [5, 0]]
-
-
-def test_spotlights_own_synthetic_log_becomes_sessions():
-    synthetic = spotlight_module("datasets.synthetic")
-    log = synthetic.generate_sequential(10, 20, 300, random_state=np.random.RandomState(0))
-    sessions = to_sessions(log, max_sequence_length=10)
-    assert sessions.num_items == 20
-    assert sessions.items.tolist() == [
-        event[1]
-        for row in rows_by_hand(
-            sessions_by_hand(list(zip(log.user_ids, log.item_ids, log.timestamps, strict=True))), 10, 2
-        )
-        for event in row
-    ]
 
 
 def plain(users=(0, 0), items=(1, 2), times=(0, 1)):

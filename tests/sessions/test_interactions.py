@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import copy
 import pickle
-import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import refuses
 from reference_data import ROWS, assert_aligned, telling
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import Interactions, SequenceInteractions
 from spotlight_asars.sessions.interactions import as_sessions
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def test_matrices_cannot_be_written_to():

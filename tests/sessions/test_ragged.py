@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import refuses
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.sessions.ragged import flat_ranges, padded, real_steps
-
-
-def refuses(message, error=ValueError):
-    """Expect exactly this message."""
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), min_size=1))

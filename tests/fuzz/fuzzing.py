@@ -1,7 +1,7 @@
-"""What the fuzzing tests share: how many cases, what a refusal is, and values that nobody should pass.
+"""What the fuzzing tests share: the number of cases, what counts as a refusal, and odd values.
 
-A door is an argument of a public name. Whatever comes in, either the answer is right, or a ``ValueError`` or
-``TypeError`` names the argument and what it must be.
+Whatever is passed to a public function, either the result is right, or a ``ValueError`` or ``TypeError`` names the
+argument and what it must be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CASES = [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest
 
 
 def explore(check, cases, arguments):
-    """Call `check` with drawn `arguments`: the same ones by default, others in each run of the many."""
+    """Call `check` with `cases` drawn arguments: always the same few, or in each run another many."""
     few = settings(
         max_examples=cases,
         deadline=None,

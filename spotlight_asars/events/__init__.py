@@ -1,4 +1,4 @@
-"""Who did what when: raw ids and timestamps become an ``EventLog``, which is cleaned, split and encoded here."""
+"""Event logs: raw ids and timestamps become an ``EventLog``, which is cleaned, split and encoded here."""
 
 from spotlight_asars.events.event_log import EventLog
 from spotlight_asars.events.splitting import Dropped

@@ -1,6 +1,6 @@
-"""Distinct values and their codes, without sorting the values: what is sorted is the distinct ones, which are few.
+"""Distinct values and their codes, without sorting a whole log: only the distinct values are sorted, which are few.
 
-Integers that lie close together count in a table as long as their range; others, and strings, go through the hash
+Integers in a narrow range are looked up in a table as long as the range; others, and strings, go through the hash
 table of pyarrow where it is installed. Without it numpy and Python do the same, more slowly.
 """
 
@@ -13,13 +13,13 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-TABLE_PER_VALUE = 4  # a table of integers has at most so many places for each value
+TABLE_PER_VALUE = 4  # largest length of the table of integers, per value
 
 Coded = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 def distinct(values: NDArray[Any]) -> Coded:
-    """The sorted distinct `values`, and for each value its place among them, int64 (events,).
+    """The sorted distinct `values`, and the place of each value among them, int64 (events,).
 
     Examples
     --------
@@ -27,9 +27,9 @@ def distinct(values: NDArray[Any]) -> Coded:
     (array([-5, 30]), array([1, 0, 1]))
     """
     if values.dtype.kind == "O":
-        given = values.tolist()
-        code = {value: place for place, value in enumerate(sorted(set(given)))}
-        return np.array(list(code)), np.fromiter(map(code.__getitem__, given), np.int64, len(given))
+        listed = values.tolist()
+        code = {value: place for place, value in enumerate(sorted(set(listed)))}
+        return np.array(list(code)), np.fromiter(map(code.__getitem__, listed), np.int64, len(listed))
     if values.dtype.kind in "iu" and len(values):
         low, high = int(values.min()), int(values.max())
         if high - low < TABLE_PER_VALUE * len(values):
@@ -45,26 +45,29 @@ def distinct(values: NDArray[Any]) -> Coded:
 
 
 def distinct_texts(column: nw.Series[Any]) -> Coded | None:
-    """``distinct`` of a column of strings; None for one that is not, or lacks some or their end, or without pyarrow."""
+    """``distinct`` of a column of strings.
+
+    None without pyarrow, for other columns, and for columns with missing values or strings that end in NUL.
+    """
     if not find_spec("pyarrow") or column.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
         return None
     import pyarrow as pa
 
     try:
-        given = column.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):  # of several types, or no text
+        values = column.to_arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):  # several types, or no text
         return None
-    chunks = given if isinstance(given, pa.ChunkedArray) else pa.chunked_array([given])
-    if pa.types.is_dictionary(chunks.type):  # its dictionary may hold values that do not occur
+    chunks = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    if pa.types.is_dictionary(chunks.type):  # which may hold values that do not occur
         chunks = chunks.cast(chunks.type.value_type)
-    if str(chunks.type) == "string_view":  # pyarrow before 16 cannot ask
+    if str(chunks.type) == "string_view":  # pyarrow before 16 has no is_string_view
         chunks = chunks.cast(pa.large_string())
     text = pa.types.is_string(chunks.type) or pa.types.is_large_string(chunks.type)
     return _by_hash(chunks) if text and not chunks.null_count and len(chunks) else None
 
 
 def _by_table(values: NDArray[Any], low: int, high: int) -> Coded:
-    wide = np.uint64 if values.dtype == np.uint64 else np.int64  # the range of int8 is no int8
+    wide = np.uint64 if values.dtype == np.uint64 else np.int64  # the range of int8 values exceeds int8
     place = np.subtract(values, low, dtype=wide).astype(np.int64)
     present = np.zeros(high - low + 1, dtype=bool)
     present[place] = True
@@ -73,7 +76,7 @@ def _by_table(values: NDArray[Any], low: int, high: int) -> Coded:
 
 
 def _by_hash(chunks: Any, dtype: np.dtype[Any] | None = None) -> Coded | None:
-    """None where an array cannot hold the values: numpy's text ends before a final NUL."""
+    """Codes by pyarrow's hash table; None where numpy cannot hold the values, as its text ends before a final NUL."""
     coded = chunks.dictionary_encode().unify_dictionaries()
     values = coded.chunk(0).dictionary.to_pylist()
     raw = np.array(values, dtype=dtype)

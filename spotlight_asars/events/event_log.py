@@ -1,11 +1,8 @@
-"""``EventLog``: who did what when.
+"""``EventLog``: Spotlight's ``Interactions`` with raw ids and dwell times.
 
-It is Spotlight's ``Interactions`` that also knows the raw ids behind its contiguous ones, and how long each event
-lasted. It must satisfy:
-
-- dwell and session ends are those of the log as it was recorded: filters never change them;
-- every step returns a new log with compact ids, and the one it came from stays as it was;
-- what a test log knows (vocabulary, items) comes from its training log.
+- Dwell and session ends are those of the log as it was recorded: filters never change them.
+- Every step returns a new log, with ids without gaps, and leaves the old one as it was.
+- A test log has the vocabulary of its training log.
 """
 
 from __future__ import annotations
@@ -42,8 +39,8 @@ class EventLog(Interactions):
     categories : array (events,), optional
         Category of each event's item.
     sessions : int (events,), optional
-        Which of its user's sessions each event belongs to, where that is known: sessions then end where this changes,
-        whatever the inactivity, and a user's do not overlap. Without it they end where a user is idle.
+        The session of each event, where that is known: sessions then end where this changes, whatever the inactivity,
+        and the sessions of one user must not overlap. Without it they end where a user is idle.
     user_vocabulary, item_vocabulary : Vocabulary, optional
         Raw ids; without them an id is its own raw id.
     num_users, num_items : int, optional
@@ -248,8 +245,8 @@ class EventLog(Interactions):
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1, inactivity: float = HOUR) -> EventLog:
         """The largest part of the log where every item, session and user has its support.
 
-        What is left gets new ids, without gaps; ``encode_like`` gives a log those of another one again, as it needs
-        after a split.
+        Users and items get new ids, without gaps. After a split, ``encode_like`` gives the test log the ids of its
+        training log again.
 
         Parameters
         ----------
@@ -275,7 +272,7 @@ class EventLog(Interactions):
         other : EventLog, SessionInteractions or fitted model
             The source of the ids.
         unknown_users : {"keep", "drop"}
-            Users that `other` does not know: keep them as ids beyond its users, which a model takes for unknown, or
+            Users that `other` does not know: keep them with ids beyond its users, which a model treats as unknown, or
             drop them.
 
         Returns
@@ -316,9 +313,9 @@ class EventLog(Interactions):
         inactivity : float
             A session ends where its user is idle this long [s].
         unknown_users : {"auto", "drop", "keep"}
-            Test users without a training session: drop them, or keep them as ids beyond the training log's
-            ``num_users``, which a model takes for unknown. "auto" drops them, except where fewer than 1 % of the
-            users ever return: there a "user" is but a session.
+            Test users without a training session: drop them, or keep them with ids beyond the training log's
+            ``num_users``, which a model treats as unknown. "auto" drops them, except where fewer than 1 % of the
+            users ever return: there a "user" is only a session.
 
         Raises
         ------

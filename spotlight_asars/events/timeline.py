@@ -1,10 +1,10 @@
-"""What the order of events says: gaps, session cuts, runs of one item, support.
+"""Functions of sorted events: gaps, session cuts, runs of one item, support.
 
-Pure functions of arrays that are sorted by user, then time, then file order. Two durations belong to each event:
+They take arrays sorted by user, then time, then file order. Each event has two durations:
 
 - its *gap*: the time to the user's next event in the log as it was recorded, which is the dwell time;
-- its *pause*: the longest gap between it and the user's next event *that is still kept*. A session ends where a pause
-  reaches the inactivity, so that dropping events neither joins two sessions nor cuts one in two.
+- its *pause*: the longest gap between it and the user's next event that has not been dropped. A session ends where a
+  pause reaches the inactivity, so that dropping events neither joins two sessions nor cuts one in two.
 
 Both are infinite at a user's last event.
 """
@@ -31,13 +31,13 @@ def order_events(user_ids: Ids, timestamps: NDArray[Any]) -> NDArray[np.intp]:
     if np.all((user_ids[1:] > user_ids[:-1]) | ((user_ids[1:] == user_ids[:-1]) & forward)):
         return np.arange(len(user_ids))
     if forward.all():
-        return _order_of_counts(user_ids)
+        return _counting_argsort(user_ids)
     by_time = np.argsort(timestamps, kind="stable")
-    return by_time[_order_of_counts(user_ids[by_time])]
+    return by_time[_counting_argsort(user_ids[by_time])]
 
 
-def _order_of_counts(ids: Ids) -> NDArray[np.intp]:
-    """``np.argsort(ids, kind="stable")``, by counting where the ids leave few holes: the rows of a sparse matrix."""
+def _counting_argsort(ids: Ids) -> NDArray[np.intp]:
+    """``np.argsort(ids, kind="stable")``; by counting, as the rows of a sparse matrix, where few ids are unused."""
     size, highest = len(ids), int(ids.max(initial=0))
     if highest > 2 * size:
         return np.argsort(ids, kind="stable")
@@ -80,7 +80,7 @@ def dwell_from_gaps(gaps: Floats, inactivity: float) -> Floats:
 
 
 def carry_pauses(pauses: Floats, kept: NDArray[np.intp]) -> Floats:
-    """Pauses of the events that stay: each takes over the pauses of the dropped ones that follow it.
+    """Pauses of the events `kept`: each is the longest of its own and those of the dropped events that follow it.
 
     >>> carry_pauses(np.array([5.0, 9000.0, 7.0, np.inf]), np.array([0, 2]))
     array([9000.,   inf])
@@ -96,7 +96,7 @@ def run_starts(item_ids: Ids, starts: Mask) -> Mask:
 
 
 def sum_runs(dwell_times: Floats, first: NDArray[np.intp]) -> Floats:
-    """Dwell time of each run: the sum of what is known of it; NaN where nothing is."""
+    """Dwell time of each run: the sum of its known dwell times; NaN where none is known."""
     known = ~np.isnan(dwell_times)
     total = np.add.reduceat(np.where(known, dwell_times, 0.0), first)
     return np.where(np.logical_or.reduceat(known, first), total, np.nan)

@@ -1,4 +1,4 @@
-"""Raw ids <-> contiguous ids.
+"""``Vocabulary``: raw ids <-> contiguous ids.
 
 Contiguous ids mean nothing without the vocabulary that gave them. So the vocabularies of two sides are compared where
 both are known, and ids of another log are refused instead of being read as this one's.

@@ -71,10 +71,6 @@ def test_a_folder_is_searched(name, packing, tmp_path):
     check(DATASETS[name](tmp_path, partial=True), sample)
 
 
-def test_a_file_of_another_name_is_taken_at_its_word(name, tmp_path):
-    check(DATASETS[name](write(tmp_path, "renamed", SAMPLES[name].text), partial=True), SAMPLES[name])
-
-
 @pytest.mark.parametrize("change", ["windows", "no newline", "blank end", "mark"])
 def test_line_ends_and_marks_change_nothing(name, change, tmp_path):
     text = SAMPLES[name].text

@@ -38,11 +38,8 @@ def refuses(message):
 @pytest.mark.parametrize(
     ("name", "option", "value", "items"),
     [
-        ("tianchi", "behaviours", ("buy", "cart"), [2333346, 2576651]),
         ("tianchi", "behaviours", "pv", [2268318]),
-        ("tianchi", "in_period", True, [2268318, 2333346]),
         ("tianchi", "item", "category", [2520377, 2520771, 149192]),
-        ("retailrocket", "events", ["view"], [355908]),
         ("retailrocket", "events", {"addtocart", "transaction"}, [318965, 248676]),
         ("otto", "types", ("clicks", "orders"), [1517085, 1517085]),
         ("kuairand", "clicks_only", True, [1205, 1205]),
@@ -80,10 +77,6 @@ def test_tianchi_lasts_nine_days_in_china(tmp_path):
     text = "".join(f"1,{item},7,pv,{time}\n" for item, time in enumerate(times))
     assert [item for _, item in raw(load(tmp_path, "tianchi", text))] == [0, 1, 2, 3, 4]
     assert [item for _, item in raw(load(tmp_path, "tianchi", text, in_period=True))] == [1, 2]
-
-
-def test_tianchi_by_category_has_no_categories(tmp_path):
-    assert load(tmp_path, "tianchi", item="category").categories is None
 
 
 def test_a_published_number_of_lines_needs_no_permission(tmp_path, monkeypatch):
@@ -200,11 +193,6 @@ def test_diginetica_users_have_whole_sessions_and_unknown_ones_go(tmp_path):
 def test_diginetica_without_a_known_user_is_refused(tmp_path):
     with refuses("user='user' must leave events of those in the file; got 0"):
         load(tmp_path, "diginetica", DIGINETICA + "1;NA;81766;526309;2016-05-09\n", user="user")
-
-
-def test_equal_times_keep_the_order_of_the_file(tmp_path):
-    text = "".join(f"1\t{item}\t3\t881250949\n" for item in (9, 2, 5, 1))
-    assert [item for _, item in raw(load(tmp_path, "movielens-100k", text))] == [9, 2, 5, 1]
 
 
 def real_rows(data_folder, name):

@@ -29,14 +29,6 @@ def test_every_support_holds_in_what_is_left(log, name):
     assert np.bincount(left.user_ids[first]).min() >= subset.user
 
 
-@pytest.mark.parametrize("data", ["movielens", "recsys15", "tianchi", "ecommerce"])
-def test_dense_is_a_part_of_sparse(log, data):
-    sparse, dense = (paper_subset(log, f"{data}_{kind}") for kind in ("sparse", "dense"))
-    assert len(dense) < len(sparse)
-    assert set(dense.item_vocabulary.raw) <= set(sparse.item_vocabulary.raw)
-    assert set(dense.user_vocabulary.raw) <= set(sparse.user_vocabulary.raw)
-
-
 def test_supports_of_table_1():
     printed = {name: (s.session, s.item, s.user) for name, s in PAPER_SUBSETS.items() if s.table}
     assert printed == {
@@ -53,20 +45,6 @@ def test_supports_of_the_readings():
         data, kind = name.split("_")
         session, item, user = supports[kind]
         assert (subset.session, subset.item, subset.user) == (session, item, 1 if data == "recsys15" else user)
-
-
-def test_supports_that_table_1_itself_breaks():
-    per_user = {
-        name: subset.table["sessions"] / subset.table["users"]
-        for name, subset in PAPER_SUBSETS.items()
-        if subset.table and "users" in subset.table
-    }
-    assert {name for name, mean in per_user.items() if mean < PAPER_SUBSETS[name].user} == {
-        "tianchi_sparse",
-        "ecommerce_dense",
-    }
-    assert per_user["tianchi_sparse"] == pytest.approx(7.6, abs=0.05)
-    assert per_user["ecommerce_dense"] == pytest.approx(15.1, abs=0.05)
 
 
 def test_sessions_are_cut_where_asked(log):

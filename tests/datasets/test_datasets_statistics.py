@@ -68,13 +68,6 @@ def test_a_measured_dwell_takes_the_place_of_the_gaps():
     assert numbers["dwell known [%]"] == pytest.approx(200 / 3)
 
 
-def test_items_and_users_without_an_event_do_not_count():
-    log = EventLog([0, 2], [1, 4], [0, 1], num_users=10, num_items=20)
-    numbers = describe(log)
-    assert (numbers["users"], numbers["items"], numbers["density [%]"]) == (2, 2, 50.0)
-    assert numbers["events per item, median"] == 1.0
-
-
 def test_the_table_has_a_column_per_log_and_a_row_per_number():
     logs = {
         "small": EventLog([0, 0, 1], [1, 2, 1], [0, 30, 5]),

@@ -1,4 +1,4 @@
-"""What comes in: any table, any file, one log; and what is refused at the door."""
+"""Every kind of table gives the same log, and bad columns are refused with their name and value."""
 
 from __future__ import annotations
 
@@ -99,18 +99,17 @@ def test_categories_are_read_as_what_they_name(table):
     assert_same(EventLog.from_frame(table, dwell="dwell", category="topic"), plain)
 
 
-@pytest.mark.parametrize("frame", [None, {"user_id": [1]}, np.zeros((2, 3)), pd.Series([1]), [1, 2]])
-def test_what_is_no_table_is_refused(frame):
+@pytest.mark.parametrize("frame", [None, {"user_id": [1]}, pd.Series([1])])
+def test_other_types_are_no_tables(frame):
     kind = type(frame)
     with pytest.raises(TypeError, match=r"^frame must be a pandas, polars or pyarrow table; got .*" + kind.__name__):
         EventLog.from_frame(frame)
 
 
 @pytest.mark.parametrize("argument", ["user", "item", "timestamp", "dwell", "category"])
-@pytest.mark.parametrize("table", ["pandas", "polars_lazy", "pyarrow"])
-def test_a_missing_column_is_named_beside_those_there_are(argument, table):
+def test_a_missing_column_is_named_beside_those_there_are(argument):
     with refuses(f"{argument} must name one of the columns {list(COLUMNS)}; got 'visitor'"):
-        EventLog.from_frame(TABLES[table](COLUMNS), **{argument: "visitor"})
+        EventLog.from_frame(change(), **{argument: "visitor"})
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_ids_of_mixed_types_are_refused():
         ),
     ],
 )
-def test_what_is_no_id_is_refused(ids, dtype, message):
+def test_other_types_are_no_ids(ids, dtype, message):
     with refuses(f"user column 'user_id' must {message}"):
         EventLog.from_frame(change(user_id=pd.Series(ids, dtype=dtype)))
 
@@ -204,7 +203,7 @@ def test_milliseconds_in_floats_and_seconds_in_integers_are_kept_exactly():
     assert log.timestamps.tolist() == [-(2**53), 0, 0, 0, 0, 2**53]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
 def test_timestamps_that_are_not_finite_are_refused(bad):
     for table in (pd.DataFrame, pl.DataFrame):
         with refuses(f"timestamp column 'timestamp' must be finite; got {bad} at 2"):
@@ -217,23 +216,14 @@ def test_timestamps_that_are_missing_are_refused(table):
         EventLog.from_frame(TABLES[table]({**COLUMNS, "timestamp": [0, None, 1, 2, 3, 4]}))
 
 
-@pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame, pa.table])
-def test_timestamps_that_are_text_are_refused(table):
-    with refuses("timestamp column 'timestamp' must be numbers, in seconds; got 'String'"):
-        EventLog.from_frame(table({**COLUMNS, "timestamp": ["0", "1", "2", "3", "4", "noon"]}))
+def test_timestamps_and_dwell_that_are_text_are_refused():
+    for argument in ("timestamp", "dwell"):
+        with refuses(f"{argument} column 'topic' must be numbers, in seconds; got 'String'"):
+            EventLog.from_frame(change(), **{argument: "topic"})
 
 
 @pytest.mark.parametrize(
-    ("bad", "dtype", "bits"),
-    [
-        (-(2**63), np.int64, 53),
-        (2**63 - 1, np.int64, 53),
-        (2**53 + 1, np.int64, 53),
-        (2**64 - 1, np.uint64, 53),
-        (1e300, np.float64, 53),
-        (float(np.float32(1659304800)), np.float32, 24),
-        (65504.0, np.float16, 11),
-    ],
+    ("bad", "dtype", "bits"), [(2**53 + 1, np.int64, 53), (float(np.float32(1659304800)), np.float32, 24)]
 )
 def test_timestamps_out_of_reach_are_refused(bad, dtype, bits):
     values = np.array([0, 1, bad, 2, 3, 4], dtype)
@@ -281,20 +271,6 @@ def test_a_missing_date_is_refused():
     for table in (change(timestamp=clock), pl.from_pandas(change(timestamp=clock))):
         with refuses("timestamp column 'timestamp' must not be missing; got None at 3"):
             EventLog.from_frame(table)
-
-
-@pytest.mark.parametrize(
-    ("bad", "rule"),
-    [(-2.0, "must not be negative"), (np.inf, "must be finite as float32, or NaN where unknown")],
-)
-def test_dwell_is_neither_negative_nor_infinite(bad, rule):
-    with refuses(f"dwell_times {rule}; got {bad} at 1"):
-        EventLog.from_frame(change(dwell=[1.0, bad, np.nan, 1.0, 1.0, 1.0]), dwell="dwell")
-
-
-def test_dwell_is_a_number():
-    with refuses("dwell column 'topic' must be numbers, in seconds; got 'String'"):
-        EventLog.from_frame(change(), dwell="topic")
 
 
 def test_a_table_is_not_modified():

@@ -45,7 +45,7 @@ class DataSet:
     by_hand: str = ""
 
     def __call__(self, *args: Any, **options: Any) -> EventLog:
-        """The log in the file at the path given first; see ``load`` for the options."""
+        """The log in the file at a path, the first argument; ``load`` describes the options."""
         return self.load(*args, **options)
 
 

@@ -14,17 +14,17 @@ from spotlight_asars.events.vocabulary import Vocabulary
 
 
 def to_frame(frame: Any) -> nw.DataFrame[Any]:
-    """Any frame of one event or more that narwhals knows, collected if it is lazy."""
+    """A pandas, polars or pyarrow table as a narwhals frame, collected if it is lazy; at least one event."""
     try:
-        known = nw.from_native(frame)
+        table = nw.from_native(frame)
     except TypeError:
         kind = type(frame)
         raise TypeError(
             f"frame must be a pandas, polars or pyarrow table; got {kind.__module__}.{kind.__qualname__}"
         ) from None
-    known = known.collect() if isinstance(known, nw.LazyFrame) else known
-    require(len(known) > 0, "frame must have at least one event", len(known))
-    return known
+    table = table.collect() if isinstance(table, nw.LazyFrame) else table
+    require(len(table) > 0, "frame must have at least one event", len(table))
+    return table
 
 
 def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
@@ -41,24 +41,24 @@ def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     values = column.to_numpy()
     if values.dtype.kind == "f":
         reject(np.isnan(values), values, rule)
-    if values.dtype.kind in "OU":  # strings are objects: as fixed-width text one long id would widen them all
-        values = values.astype(object)
-        kinds = {type(value) for value in values.tolist()}
-        alike = len(kinds) == 1 and all(issubclass(kind, (str, int, float, np.number)) for kind in kinds)
+    if values.dtype.kind in "OU":
+        objects = values.tolist()
+        types = {type(value) for value in objects}
+        alike = len(types) == 1 and all(issubclass(type_, (str, int, float, np.number)) for type_ in types)
         rule = f"{argument} column {name!r} must hold ids of one type, integers or strings"
-        require(alike and bool not in kinds, rule, sorted(kind.__name__ for kind in kinds))
-        if issubclass(kinds.pop(), str):
-            cut = [value for value in {*values.tolist()} if value.endswith("\0")]  # numpy's own text would end before
-            require(not cut, f"{argument} column {name!r} must have no ids that end in NUL", cut)
-            return values
-        values = np.array(values.tolist())
+        require(alike and bool not in types, rule, sorted(type_.__name__ for type_ in types))
+        if issubclass(types.pop(), str):
+            bad = [value for value in {*objects} if value.endswith("\0")]  # numpy's fixed-width text would drop the NUL
+            require(not bad, f"{argument} column {name!r} must have no ids that end in NUL", bad)
+            return values.astype(object)  # with fixed width, one long id would widen them all
+        values = np.array(objects)
     rule = f"{argument} column {name!r} must hold integers of 64 bits, or strings"
     require(values.dtype.kind in "iuf", rule, str(values.dtype))
     return integers(values, f"{argument} column {name!r}") if values.dtype.kind == "f" else values
 
 
 def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
-    """The vocabulary of one column of raw ids, from `first` on, and the column in it; the same ids as of ``ids``."""
+    """The vocabulary of the raw ids in one column (as of ``ids``), numbered from `first`, and the encoded column."""
     texts = distinct_texts(_column(frame, name, argument))
     if texts is None:
         return Vocabulary.learn(ids(frame, name, argument), first)
@@ -66,7 +66,7 @@ def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> t
 
 
 def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
-    """Seconds as int64 or float64; dates and times count from 1970-01-01 (UTC where they have no zone)."""
+    """Seconds as int64 or float64; dates and times become seconds since 1970-01-01 (UTC if they have no zone)."""
     column = _column(frame, name, "timestamp")
     if column.dtype in (nw.Datetime, nw.Date):
         reject(column.is_null().to_numpy(), column.to_numpy(), f"timestamp column {name!r} must not be missing")
@@ -78,11 +78,7 @@ def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """One numeric column; a missing value is NaN."""
     column = _column(frame, name, argument)
-    require(
-        column.dtype.is_numeric(),
-        f"{argument} column {name!r} must be numbers, in seconds",
-        str(column.dtype),
-    )
+    require(column.dtype.is_numeric(), f"{argument} column {name!r} must be numbers, in seconds", str(column.dtype))
     if column.is_null().any():
         return column.cast(nw.Float64).to_numpy().astype(np.float64)
     return column.to_numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cases import ITEMS, MADE_NETS, load, log, sequence_model
+from library import ITEMS, NETS, factorization_model, load, log, sequence_model
 from torch import nn
 
 LIB = load("spotlight_asars._core")
@@ -20,9 +20,9 @@ def train():
 # --- nets
 
 
-@pytest.mark.parametrize("name", MADE_NETS)
+@pytest.mark.parametrize("name", NETS)
 def test_a_step_sees_neither_its_own_item_nor_the_future(name):
-    net = MADE_NETS[name](LIB.nets)
+    net = NETS[name](LIB)
     a, b = torch.tensor([[2, 3, 5, 7, 11]]), torch.tensor([[2, 3, 13, 17, 19]])
     every_a, final_a = net.user_representation(a)
     every_b, final_b = net.user_representation(b)
@@ -33,58 +33,55 @@ def test_a_step_sees_neither_its_own_item_nor_the_future(name):
 
 def test_cnn_knows_two_nonlinearities():
     with pytest.raises(ValueError, match=r"nonlinearity must be one of \['relu', 'tanh'\]; got 'elu'"):
-        LIB.nets.CNNNet(ITEMS, nonlinearity="elu")
+        LIB.CNNNet(ITEMS, nonlinearity="elu")
 
 
 def test_cnn_repeats_a_number_for_every_layer():
-    net = LIB.nets.CNNNet(ITEMS, 4, kernel_width=2, dilation=(1, 3), num_layers=2)
+    net = LIB.CNNNet(ITEMS, 4, kernel_width=2, dilation=(1, 3), num_layers=2)
     assert (net.kernel_width, net.dilation) == ((2, 2), (1, 3))
     assert [layer.dilation for layer in net.cnn_layers] == [(1, 1), (3, 1)]
-    assert {"cnn_0.weight", "cnn_1.bias"} < net.state_dict().keys()
 
 
-@pytest.mark.parametrize("name", ["PoolNet", "LSTMNet", "CNNNet", "MixtureLSTMNet"])
-def test_nets_take_a_layer_of_items(name):
-    layer = nn.Embedding(ITEMS, 8)
-    net = getattr(LIB.nets, name)(ITEMS, 8, item_embedding_layer=layer)
-    assert net.item_embeddings is layer
-
-
-def test_bilinear_net_takes_layers():
+def test_nets_take_embedding_layers():
     users, items = nn.Embedding(5, 8), nn.Embedding(ITEMS, 8)
-    net = LIB.bilinear.BilinearNet(5, ITEMS, 8, user_embedding_layer=users, item_embedding_layer=items)
-    assert net.user_embeddings is users
-    assert net.item_embeddings is items
+    for net in (LIB.PoolNet, LIB.LSTMNet, LIB.CNNNet, LIB.MixtureLSTMNet):
+        assert net(ITEMS, 8, item_embedding_layer=items).item_embeddings is items
+    bilinear = LIB.BilinearNet(5, ITEMS, 8, user_embedding_layer=users, item_embedding_layer=items)
+    assert (bilinear.user_embeddings, bilinear.item_embeddings) == (users, items)
 
 
 def test_bloom_has_a_seed_for_every_hash_function():
     with pytest.raises(ValueError, match="num_hash_functions must be at most 24; got 25"):
-        LIB.layers.BloomEmbedding(10, 4, num_hash_functions=25)
+        LIB.BloomEmbedding(10, 4, num_hash_functions=25)
+    assert repr(LIB.BloomEmbedding(10, 4)).startswith("<BloomEmbedding (compression_ratio: 0.2): Scaled")
 
 
-def test_bloom_shows_its_compression():
-    assert repr(LIB.layers.BloomEmbedding(10, 4)).startswith("<BloomEmbedding (compression_ratio: 0.2): Scaled")
-
-
-# --- sequence model
+# --- models
 
 
 @pytest.mark.parametrize("option", ["loss", "representation"])
 def test_unknown_names_are_refused(option):
     with pytest.raises(AssertionError, match=f"{option} must be .*; got 'nonsense'"):
-        LIB.sequence.ImplicitSequenceModel(**{option: "nonsense"})
+        LIB.ImplicitSequenceModel(**{option: "nonsense"})
 
 
 def test_unknown_items_are_refused(train):
-    model = sequence_model(LIB, n_iter=1)
+    model = sequence_model(LIB)
     model.fit(train)
     for arguments in ([np.array([1, 99])], [HISTORY, np.array([[99]])]):
         with pytest.raises(ValueError, match=f"item ids must be below {ITEMS}, .*; got 99"):
             model.predict(*arguments)
     with pytest.raises(ValueError, match="got 99"):
-        model.fit(LIB.interactions.SequenceInteractions(np.array([[1, 99]])))
-    with pytest.raises(ValueError, match="got 99"):
-        model._check_input(99)
+        model.fit(LIB.SequenceInteractions(np.array([[1, 99]])))
+
+
+def test_factorization_refuses_unknown_users_and_items():
+    model = factorization_model(LIB)
+    model.fit(log(LIB))
+    with pytest.raises(ValueError, match=r"user ids must be below 12, .*; got 12"):
+        model.predict(12)
+    with pytest.raises(ValueError, match=r"item ids must be below 23, .*; got 23"):
+        model.predict(1, np.array([1, 23]))
 
 
 def test_scores_of_chosen_items_are_those_among_all(train):
@@ -95,34 +92,32 @@ def test_scores_of_chosen_items_are_those_among_all(train):
     np.testing.assert_allclose(model.predict(HISTORY, chosen[:1]), model.predict(HISTORY)[[7]], rtol=1e-5)
 
 
-def test_a_further_fit_goes_on(train):
-    model = sequence_model(LIB)
-    assert repr(model) == "<ImplicitSequenceModel: [uninitialised]>"
-    model.fit(train)
-    net, optimizer, before = model._net, model._optimizer, model.predict(HISTORY)
-    model.fit(train)
-    assert model._net is net
-    assert model._optimizer is optimizer
-    assert not np.allclose(model.predict(HISTORY), before)
-    assert repr(model) == f"<ImplicitSequenceModel: {net!r}>"
-
-
-def test_optimizer_func_replaces_adam(train):
-    model = sequence_model(LIB, optimizer_func=lambda parameters: torch.optim.SGD(parameters, lr=0.5))
-    model.fit(train)
-    assert isinstance(model._optimizer, torch.optim.SGD)
+@pytest.mark.parametrize("make", [sequence_model, factorization_model])
+def test_a_further_fit_goes_on(make, train):
+    interactions = train if make is sequence_model else log(LIB)
+    model = make(LIB)
+    assert repr(model) == f"<{type(model).__name__}: [uninitialised]>"
+    model.fit(interactions)
+    net, optimizer, before = model._net, model._optimizer, model.predict(3)
+    model.fit(interactions)
+    assert (model._net, model._optimizer) == (net, optimizer)
+    assert not np.allclose(model.predict(3), before)
+    assert repr(model) == f"<{type(model).__name__}: {net!r}>"
 
 
 def test_a_module_replaces_the_net(train):
-    net = LIB.nets.PoolNet(ITEMS, 5)
-    model = sequence_model(LIB, representation=net)
-    model.fit(train)
-    assert model._net is net
+    for model, net, interactions in (
+        (sequence_model, LIB.PoolNet(ITEMS, 5), train),
+        (factorization_model, LIB.BilinearNet(12, ITEMS, 4), log(LIB)),
+    ):
+        model = model(LIB, representation=net)
+        model.fit(interactions)
+        assert model._net is net
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.0])
 def test_a_degenerate_loss_stops_training(train, value):
-    model = sequence_model(LIB, representation=LIB.nets.PoolNet(ITEMS, 8))
+    model = sequence_model(LIB)
     model._initialize(train)
     model._loss_func = lambda positive, negative, mask: (positive * value).sum()
     with pytest.raises(ValueError, match=f"loss of an epoch must be a number other than 0; got {value}"):
@@ -136,56 +131,20 @@ def test_verbose_prints_one_line_an_epoch(train, capsys):
     assert all(float(line.partition(": loss ")[2]) > 0 for line in lines)
 
 
-# --- factorization model
-
-
-def test_factorization_refuses_unknown_users_and_items():
-    model = LIB.factorization.ImplicitFactorizationModel(n_iter=1)
-    model.fit(log(LIB))
-    with pytest.raises(ValueError, match=r"user ids must be below 12, .*; got 12"):
-        model.predict(12)
-    with pytest.raises(ValueError, match=r"item ids must be below 23, .*; got 23"):
-        model.predict(1, np.array([1, 23]))
-    with pytest.raises(AssertionError, match=r"loss must be one of .*; got 'nonsense'"):
-        LIB.factorization.ImplicitFactorizationModel(loss="nonsense")
-
-
-def test_factorization_trains_epoch_by_epoch():
-    scores = []
-    for n_iter, fits in ((2, 1), (1, 2)):
-        random_state = np.random.RandomState(1)
-        model = LIB.factorization.ImplicitFactorizationModel(n_iter=n_iter, random_state=random_state)
-        for _ in range(fits):
-            model.fit(log(LIB))
-        scores.append(model.predict(3))
-    np.testing.assert_allclose(*scores, rtol=1e-6)
-
-
-def test_factorization_takes_a_net():
-    net = LIB.bilinear.BilinearNet(12, ITEMS, 4)
-    model = LIB.factorization.ImplicitFactorizationModel(n_iter=1, representation=net)
-    model.fit(log(LIB))
-    assert model._net is net
-    assert repr(model) == f"<ImplicitFactorizationModel: {net!r}>"
-
-
 # --- tools
 
 
 def test_minibatch_slices_all_inputs_alike():
-    batch = LIB.torch_utils.minibatch
-    assert list(batch([1, 2, 3], batch_size=2)) == [[1, 2], [3]]
-    assert list(batch([1, 2, 3], "abc", batch_size=2)) == [([1, 2], "ab"), ([3], "c")]
+    assert list(LIB.minibatch([1, 2, 3], batch_size=2)) == [[1, 2], [3]]
+    assert list(LIB.minibatch([1, 2, 3], "abc", batch_size=2)) == [([1, 2], "ab"), ([3], "c")]
 
 
-def test_shuffle_keeps_rows_together():
-    first, second = LIB.torch_utils.shuffle(np.arange(20), np.arange(20) * 3)
-    np.testing.assert_array_equal(first * 3, second)
+def test_shuffle_needs_arrays_of_one_length():
     with pytest.raises(ValueError, match=r"arrays must all have one length; got \[2, 3\]"):
-        LIB.torch_utils.shuffle(np.arange(2), np.arange(3))
+        LIB.shuffle(np.arange(2), np.arange(3))
 
 
 @pytest.mark.parametrize("name", ["regression", "poisson", "logistic"])
 def test_targets_of_a_loss_must_not_ask_for_a_gradient(name):
     with pytest.raises(ValueError, match="observed_ratings must not require a gradient; got requires_grad=True"):
-        getattr(LIB.losses, f"{name}_loss")(torch.ones(2, requires_grad=True), torch.ones(2))
+        getattr(LIB, f"{name}_loss")(torch.ones(2, requires_grad=True), torch.ones(2))

@@ -2,7 +2,7 @@
 
     PYTHONPATH=<checkout of maciejkula/spotlight> python tests/golden/make_spotlight_golden.py
 
-The cases are those of ``tests/core/cases.py``. Commit and versions are kept with the numbers,
+The cases are ``RECORDED`` of ``tests/core/cases.py``. Commit and versions are kept with the numbers,
 under ``made with``.
 """
 
@@ -23,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     sys.path.insert(0, str(HERE.parent / "core"))
     import spotlight
-    from cases import CASES, load
+    from cases import RECORDED
+    from library import load
 
     checkout = Path(spotlight.__file__).parent
     commit = subprocess.run(
@@ -33,7 +34,7 @@ def main() -> None:
     made_with = np.array([f"maciejkula/spotlight {commit}", f"python {sys.version.split()[0]}", *versions])
 
     lib = load("spotlight")
-    golden = {f"{case}: {key}": array for case, run in CASES.items() for key, array in run(lib).items()}
+    golden = {f"{case}: {key}": array for case, run in RECORDED.items() for key, array in run(lib).items()}
     path = HERE / "spotlight.npz"
     np.savez_compressed(path, **{"made with": made_with}, **golden)
     print(f"{path.name}: {len(golden)} arrays, {path.stat().st_size} bytes\n" + "\n".join(made_with))

@@ -1,7 +1,6 @@
-"""What the two implicit models share: options, setting up, and one epoch of descent.
+"""Options, set-up and one epoch of training, shared by the two implicit models.
 
-The class has no name that upstream's lack, so that a subclass finds the same ones free on either
-Spotlight. What more there is to share is a function.
+Helpers are functions, not methods: a subclass must find the same attribute names free as on upstream's models.
 """
 
 from __future__ import annotations
@@ -28,23 +27,49 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 
 
 class ImplicitModel:
-    """Base of the implicit models. Options are kept unchanged under their names with a leading underscore."""
+    """Base of the implicit models, with the options of the factorization model.
+
+    Parameters
+    ----------
+    loss : {"pointwise", "bpr", "hinge", "adaptive_hinge"}, optional
+        One of :mod:`losses`.
+    embedding_dim : int, optional
+        Length of the vectors, unless ``representation`` is a ready-made net.
+    n_iter : int, optional
+        Epochs per call of ``fit``.
+    batch_size : int, optional
+        Sequences, or pairs of user and item, per step.
+    l2 : float, optional
+        Weight decay.
+    learning_rate : float, optional
+    optimizer_func : callable, optional
+        Makes the optimizer from the net's parameters; Adam with ``l2`` and ``learning_rate`` if absent.
+    use_cuda : bool, optional
+        Train on the GPU.
+    representation : nn.Module, optional
+        The net to train, in place of the model's own.
+    sparse : bool, optional
+        Sparse gradients for the embeddings.
+    random_state : numpy.random.RandomState, optional
+        Seeds torch's global generator, shuffles and draws negatives.
+    num_negative_samples : int, optional
+        Negatives per target of the adaptive hinge loss.
+    """
 
     def __init__(
         self,
-        *,
-        loss: str,
-        representation: Any,
-        embedding_dim: int,
-        n_iter: int,
-        batch_size: int,
-        l2: float,
-        learning_rate: float,
-        optimizer_func: Optimizer | None,
-        use_cuda: bool,
-        sparse: bool,
-        random_state: np.random.RandomState | None,
-        num_negative_samples: int,
+        loss: str = "pointwise",
+        embedding_dim: int = 32,
+        n_iter: int = 10,
+        batch_size: int = 256,
+        l2: float = 0.0,
+        learning_rate: float = 1e-2,
+        optimizer_func: Optimizer | None = None,
+        use_cuda: bool = False,
+        representation: Any = None,
+        sparse: bool = False,
+        random_state: np.random.RandomState | None = None,
+        num_negative_samples: int = 5,
     ) -> None:
         # Upstream asserts here, so callers who catch anything catch an AssertionError.
         assert loss in LOSSES, f"loss must be one of {sorted(LOSSES)}; got {loss!r}"
@@ -99,7 +124,7 @@ def train_epoch(
     batch_loss: Callable[[Any], Tensor],
     verbose: bool,
 ) -> None:
-    """One pass over the arrays; ``batch_loss`` takes a batch as :func:`minibatch` hands it out."""
+    """Train on the arrays once; ``batch_loss`` takes a batch as :func:`minibatch` yields it."""
     losses = []
     tensors = (to_tensor(model, array) for array in arrays)
     for batch in minibatch(*tensors, batch_size=model._batch_size):

@@ -1,4 +1,4 @@
-"""Scores of a fitted model: one number per user or sequence. Ties take their mean rank."""
+"""Metrics of a fitted model: one number per user or sequence. Tied items share their mean rank."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _users(model: Any, test: Interactions, train: Interactions | None) -> Iterat
 def _sequences(
     model: Any, test: SequenceInteractions, last: int, exclude_preceding: bool
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """(costs, targets) of every sequence, whose ``last`` items are to be predicted from the others."""
+    """(costs, targets) of every sequence: its ``last`` items are predicted from the others."""
     histories, targets = test.sequences[:, :-last], test.sequences[:, -last:]
     for i in range(len(histories)):
         yield _costs(model, histories[i], histories[i] if exclude_preceding else None), targets[i]

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import murmurhash3_32
 from torch import Tensor, nn
 
-# One murmurhash seed per hash function. Upstream's numbers, without which its weights mean nothing here.
+# One murmurhash seed per hash function. Upstream's numbers, without which weights trained with upstream mean nothing here.
 # fmt: off
 SEEDS = [
     179424941, 179425457, 179425907, 179426369, 179424977, 179425517, 179425943, 179426407,
@@ -64,7 +64,7 @@ class BloomEmbedding(nn.Module):
     Raises
     ------
     ValueError
-        If more hash functions are asked for than there are seeds.
+        If there are more hash functions than seeds.
 
     References
     ----------

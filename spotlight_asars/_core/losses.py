@@ -21,7 +21,7 @@ def _masked_mean(loss: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def pointwise_loss(positive_predictions: Tensor, negative_predictions: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean of the chance of missing the positive plus that of taking the negative, each on its own."""
+    """Mean of ``1 - sigmoid(positive) + sigmoid(negative)``."""
     missed = 1.0 - torch.sigmoid(positive_predictions)
     return _masked_mean(missed + torch.sigmoid(negative_predictions), mask)
 
@@ -45,7 +45,7 @@ def adaptive_hinge_loss(
     ----------
     positive_predictions : float (batch, ...)
     negative_predictions : float (neg, batch, ...)
-        One layer per draw.
+        One row of negatives per draw.
     mask : bool (batch, ...), optional
     """
     highest, _ = torch.max(negative_predictions, 0)

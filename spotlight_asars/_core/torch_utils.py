@@ -1,4 +1,4 @@
-"""Small tools between numpy and torch: devices, batches, shuffling, seeds."""
+"""Helpers for devices, batches, shuffling and seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Movable = TypeVar("Movable", Tensor, nn.Module)
 
 
 def gpu(tensor: Movable, gpu: bool = False) -> Movable:
-    """The tensor or module on the GPU if asked for, else as it is."""
+    """The tensor or module, moved to the GPU if ``gpu``."""
     return tensor.cuda() if gpu else tensor
 
 
@@ -47,7 +47,7 @@ def shuffle(*arrays: Any, random_state: np.random.RandomState | None = None) -> 
 
 
 def assert_no_grad(variable: Tensor) -> None:
-    """Refuse a loss target that asks for a gradient.
+    """Raise if a loss target requires a gradient.
 
     Raises
     ------

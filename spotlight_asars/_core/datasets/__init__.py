@@ -1,1 +1,1 @@
-"""Data: generated, and fetched once."""
+"""Data sets, synthetic and downloaded."""

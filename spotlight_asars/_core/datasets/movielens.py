@@ -1,4 +1,4 @@
-"""MovieLens, https://grouplens.org/datasets/movielens, in the packing and the cache folder of upstream."""
+"""MovieLens, https://grouplens.org/datasets/movielens, from upstream's files and in its cache folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _fetch(dataset: str) -> Path:
     path = Path.home() / "spotlight_data" / "movielens" / VERSION / f"{dataset}.hdf5"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")  # an interrupted download must not pass for a file
+        partial = path.with_suffix(".partial")  # an interrupted download must not look complete
         with (
             urllib.request.urlopen(f"{URL_PREFIX}/{VERSION}/{path.name}") as response,
             partial.open("wb") as file,

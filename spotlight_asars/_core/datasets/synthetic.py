@@ -1,4 +1,4 @@
-"""Logs with a planted order."""
+"""Synthetic logs, in which earlier items predict the next one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_ROUNDS = 100  # of normalising them
 def _build_transition_matrix(
     num_items: int, concentration_parameter: float, random_state: np.random.RandomState
 ) -> NDArray[Any]:
-    """Dirichlet rows, normalised by turns until the columns sum to 1 as well."""
+    """Dirichlet rows; columns and rows are normalised in turn until both sum to 1."""
     matrix = random_state.dirichlet(np.repeat(concentration_parameter, num_items), num_items)
     for _ in range(MAX_ROUNDS):
         if all(np.all(np.abs(1.0 - matrix.sum(axis=axis)) < TOLERANCE) for axis in (0, 1)):
@@ -29,7 +29,7 @@ def _build_transition_matrix(
 def _walk(
     num_steps: int, transitions: NDArray[Any], order: int, random_state: np.random.RandomState
 ) -> NDArray[np.int32]:
-    """States of one long chain, each drawn from the mean row of the ``order`` states before it."""
+    """States of one Markov chain, each drawn from the mean transition row of the ``order`` states before it."""
     num_states = len(transitions)
     cumulative = np.cumsum(transitions, axis=1)
     draws = random_state.rand(num_steps)
@@ -49,7 +49,7 @@ def generate_sequential(
     order: int = 3,
     random_state: np.random.RandomState | None = None,
 ) -> Interactions:
-    """A log in which the last items of a user foretell the next one.
+    """A log in which the last items of a user predict the next one.
 
     One Markov chain over items 1 .. num_items - 1 runs through all users in turn. Its transition
     matrix is doubly stochastic, so that all items are equally frequent in the long run.
@@ -60,7 +60,7 @@ def generate_sequential(
     concentration_parameter : float, optional
         Of the Dirichlet distribution of the transitions: the closer to 0, the more predictable.
     order : int, optional
-        Number of earlier items that count.
+        Number of earlier items that the next one depends on.
     random_state : numpy.random.RandomState, optional
 
     Returns

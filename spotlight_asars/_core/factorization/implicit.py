@@ -6,16 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from spotlight_asars._core._model import (
-    ImplicitModel,
-    Optimizer,
-    check_ids,
-    set_up,
-    to_tensor,
-    train_epoch,
-)
+from spotlight_asars._core._model import ImplicitModel, check_ids, set_up, to_tensor, train_epoch
 from spotlight_asars._core.factorization.representations import BilinearNet
 from spotlight_asars._core.interactions import Interactions
 from spotlight_asars._core.sampling import sample_items
@@ -23,65 +16,12 @@ from spotlight_asars._core.torch_utils import cpu, shuffle
 
 
 class ImplicitFactorizationModel(ImplicitModel):
-    """Ranks items for a user by their vectors; learns each pair of the log against sampled items.
+    """Scores items for a user by their vectors; trained on each pair of the log against sampled items.
 
-    Parameters
-    ----------
-    loss : {"pointwise", "bpr", "hinge", "adaptive_hinge"}, optional
-        One of :mod:`losses`.
-    embedding_dim : int, optional
-        Length of the vectors, unless ``representation`` brings its own.
-    n_iter : int, optional
-        Epochs per call of :meth:`fit`.
-    batch_size : int, optional
-        Pairs per step.
-    l2 : float, optional
-        Weight decay.
-    learning_rate : float, optional
-    optimizer_func : callable, optional
-        Makes the optimizer from the net's parameters; else Adam with ``l2`` and ``learning_rate``.
-    use_cuda : bool, optional
-        Train on the GPU.
-    representation : nn.Module, optional
-        Net that scores (user ids, item ids), in place of a :class:`BilinearNet`.
-    sparse : bool, optional
-        Sparse gradients for the embeddings.
-    random_state : numpy.random.RandomState, optional
-        Seeds torch, shuffles and draws negatives.
-    num_negative_samples : int, optional
-        Negatives per pair of the adaptive hinge loss.
+    Options are those of :class:`ImplicitModel`; ``representation`` replaces the :class:`BilinearNet`.
     """
 
-    def __init__(
-        self,
-        loss: str = "pointwise",
-        embedding_dim: int = 32,
-        n_iter: int = 10,
-        batch_size: int = 256,
-        l2: float = 0.0,
-        learning_rate: float = 1e-2,
-        optimizer_func: Optimizer | None = None,
-        use_cuda: bool = False,
-        representation: nn.Module | None = None,
-        sparse: bool = False,
-        random_state: np.random.RandomState | None = None,
-        num_negative_samples: int = 5,
-    ) -> None:
-        super().__init__(
-            loss=loss,
-            representation=representation,
-            embedding_dim=embedding_dim,
-            n_iter=n_iter,
-            batch_size=batch_size,
-            l2=l2,
-            learning_rate=learning_rate,
-            optimizer_func=optimizer_func,
-            use_cuda=use_cuda,
-            sparse=sparse,
-            random_state=random_state,
-            num_negative_samples=num_negative_samples,
-        )
-        self._num_users: Any = None
+    _num_users: Any = None
 
     def _initialize(self, interactions: Interactions) -> None:
         self._num_users, self._num_items = interactions.num_users, interactions.num_items
@@ -165,10 +105,9 @@ class ImplicitFactorizationModel(ImplicitModel):
         """
         self._check_input(user_ids, item_ids, allow_items_none=True)
         self._net.train(False)
-        items = np.arange(self._num_items) if item_ids is None else item_ids
-        columns = (to_tensor(self, np.asarray(ids).astype(np.int64).reshape(-1)) for ids in (user_ids, items))
-        user_column, item_column = columns
-        if len(user_column) != len(item_column):
-            user_column = user_column.expand(len(item_column))
-        scores = self._net(user_column, item_column)
+        item_ids = np.arange(self._num_items) if item_ids is None else item_ids
+        users, items = (to_tensor(self, np.asarray(ids).astype(np.int64).reshape(-1)) for ids in (user_ids, item_ids))
+        if len(users) != len(items):
+            users = users.expand(len(items))
+        scores = self._net(users, items)
         return cpu(scores).detach().numpy().flatten()

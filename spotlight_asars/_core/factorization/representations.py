@@ -15,7 +15,7 @@ class BilinearNet(nn.Module):
     num_users, num_items : int
     embedding_dim : int, optional
     user_embedding_layer, item_embedding_layer : nn.Module, optional
-        Used in place of a new embedding.
+        Used in place of new embeddings.
     sparse : bool, optional
         Sparse gradients for the embeddings.
     """
@@ -31,12 +31,9 @@ class BilinearNet(nn.Module):
     ) -> None:
         super().__init__()
 
-        def vectors(size: int, layer: nn.Module | None) -> nn.Module:
-            return ScaledEmbedding(size, embedding_dim, sparse=sparse) if layer is None else layer
-
         self.embedding_dim = embedding_dim
-        self.user_embeddings = vectors(num_users, user_embedding_layer)
-        self.item_embeddings = vectors(num_items, item_embedding_layer)
+        self.user_embeddings = user_embedding_layer or ScaledEmbedding(num_users, embedding_dim, sparse=sparse)
+        self.item_embeddings = item_embedding_layer or ScaledEmbedding(num_items, embedding_dim, sparse=sparse)
         self.user_biases = ZeroEmbedding(num_users, 1, sparse=sparse)
         self.item_biases = ZeroEmbedding(num_items, 1, sparse=sparse)
 
@@ -44,7 +41,6 @@ class BilinearNet(nn.Module):
         """Scores of the pairs, (batch,). Upstream's squeezes need more than one pair."""
         users = self.user_embeddings(user_ids).squeeze()  # (batch, dim)
         items = self.item_embeddings(item_ids).squeeze()  # (batch, dim)
-        user_bias: Tensor = self.user_biases(user_ids).squeeze()
-        item_bias: Tensor = self.item_biases(item_ids).squeeze()
-        scores: Tensor = (users * items).sum(1) + user_bias + item_bias
+        scores: Tensor = (users * items).sum(1)
+        scores = scores + self.user_biases(user_ids).squeeze() + self.item_biases(item_ids).squeeze()
         return scores

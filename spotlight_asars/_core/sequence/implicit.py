@@ -9,23 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spotlight_asars._core._model import (
-    ImplicitModel,
-    Optimizer,
-    check_ids,
-    set_up,
-    to_tensor,
-    train_epoch,
-)
+from spotlight_asars._core._model import ImplicitModel, Optimizer, check_ids, set_up, to_tensor, train_epoch
 from spotlight_asars._core.interactions import SequenceInteractions
 from spotlight_asars._core.sampling import sample_items
-from spotlight_asars._core.sequence.representations import (
-    PADDING_IDX,
-    CNNNet,
-    LSTMNet,
-    MixtureLSTMNet,
-    PoolNet,
-)
+from spotlight_asars._core.sequence.representations import PADDING_IDX, CNNNet, LSTMNet, MixtureLSTMNet, PoolNet
 from spotlight_asars._core.torch_utils import cpu, shuffle
 
 NETS: dict[str, Callable[..., nn.Module]] = {
@@ -37,33 +24,10 @@ NETS: dict[str, Callable[..., nn.Module]] = {
 
 
 class ImplicitSequenceModel(ImplicitModel):
-    """Ranks all items as the next one of a sequence; learns every step of it against sampled items.
+    """Scores all items as the next one of a sequence; trained on every step of it against sampled items.
 
-    Parameters
-    ----------
-    loss : {"pointwise", "bpr", "hinge", "adaptive_hinge"}, optional
-        One of :mod:`losses`.
-    representation : {"pooling", "cnn", "lstm", "mixture"} or nn.Module, optional
-        A net of :mod:`sequence.representations`, by name or ready-made.
-    embedding_dim : int, optional
-        Length of the vectors of a net given by name.
-    n_iter : int, optional
-        Epochs per call of :meth:`fit`.
-    batch_size : int, optional
-        Sequences per step.
-    l2 : float, optional
-        Weight decay.
-    learning_rate : float, optional
-    optimizer_func : callable, optional
-        Makes the optimizer from the net's parameters; else Adam with ``l2`` and ``learning_rate``.
-    use_cuda : bool, optional
-        Train on the GPU.
-    sparse : bool, optional
-        Sparse gradients for the embeddings of a net given by name.
-    random_state : numpy.random.RandomState, optional
-        Seeds torch, shuffles and draws negatives.
-    num_negative_samples : int, optional
-        Negatives per step of the adaptive hinge loss.
+    Options are those of :class:`ImplicitModel`, in upstream's order; ``representation`` is also the name of a net:
+    "pooling", "cnn", "lstm" or "mixture".
     """
 
     def __init__(
@@ -81,23 +45,21 @@ class ImplicitSequenceModel(ImplicitModel):
         random_state: np.random.RandomState | None = None,
         num_negative_samples: int = 5,
     ) -> None:
-        if isinstance(representation, str):
-            assert representation in NETS, (
-                f"representation must be a module or one of {sorted(NETS)}; got {representation!r}"
-            )
+        known = not isinstance(representation, str) or representation in NETS
+        assert known, f"representation must be a module or one of {sorted(NETS)}; got {representation!r}"
         super().__init__(
-            loss=loss,
-            representation=representation,
-            embedding_dim=embedding_dim,
-            n_iter=n_iter,
-            batch_size=batch_size,
-            l2=l2,
-            learning_rate=learning_rate,
-            optimizer_func=optimizer_func,
-            use_cuda=use_cuda,
-            sparse=sparse,
-            random_state=random_state,
-            num_negative_samples=num_negative_samples,
+            loss,
+            embedding_dim,
+            n_iter,
+            batch_size,
+            l2,
+            learning_rate,
+            optimizer_func,
+            use_cuda,
+            representation,
+            sparse,
+            random_state,
+            num_negative_samples,
         )
 
     def _initialize(self, interactions: SequenceInteractions) -> None:

@@ -1,8 +1,7 @@
-"""Nets that turn a sequence of items into a user, and score items for that user.
+"""Nets that represent a user by the items of a sequence, and score items for that user.
 
-A net has two methods. ``user_representation(items)`` returns ``(every, final)``: the user before each
-step, from none to all but the last item seen, (batch, dim, time); and after all of them, (batch, dim).
-``forward(representation, targets)`` scores the targets (batch, time) against either.
+``user_representation(items)`` returns ``(every, final)``: the user before each item, (batch, dim, time), and after the
+last one, (batch, dim). ``forward(representation, targets)`` scores the targets (batch, time) against either.
 """
 
 from __future__ import annotations
@@ -17,31 +16,36 @@ from torch.backends import cudnn
 from spotlight_asars._core.layers import ScaledEmbedding, ZeroEmbedding
 
 PADDING_IDX = 0
-
+Layer = nn.Module | None
 NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class _ItemNet(nn.Module):
-    """Item vectors and biases, and the score ``bias + user . item``."""
+    """Item vectors and biases, and the score ``bias + user . item``.
+
+    Parameters
+    ----------
+    num_items : int
+    embedding_dim : int, optional
+        Length of the vectors of items and users.
+    item_embedding_layer : nn.Module, optional
+        Used in place of a new embedding of the items.
+    sparse : bool, optional
+        Sparse gradients for the embeddings.
+    """
 
     def __init__(
-        self,
-        num_items: int,
-        embedding_dim: int = 32,
-        item_embedding_layer: nn.Module | None = None,
-        sparse: bool = False,
+        self, num_items: int, embedding_dim: int = 32, item_embedding_layer: Layer = None, sparse: bool = False
     ) -> None:
         super().__init__()
         self.embedding_dim = embedding_dim
-        self.item_embeddings: nn.Module = (
-            ScaledEmbedding(num_items, embedding_dim, padding_idx=PADDING_IDX, sparse=sparse)
-            if item_embedding_layer is None
-            else item_embedding_layer
-        )
+        if item_embedding_layer is None:
+            item_embedding_layer = ScaledEmbedding(num_items, embedding_dim, padding_idx=PADDING_IDX, sparse=sparse)
+        self.item_embeddings = item_embedding_layer
         self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
 
     def _seen(self, item_sequences: Tensor) -> Tensor:
-        """Item vectors after one step of zeros, (batch, time + 1, dim): step 0 has seen nothing."""
+        """Item vectors behind a zero vector, which stands for no item seen yet: (batch, time + 1, dim)."""
         return F.pad(self.item_embeddings(item_sequences), (0, 0, 1, 0))
 
     def forward(self, user_representations: Tensor, targets: Tensor) -> Tensor:
@@ -60,17 +64,7 @@ class _SqueezedNet(_ItemNet):
 
 
 class PoolNet(_ItemNet):
-    """The user is the mean of the items seen, with one zero vector counted in.
-
-    Parameters
-    ----------
-    num_items : int
-    embedding_dim : int, optional
-    item_embedding_layer : nn.Module, optional
-        Used in place of a new embedding of the items.
-    sparse : bool, optional
-        Sparse gradients for the embeddings.
-    """
+    """The user is the mean of the items seen, with one zero vector counted in."""
 
     def user_representation(self, item_sequences: Tensor) -> tuple[Tensor, Tensor]:
         """``(every, final)``; a padding item is one whose vector is zero."""
@@ -80,25 +74,10 @@ class PoolNet(_ItemNet):
 
 
 class LSTMNet(_SqueezedNet):
-    """The user is the hidden state of an LSTM over the items. Padding moves the state.
-
-    Parameters
-    ----------
-    num_items : int
-    embedding_dim : int, optional
-        Length of item vectors and of the hidden state.
-    item_embedding_layer : nn.Module, optional
-        Used in place of a new embedding of the items.
-    sparse : bool, optional
-        Sparse gradients for the embeddings.
-    """
+    """The user is the hidden state of an LSTM over the items. Padding changes the state."""
 
     def __init__(
-        self,
-        num_items: int,
-        embedding_dim: int = 32,
-        item_embedding_layer: nn.Module | None = None,
-        sparse: bool = False,
+        self, num_items: int, embedding_dim: int = 32, item_embedding_layer: Layer = None, sparse: bool = False
     ) -> None:
         super().__init__(num_items, embedding_dim, item_embedding_layer, sparse)
         self.lstm = nn.LSTM(embedding_dim, embedding_dim, batch_first=True)
@@ -115,23 +94,18 @@ class CNNNet(_SqueezedNet):
 
     Parameters
     ----------
-    num_items : int
-    embedding_dim : int, optional
-        Length of item vectors and number of filters of each layer.
+    num_items, embedding_dim, sparse, item_embedding_layer
+        As in the other nets.
     kernel_width, dilation : int or sequence of int, optional
-        Steps a layer looks at and their distance; an int holds for all layers.
+        How many items a layer looks at, and how far apart; an int holds for all layers.
     num_layers : int, optional
         Number of layers where both of these are ints.
     nonlinearity : {"tanh", "relu"}, optional
         Applied after each layer.
     residual_connections : bool, optional
         Add a layer's input to its output.
-    sparse : bool, optional
-        Sparse gradients for the embeddings.
     benchmark : bool, optional
-        Value given to ``torch.backends.cudnn.benchmark``.
-    item_embedding_layer : nn.Module, optional
-        Used in place of a new embedding of the items.
+        New value of ``torch.backends.cudnn.benchmark``.
 
     Raises
     ------
@@ -150,7 +124,7 @@ class CNNNet(_SqueezedNet):
         residual_connections: bool = True,
         sparse: bool = False,
         benchmark: bool = True,
-        item_embedding_layer: nn.Module | None = None,
+        item_embedding_layer: Layer = None,
     ) -> None:
         super().__init__(num_items, embedding_dim, item_embedding_layer, sparse)
         if nonlinearity not in NONLINEARITIES:
@@ -168,7 +142,7 @@ class CNNNet(_SqueezedNet):
             self.add_module(f"cnn_{i}", layer)
 
     def user_representation(self, item_sequences: Tensor) -> tuple[Tensor, Tensor]:
-        """``(every, final)``; zeros on the left keep the future out of every layer's sight."""
+        """``(every, final)``; zeros on the left hide the future from every layer."""
         users = self._seen(item_sequences).permute(0, 2, 1).unsqueeze(3)  # (batch, dim, time + 1, 1)
         for layer, width, apart in zip(self.cnn_layers, self.kernel_width, self.dilation, strict=False):
             below = users
@@ -180,19 +154,7 @@ class CNNNet(_SqueezedNet):
 
 
 class MixtureLSTMNet(_ItemNet):
-    """The user is a set of tastes, each with a vector that tells which items it judges.
-
-    Parameters
-    ----------
-    num_items : int
-    embedding_dim : int, optional
-        Length of item and taste vectors and of the LSTM's hidden state.
-    num_mixtures : int, optional
-        Number of tastes.
-    item_embedding_layer : nn.Module, optional
-        Used in place of a new embedding of the items.
-    sparse : bool, optional
-        Sparse gradients for the embeddings.
+    """The user is ``num_mixtures`` taste vectors, each with an attention vector that says for which items it counts.
 
     References
     ----------
@@ -204,7 +166,7 @@ class MixtureLSTMNet(_ItemNet):
         num_items: int,
         embedding_dim: int = 32,
         num_mixtures: int = 4,
-        item_embedding_layer: nn.Module | None = None,
+        item_embedding_layer: Layer = None,
         sparse: bool = False,
     ) -> None:
         super().__init__(num_items, embedding_dim, item_embedding_layer, sparse)
@@ -222,8 +184,8 @@ class MixtureLSTMNet(_ItemNet):
     def forward(self, user_representations: Tensor, targets: Tensor) -> Tensor:
         """Scores of ``targets``, (batch, time) without axes of length 1."""
         items = self.item_embeddings(targets).permute(0, 2, 1)  # (batch, dim, time)
-        tastes, judges = user_representations.split(self.num_mixtures, dim=1)
-        weight = (judges * items.unsqueeze(1)).sum(2, keepdim=True).softmax(1)  # (batch, mixture, 1, time)
+        tastes, attention = user_representations.split(self.num_mixtures, dim=1)
+        weight = (attention * items.unsqueeze(1)).sum(2, keepdim=True).softmax(1)  # (batch, mixture, 1, time)
         users = (weight * tastes).sum(1)  # (batch, dim, time)
         scores: Tensor = (users * items).sum(1).squeeze() + self.item_biases(targets).squeeze()
         return scores

@@ -1,9 +1,9 @@
-"""Which Spotlight the package stands on: the only file that imports ``spotlight``.
+"""Choose the Spotlight to build on; the only file that imports ``spotlight``.
 
-- Upstream where it is installed, the built-in core elsewhere; all names from one side.
-- PyPI's ``spotlight`` is another project without ``spotlight.sequence``. So the probe looks for that
-  package before anything is imported: the namesake is neither run nor left in ``sys.modules``.
-- Once found, upstream is imported unguarded: if it is broken, its own error comes through.
+- Upstream where it is installed, the built-in core elsewhere; never names from both.
+- PyPI's ``spotlight`` is another project, without ``spotlight.sequence``. So the probe looks for that
+  package without importing anything: the namesake is neither run nor left in ``sys.modules``.
+- Once found, upstream is imported unguarded: if it is broken, its own error is raised.
 """
 
 from __future__ import annotations
@@ -30,13 +30,7 @@ if TYPE_CHECKING or not _has_upstream():  # upstream has no types: checkers alwa
     from spotlight_asars._core.interactions import Interactions, SequenceInteractions
     from spotlight_asars._core.layers import ScaledEmbedding, ZeroEmbedding
     from spotlight_asars._core.sequence.implicit import ImplicitSequenceModel
-    from spotlight_asars._core.sequence.representations import (
-        PADDING_IDX,
-        CNNNet,
-        LSTMNet,
-        MixtureLSTMNet,
-        PoolNet,
-    )
+    from spotlight_asars._core.sequence.representations import PADDING_IDX, CNNNet, LSTMNet, MixtureLSTMNet, PoolNet
 
     SPOTLIGHT = "builtin"
 else:
@@ -72,8 +66,8 @@ __all__ = [
 def install_as_spotlight() -> None:
     """Make ``import spotlight`` and its submodules give the built-in core.
 
-    Does nothing where upstream is installed, since ``import spotlight`` then gives the same classes
-    as this package uses; nor when called again.
+    Does nothing where upstream is installed, for ``import spotlight`` then gives the classes that
+    this package uses, nor when called again.
 
     Raises
     ------

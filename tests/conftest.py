@@ -1,4 +1,4 @@
-"""What all tests share: the marks left out, the header, real logs where they are, and a log to read at a glance."""
+"""Shared by all tests: marks left out by default, the header, paths of real logs, and a small log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import torch
 
 from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
@@ -17,6 +18,8 @@ LEFT_OUT = ("slow", "fuzz", "packaging", "spark")
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("default")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers share the cores
 
 
 def pytest_report_header(config):
@@ -33,15 +36,11 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def no_core_under_spotlights_name():
-    """What ``install_as_spotlight`` installs in one test is gone before the next."""
+    """Undo ``install_as_spotlight`` after each test."""
     yield
-    core = [name for name, module in sys.modules.items() if name.partition(".")[0] == "spotlight" and _is_core(module)]
-    for name in core:
-        del sys.modules[name]
-
-
-def _is_core(module):
-    return module.__name__.startswith("spotlight_asars._core")
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "spotlight" and module.__name__.startswith("spotlight_asars._core"):
+            del sys.modules[name]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The door: what it lets in, and the value it names when it does not."""
+"""Argument checks: what is accepted, and the message, with its value, when something is not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def refuses(message, error=ValueError):
     return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
-def test_a_broken_rule_is_told_with_its_value_and_the_way_out():
+def test_a_broken_rule_is_named_with_its_value_and_the_way_out():
     checks.require(True, "k must be 1 or more", 0)
     with refuses("k must be 1 or more; got 0"):
         checks.require(False, "k must be 1 or more", np.int64(0))
@@ -27,16 +27,16 @@ def test_a_broken_rule_is_told_with_its_value_and_the_way_out():
     ("values", "at"),
     [(np.array([1.0, -2.0, -3.0]), " at 1"), (np.array([[1.0, 1.0], [-2.0, 1.0]]), " at (1, 0)"), (np.array(-2.0), "")],
 )
-def test_the_first_bad_value_is_named_with_its_place(values, at):
+def test_the_first_bad_value_is_named_with_its_index(values, at):
     with refuses(f"x must be positive; got -2.0{at}. Mend it"):
         checks.reject(values < 0, values, "x must be positive", "Mend it")
 
 
 @pytest.mark.parametrize("values", [[1, 2], [1.0, 2.0], np.array([1, 2], np.uint8), np.array([1, 2], np.float16)])
 def test_integers_are_int64_and_whole_floats_pass(values):
-    found = checks.integers(values, "ids")
-    assert found.dtype == np.int64
-    assert found.tolist() == [1, 2]
+    numbers = checks.integers(values, "ids")
+    assert numbers.dtype == np.int64
+    assert numbers.tolist() == [1, 2]
 
 
 def test_integers_keep_64_bits():
@@ -69,14 +69,14 @@ def test_integers_beyond_64_bits_are_refused():
 @pytest.mark.parametrize(
     ("values", "dtype"), [(["a"], "<U1"), ([True], "bool"), ([None], "object"), ([1j], "complex128")]
 )
-def test_what_is_no_number_is_no_integer(values, dtype):
+def test_other_types_are_no_integers(values, dtype):
     with refuses(f"ids must be an array of integers; got dtype {dtype}", TypeError):
         checks.integers(values, "ids")
 
 
 def test_seconds_may_be_unknown():
-    found = checks.seconds(np.array([0, 3], np.int32), "dwell_times")
-    assert found.dtype == np.float64
+    numbers = checks.seconds(np.array([0, 3], np.int32), "dwell_times")
+    assert numbers.dtype == np.float64
     np.testing.assert_array_equal(checks.seconds([0.0, np.nan], "dwell_times"), [0.0, np.nan])
 
 
@@ -104,7 +104,7 @@ def test_rows_of_several_lengths_are_no_array():
         checks.array([[1], [2, 3]], "ids")
 
 
-def test_moments_are_within_the_reach_of_whole_seconds():
+def test_moments_count_whole_seconds():
     assert checks.moments([5], "at").dtype == np.int64
     assert checks.moments(np.array([5, np.nan], np.float32), "at", unknown=True).dtype == np.float64
     with refuses("at must be finite, or NaN where unknown; got inf at 0"):
@@ -156,3 +156,10 @@ def test_a_choice_is_one_of_those_named():
     checks.one_of("last", ("every", "last"), "positions")
     with refuses("positions must be one of ['every', 'last']; got 'first'"):
         checks.one_of("first", ("every", "last"), "positions")
+
+
+def test_a_renamed_argument_is_warned_of_by_both_names():
+    with pytest.warns(
+        DeprecationWarning, match="^items is deprecated and will be removed in version 0.4; use vocabulary$"
+    ):
+        checks.warn_renamed("items", "vocabulary")

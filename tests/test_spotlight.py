@@ -1,39 +1,36 @@
-"""Which Spotlight is taken: absent, PyPI's namesake, or broken; and the core under Spotlight's name.
-
-Every case runs in a process of its own, with a path on which the spotlight of this machine is not.
-"""
+"""Which Spotlight is chosen: absent, PyPI's namesake, or broken; and the core under Spotlight's name."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
-import os
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from spotlight_asars._spotlight import SPOTLIGHT
+from spotlight_asars import _spotlight
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(folder, code):
-    """Run the code with ``folder`` and this repository on the path."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
-        capture_output=True,
-        text=True,
-    )
+def loaded():
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "spotlight"}
 
 
-def succeed(folder, code):
-    result = run(folder, code)
-    assert result.returncode == 0, result.stderr
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder that is searched first, for a process in which no other spotlight can be found."""
+    before = loaded()
+    others = [path for path in sys.path if not (Path(path) / "spotlight").exists()]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *others])
+    for name in before:
+        del sys.modules[name]
+    yield tmp_path
+    for name in loaded():
+        del sys.modules[name]
+    sys.modules.update(before)
 
 
 def write(folder, files):
@@ -44,101 +41,78 @@ def write(folder, files):
         path.write_text(text)
 
 
-CORE_UNDER_ITS_NAME = """
-    import sys
-    from spotlight_asars import _spotlight as ours
+def choose():
+    """A fresh copy of ``_spotlight.py``, which chooses as it is imported."""
+    importlib.invalidate_caches()
+    spec = importlib.util.spec_from_file_location("fresh_choice", _spotlight.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    def loaded():
-        return {name: it for name, it in sys.modules.items() if name.partition(".")[0] == "spotlight"}
 
-    assert ours.SPOTLIGHT == "builtin"
-    assert ours.ImplicitSequenceModel.__module__ == "spotlight_asars._core.sequence.implicit"
+@pytest.mark.parametrize("namesake", [False, True])
+def test_without_upstream_the_core_stands_under_its_name(folder, namesake):
+    if namesake:
+        write(folder, {"__init__.py": "raise SystemExit('the namesake was run')", "validator.py": ""})
+    choice = choose()
+    assert choice.SPOTLIGHT == "builtin"
+    assert choice.ImplicitSequenceModel.__module__ == "spotlight_asars._core.sequence.implicit"
     assert not loaded()
-    ours.install_as_spotlight()
-    first = loaded()
-    ours.install_as_spotlight()
-    assert loaded() == first
+    choice.install_as_spotlight()
+    installed = loaded()
+    choice.install_as_spotlight()
 
     import spotlight
     import spotlight.factorization.implicit
-    from spotlight.datasets import movielens, synthetic
+    from spotlight.datasets import movielens, synthetic  # noqa: F401
     from spotlight.interactions import Interactions
-    from spotlight.sequence.implicit import ImplicitSequenceModel
-    assert loaded() == first
-    assert Interactions is ours.Interactions
-    assert ImplicitSequenceModel is ours.ImplicitSequenceModel
-    assert spotlight.sequence.implicit.ImplicitSequenceModel is ours.ImplicitSequenceModel
-"""
+
+    assert loaded() == installed
+    assert Interactions is choice.Interactions
+    assert spotlight.sequence.implicit.ImplicitSequenceModel is choice.ImplicitSequenceModel
 
 
-def test_absent_spotlight_gives_the_core(tmp_path):
-    succeed(tmp_path, CORE_UNDER_ITS_NAME)
-
-
-def test_namesake_gives_the_core_and_is_not_in_its_way(tmp_path):
-    write(tmp_path, {"__init__.py": "raise SystemExit('the namesake was run')", "validator.py": ""})
-    succeed(tmp_path, CORE_UNDER_ITS_NAME)
-
-
-def test_install_refuses_to_stand_beside_another_spotlight(tmp_path):
-    (tmp_path / "spotlight.py").touch()  # a single file has no sequence, whatever lies beside it
-    (tmp_path / "sequence.py").touch()
-    result = run(
-        tmp_path,
-        """
-        import spotlight
-        from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight
-        assert SPOTLIGHT == "builtin"
-        install_as_spotlight()
-        """,
-    )
-    message = "install_as_spotlight must be called before another spotlight is imported; got"
-    assert f"RuntimeError: {message} {tmp_path / 'spotlight.py'}." in result.stderr
+def test_install_refuses_to_stand_beside_another_spotlight(folder):
+    (folder / "spotlight.py").touch()  # a single file has no sequence, whatever lies beside it
+    (folder / "sequence.py").touch()
+    importlib.import_module("spotlight")
+    choice = choose()
+    assert choice.SPOTLIGHT == "builtin"
+    with pytest.raises(
+        RuntimeError, match=r"must be called before another spotlight is imported; got .*spotlight\.py\. "
+    ):
+        choice.install_as_spotlight()
 
 
 @pytest.mark.parametrize(
-    ("files", "complaint"),
+    ("files", "error", "message"),
     [
-        ({"evaluation.py": "import a_missing_need"}, "ModuleNotFoundError: No module named 'a_missing_need'"),
-        ({}, "ModuleNotFoundError: No module named 'spotlight.evaluation'"),
-        ({"__init__.py": "raise OSError('inside')"}, "OSError: inside"),
+        ({"evaluation.py": "import a_missing_need"}, ModuleNotFoundError, "No module named 'a_missing_need'"),
+        ({}, ModuleNotFoundError, "No module named 'spotlight.evaluation'"),
+        ({"__init__.py": "raise OSError('inside')"}, OSError, "inside"),
     ],
 )
-def test_broken_upstream_speaks_for_itself(tmp_path, files, complaint):
-    write(tmp_path, {"sequence/__init__.py": "", **files})
-    result = run(tmp_path, "import spotlight_asars._spotlight")
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == complaint
+def test_a_broken_upstream_raises_its_own_error(folder, files, error, message):
+    write(folder, {"sequence/__init__.py": "", **files})
+    with pytest.raises(error, match=f"^{message}$"):
+        choose()
 
 
-@pytest.mark.skipif(SPOTLIGHT != "upstream", reason="upstream Spotlight is not importable")
-def test_upstream_is_taken_where_it_is(tmp_path):
-    package = Path(importlib.util.find_spec("spotlight").origin).parent
-    (tmp_path / "spotlight").symlink_to(package, target_is_directory=True)
-    succeed(
-        tmp_path,
-        """
-        import sys
-        from spotlight_asars import _spotlight as ours
-        from spotlight.sequence.implicit import ImplicitSequenceModel
-        assert ours.SPOTLIGHT == "upstream"
-        assert ours.ImplicitSequenceModel is ImplicitSequenceModel
-        nets = (ours.PoolNet, ours.CNNNet, ours.LSTMNet, ours.MixtureLSTMNet)
-        assert {net.__module__ for net in nets} == {"spotlight.sequence.representations"}
-        before = dict(sys.modules)
-        ours.install_as_spotlight()
-        assert sys.modules == before
-        """,
-    )
+@pytest.mark.skipif(_spotlight.SPOTLIGHT != "upstream", reason="upstream Spotlight is not importable")
+def test_upstream_is_chosen_where_it_is():
+    from spotlight.sequence.implicit import ImplicitSequenceModel
+
+    assert _spotlight.ImplicitSequenceModel is ImplicitSequenceModel
+    before = loaded()
+    _spotlight.install_as_spotlight()
+    assert loaded() == before
 
 
 def test_only_the_chooser_imports_spotlight():
-    offenders = []
+    offenders = set()
     for path in (ROOT / "spotlight_asars").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module]
-            if any(name.partition(".")[0] == "spotlight" for name in names):
-                offenders.append(path.name)
-    assert set(offenders) == {"_spotlight.py"}
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            offenders |= {path.name for name in names if name.partition(".")[0] == "spotlight"}
+    assert offenders == {"_spotlight.py"}

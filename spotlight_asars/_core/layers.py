@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import murmurhash3_32
 from torch import Tensor, nn
 
-# One murmurhash seed per hash function. Upstream's numbers, without which weights trained with upstream mean nothing here.
+# One murmurhash seed per hash function; with other numbers, weights from upstream would be useless here.
 # fmt: off
 SEEDS = [
     179424941, 179425457, 179425907, 179426369, 179424977, 179425517, 179425943, 179426407,

@@ -48,14 +48,6 @@ def load_diginetica(path: str | Path, user: str = "session", *, partial: bool = 
         A view's timestamp is the midnight (UTC) of its session's first day plus ``timeframe``. With ``user="user"`` a
         session begins no earlier than two hours after the end of the user's session before it.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For another `user`, a damaged file, a missing column, a bad line, a number of views other than the published
-        one, and if no view is left.
-
     References
     ----------
     CIKM Cup 2016, Track 2: Personalized E-Commerce Search Challenge, by DIGINETICA.

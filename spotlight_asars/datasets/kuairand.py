@@ -43,14 +43,6 @@ def load_kuairand(path: str | Path, clicks_only: bool = False, *, partial: bool 
         Its dwell is ``play_time_ms``, not the gap to the next event: only events of the 7,583 videos of the candidate
         pool are published, and those between them are not.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For a damaged file, a missing column, a bad line, and a number of events other than the published one, and if no
-        event is left.
-
     References
     ----------
     C. Gao, S. Li, Y. Zhang, J. Chen, B. Li, W. Lei, P. Jiang, X. He: KuaiRand: An Unbiased Sequential Recommendation

@@ -31,13 +31,6 @@ def load_movielens_100k(path: str | Path, *, partial: bool = False) -> EventLog:
     partial : bool
         Accept any number of ratings.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For a damaged file, a bad line, and a number of ratings other than the published one.
-
     References
     ----------
     F. M. Harper, J. A. Konstan: The MovieLens Datasets: History and Context. ACM Transactions on Interactive
@@ -57,13 +50,6 @@ def load_movielens_1m(path: str | Path, *, partial: bool = False) -> EventLog:
         ``ml-1m.zip``, the folder inside it, or ``ratings.dat``.
     partial : bool
         Accept any number of ratings.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For a damaged file, a bad line, and a number of ratings other than the published one.
 
     References
     ----------

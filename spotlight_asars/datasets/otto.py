@@ -44,14 +44,6 @@ def load_otto(
     EventLog
         What OTTO calls a session is all that one user did in weeks: here it is the user.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For another part or type, a damaged file, a bad line, a number of events other than the published one, and if
-        no event is left.
-
     References
     ----------
     P. Normann, S. Baumeister, T. Wilm: OTTO Recommender Systems Dataset: A real-world e-commerce dataset for

@@ -45,7 +45,16 @@ class DataSet:
     by_hand: str = ""
 
     def __call__(self, *args: Any, **options: Any) -> EventLog:
-        """The log in the file at a path, the first argument; ``load`` describes the options."""
+        """The log in the file at a path, the first argument; ``load`` describes the options.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            For an option out of range, a damaged file, a missing column, a bad line, a number of events other than the
+            published one (unless ``partial=True``), and if no event is left.
+        """
         return self.load(*args, **options)
 
 

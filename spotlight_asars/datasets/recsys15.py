@@ -39,13 +39,6 @@ def load_recsys15(path: str | Path, *, partial: bool = False) -> EventLog:
         hour after which ``to_sessions`` cuts; a larger `inactivity` keeps it whole. Categories are text: "0" is
         missing, "S" a special offer, one or two digits a category, more digits a brand.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For a damaged file, a bad line, and a number of clicks other than the published one.
-
     References
     ----------
     D. Ben-Shimon, A. Tsikinovsky, M. Friedmann, B. Shapira, L. Rokach, J. Hoerle: RecSys Challenge 2015 and the

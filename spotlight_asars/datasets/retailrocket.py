@@ -29,14 +29,6 @@ def load_retailrocket(path: str | Path, events: Collection[str] | None = None, *
     partial : bool
         Accept any number of events.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For another event type, a damaged file, a missing column, a bad line, a number of events other than the
-        published one, and if no event is left.
-
     References
     ----------
     R. Zykov, N. Artem, A. Alexander: Retailrocket recommender system dataset. Kaggle, 2022.

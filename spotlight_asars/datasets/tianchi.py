@@ -46,14 +46,6 @@ def load_tianchi(
     partial : bool
         Accept any number of events.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        For another `item` or behaviour, a damaged file, a bad line, a number of events other than the published one,
-        and if no event is left.
-
     References
     ----------
     H. Zhu, X. Li, P. Zhang, G. Li, J. He, H. Li, K. Gai: Learning Tree-based Deep Model for Recommender Systems.

@@ -1,137 +1,199 @@
-"""Many runs side by side, each written down at once: what is killed goes on where it was.
-
-A run is known by all that decides its outcome: the data, the model with all its options, the seed. One that is written
-down is not done again, whether it failed or not; ``--retry`` does failed ones again.
-"""
+"""Tune, train and test every model on every data set; each run is kept in a file, so that none is done twice."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
+import argparse
+import inspect
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
-import torch
-from numpy.typing import NDArray
+import pandas as pd
+from benchmarks.harness import in_child, memory
+from joblib import Parallel, delayed
+from numpy.random import RandomState
 
-from benchmarking.contestants import Contestant
-from benchmarking.logs import Log
-from benchmarking.measuring import CUTOFFS, Job, Outcome, in_child
-from spotlight_asars.evaluation import METRICS
+from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, to_sessions
+from spotlight_asars.datasets.synthetic import generate_sessions
+from spotlight_asars.evaluation import Report, evaluate
+from spotlight_asars.search import search
 
-FINAL, TRIAL = "final", "trial"
-METRIC_NAMES = [f"{at} {name}@{k}" for at in ("every", "last", "rolled") for name in METRICS for k in CUTOFFS]
-COST_NAMES = ["epochs", "fit [s]", "evaluate [s]", "targets learned/s", "targets ranked/s"]
-COST_NAMES += ["held before [MiB]", "peak [MiB]"]
-
-
-class Key(NamedTuple):
-    """What tells a run from any other, as text."""
-
-    data: str
-    digest: str  # of the sessions
-    stage: str  # a trial while tuning, or final
-    model: str
-    change: str
-    seed: str
-    settings: str  # every option of the model, as JSON
+CUTOFFS = (5, 10, 20)
+MIB = 2**20
+TEST_SHARE = 0.15  # of the sessions, the latest
+SPACES: dict[str, dict[str, list[Any]]] = json.loads((Path(__file__).parent / "spaces.json").read_text())
+RECIPES: dict[str, dict[str, Any]] = {  # how the events of a data set are read
+    "yoochoose": {},
+    "kuairand": {"dwell": "dwell_s"},
+    "ml-100k": {"keep_repeats": True},
+    "deskdrop": {"only": "behavior == 'VIEW'"},
+}
+PLANTED = {"num_sessions": 3000, "predictability": 0.3, "dwell_effect": 0.2, "user_effect": 0.2, "repeat_effect": 0.2}
 
 
-class Run(NamedTuple):
-    """A key, and the job that answers it."""
+class Contestant(NamedTuple):
+    """A model to be made with some options, and what is special about it."""
 
-    key: Key
-    job: Job
+    make: Callable[..., Any]
+    options: Mapping[str, Any] = {}
+    family: str = ""
+    change: str = ""  # made to the sessions first, see ``changed``
+    spaces: Sequence[str] = ()  # entries of ``spaces.json`` to tune over
+    honest: bool = True  # False where it sees what is not known in time
 
+    def takes(self, option: str) -> bool:
+        """Whether the model has this option; one without `random_state` gives the same numbers in every run."""
+        return option in inspect.signature(self.make).parameters
 
-def plan(log: Log, stage: str, name: str, contestant: Contestant, seed: int, options: Mapping[str, Any]) -> Run:
-    """The run of one model, made with `options`, on the sessions of a stage."""
-    sessions = log.final if stage == FINAL else log.trial
-    settings = json.dumps(contestant.make(**options).get_params(), default=_called, sort_keys=True)
-    key = Key(log.name, sessions.digest, stage, name, contestant.change, str(seed), settings)
-    return Run(key, Job(contestant.make, options, contestant.change, seed, sessions.train, sessions.test))
-
-
-class Book:
-    """The runs of a folder: ``runs.csv`` with a row for each, and the ranks of final ones in ``ranks/``.
-
-    Ranks are written before their row, so a row never lacks them; what a row cut off by a kill leaves is dropped.
-    """
-
-    COLUMNS = (*Key._fields, "error", *METRIC_NAMES, *COST_NAMES, "torch", "finished")
-
-    def __init__(self, folder: Path, retry: bool = False) -> None:
-        self._path, self._ranks = folder / "runs.csv", folder / "ranks"
-        self._ranks.mkdir(parents=True, exist_ok=True)
-        header = _line(self.COLUMNS)
-        found = self._path.read_bytes() if self._path.exists() else b""
-        if not (found.startswith(header) or header.startswith(found)):
-            raise ValueError(f"out must be a new folder, or one of runs with these columns; got {str(folder)!r}")
-        whole = found[: found.rfind(b"\n") + 1] if found.startswith(header) else header
-        if whole != found:
-            self._path.write_bytes(whole)
-        rows = csv.DictReader(io.StringIO(whole.decode(), newline=""))
-        self.rows = {Key(*(row[name] for name in Key._fields)): row for row in rows if not (retry and row["error"])}
-
-    def write(self, key: Key, outcome: Outcome) -> None:
-        """Take down a run that is over."""
-        if outcome.ranks and key.stage == FINAL:
-            part = self._file(key).with_suffix(".part")
-            with part.open("wb") as file:
-                np.savez_compressed(file, **outcome.ranks)
-            os.replace(part, self._file(key))
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        values = {**outcome.metrics, **outcome.costs, "error": outcome.error, "torch": torch.__version__}
-        row = {name: str(value) for name, value in {**key._asdict(), **values, "finished": now}.items()}
-        self.rows[key] = {name: row.get(name, "") for name in self.COLUMNS}
-        with self._path.open("ab", buffering=0) as file:
-            file.write(_line(self.rows[key].values()))
-
-    def ranks(self, key: Key) -> dict[str, NDArray[Any]]:
-        """Ranks at every position, rolled or not, and the session of each; of a final run that did not fail."""
-        with np.load(self._file(key)) as arrays:
-            return dict(arrays)
-
-    def _file(self, key: Key) -> Path:
-        return self._ranks / f"{hashlib.blake2b(repr(tuple(key)).encode(), digest_size=12).hexdigest()}.npz"
+    @property
+    def space(self) -> dict[str, list[Any]]:
+        """Values to choose from, by option."""
+        return {option: values for name in self.spaces for option, values in SPACES[name].items()}
 
 
-def run_all(runs: Sequence[Run], book: Book, jobs: int = 1, launch: Callable[[Job], Outcome] = in_child) -> None:
-    """Do those that are not in the book, `jobs` at a time."""
-    ahead = {run.key: run for run in runs if run.key not in book.rows}
-    pool, start = ThreadPoolExecutor(jobs), time.monotonic()
+class Log(NamedTuple):
+    """A data set: sessions to train on, the latest ones to test on, and its sizes in a sentence."""
+
+    name: str
+    train: SessionInteractions
+    test: SessionInteractions
+    about: str
+
+
+def load(name: str, folder: Path | None) -> Log:
+    """Read ``folder/name/events.csv.gz``, or make the log "synthetic"; repeats are joined before rare items go."""
+    recipe = RECIPES.get(name, {})
+    if name == "synthetic":
+        log = generate_sessions(**PLANTED, random_state=0)
+    elif folder is None:
+        raise ValueError(f"logs must be 'synthetic' without a folder of data; got {name!r}")
+    else:
+        frame = pd.read_csv(folder / name / "events.csv.gz")
+        frame = frame.query(recipe["only"]) if "only" in recipe else frame
+        log = EventLog.from_frame(frame, dwell=recipe.get("dwell"))
+    log = (log if recipe.get("keep_repeats") else log.collapse_repeats()).filter_support(item=5, session=2)
+    logs = log.split_by_time(TEST_SHARE)
+    train, test = map(to_sessions, logs)
+    first, last, end = (
+        pd.Timestamp(time, unit="s").date()
+        for time in (logs[0].timestamps.min(), logs[0].timestamps.max(), logs[1].timestamps.max())
+    )
+    users = 0 if train.user_ids is None else len(np.unique(train.user_ids))
+    about = (
+        f"{len(train):,} sessions of {users:,} users with {len(train.items):,} events on {train.num_items - 1:,} items "
+        f"to train on, {first} to {last}; {len(test):,} later sessions with {(test.lengths - 1).sum():,} targets, until "
+        f"{end}; {logs[1].dropped.events:,} later events of unknown items or users dropped"
+    )
+    return Log(name, train, test, about)
+
+
+def changed(sessions: SessionInteractions, change: str, random: RandomState, median: float) -> SessionInteractions:
+    """Sessions without the information of one channel: its values shuffled over all sessions, or all the same."""
+    sessions = copy(sessions)
+    if change == "users shuffled" and sessions.user_ids is not None:
+        sessions.user_ids = random.permutation(sessions.user_ids)
+    if change.startswith("dwell") and sessions.dwell is not None:
+        sessions.dwell, known = sessions.dwell.copy(), ~np.isnan(sessions.dwell)
+        values = sessions.dwell[known]
+        sessions.dwell[known] = random.permutation(values) if change == "dwell shuffled" else median
+    return sessions
+
+
+def measure(model: Contestant, options: Mapping[str, Any], seed: int, log: Log) -> dict[str, Any]:
+    """Train and test one model: metrics by position and name, as "last mrr@20", costs, and the rank of every target."""
+    median, random = 0.0 if log.train.dwell is None else np.nanmedian(log.train.dwell), RandomState(seed)
+    train, test = (changed(sessions, model.change, random, median) for sessions in (log.train, log.test))
+    ASARSSequenceModel(n_iter=1).fit(SessionInteractions([[1, 2]]))  # what torch loads at the first step is no cost
+    net = model.make(**options)
+    held, start = memory(), time.perf_counter()
+    fitted = net.fit(train) and time.perf_counter()
+    report = evaluate(net, test, k=CUTOFFS)
+    done, peak = time.perf_counter(), memory("VmHWM")
+    last = np.flatnonzero(np.diff(report.sessions, append=-1))
+    reports = {"every": report, "last": Report(report.ranks[last], report.sessions[last], CUTOFFS)}
+    if hasattr(net, "update"):
+        reports["rolled"] = evaluate(net, test, k=CUTOFFS, roll_history=True)
+    epochs = len(net.epochs) if hasattr(net, "epochs") else options.get("n_iter", 1)
+    return {
+        **{f"{at} {name}": value for at, one in reports.items() for name, value in one.items()},
+        "epochs": epochs,
+        "fit [s]": fitted - start,
+        "evaluate [s]": done - fitted,
+        "targets learned/s": (train.lengths - 1).sum() * epochs / (fitted - start),
+        "targets ranked/s": len(report.ranks) / (done - fitted),
+        "held before [MiB]": held / MIB,
+        "peak [MiB]": peak / MIB,
+        "ranks": report.ranks.astype(np.float32),
+        "sessions": report.sessions.astype(np.int32),
+    }
+
+
+def tuned(log: Log, name: str, model: Contestant, args: argparse.Namespace) -> dict[str, Any]:
+    """The options that did best on the latest training sessions in ``args.trials`` trials, the defaults first."""
+    if not (args.trials and model.space):
+        return {}
+    fixed = {**model.options, **({"n_iter": args.epochs} if args.epochs and model.takes("n_iter") else {})}
+    fixed = {option: value for option, value in fixed.items() if option not in model.space}
+    defaults = {option: [value] for option, value in model.make(**model.options).get_params().items()}
+    median = 0.0 if log.train.dwell is None else float(np.nanmedian(log.train.dwell))
+    train, trials = changed(log.train, model.change, RandomState(0), median), []
+    for part, space, count in (
+        ("defaults", {option: defaults[option] for option in model.space}, 1),
+        ("tuned", model.space, args.trials - 1),
+    ):
+        study = {"storage": str(args.out / "trials"), "study": f"{log.name}, {name}, {part}", "n_jobs": args.jobs}
+        trials += search(train, space, model=model.make, n_trials=count, **study, **fixed) if count else []
+    pd.DataFrame(map(asdict, trials)).to_csv(args.out / f"trials of {name} on {log.name}.csv", index=False)
+    best = max(trials, key=lambda trial: trial.metrics.get("mrr@20", 0.0))
+    return {option: best.arguments[option] for option in model.space if [best.arguments[option]] != defaults[option]}
+
+
+def compete(models: Mapping[str, Contestant], args: argparse.Namespace) -> tuple[list[Log], pd.DataFrame]:
+    """All data sets, and a row for each run: what it was, and what ``measure`` returned or the "error"."""
+    names = args.logs or [name for name in RECIPES if args.data and (args.data / name / "events.csv.gz").exists()]
+    logs, folder = [load(name, args.data) for name in names or ["synthetic"]], args.out / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {(log.name, name): tuned(log, name, model, args) for log in logs for name, model in models.items()}
+    plan = [
+        (log, name, model, seed)
+        for log in logs
+        for name, model in models.items()
+        for seed in range(args.seeds if model.takes("random_state") else 1)
+    ]
+
+    def run(log: Log, name: str, model: Contestant, seed: int) -> dict[str, Any]:
+        given = {"n_iter": args.epochs, "random_state": seed}
+        given = {option: value for option, value in given.items() if value is not None and model.takes(option)}
+        options = {**model.options, **given, **chosen[log.name, name]}
+        settings = json.dumps(model.make(**options).get_params(), default=lambda v: v.__qualname__, sort_keys=True)
+        what = {"data": log.name, "model": name, "change": model.change, "seed": seed, "settings": settings}
+        file = folder / f"{joblib.hash([what, vars(log.train), vars(log.test)])}.joblib"
+        return {**what, "tuned": chosen[log.name, name], **kept(file, args.retry, measure, model, options, seed, log)}
+
+    runs = []
+    for record in Parallel(args.jobs, prefer="threads", return_as="generator")(delayed(run)(*one) for one in plan):
+        runs.append(record)
+        outcome = record.get("error") or f"MRR@20 {record['every mrr@20']:.4f}, fit {record['fit [s]']:.1f} s"
+        about = f"{record['data']} {record['model']}, seed {record['seed']}"
+        print(f"[{len(runs)}/{len(plan)}] {about}: {outcome}", file=sys.stderr, flush=True)
+    return logs, pd.DataFrame(runs)
+
+
+def kept(file: Path, retry: bool, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """The outcome in the file, or of a call in a process of its own, written to the file: an error, too."""
+    if file.exists() and not (retry and "error" in joblib.load(file)):
+        return joblib.load(file)
     try:
-        keys = {pool.submit(launch, run.job): key for key, run in ahead.items()}
-        for done, future in enumerate(as_completed(keys), start=1):
-            key, outcome = keys[future], future.result()
-            book.write(key, outcome)
-            found = (
-                outcome.error or f"MRR@20 {outcome.metrics['every mrr@20']:.4f}, fit {outcome.costs['fit [s]']:.1f} s"
-            )
-            told = f"{key.data} {key.model}{' ' * bool(key.change)}{key.change}, seed {key.seed}: {found}"
-            minutes = (time.monotonic() - start) / 60
-            print(f"[{done}/{len(ahead)} {key.stage}s, {minutes:.1f} min] {told}", file=sys.stderr, flush=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _called(value: Any) -> str:
-    """A function by its name; a partial one with what it is given."""
-    if hasattr(value, "func"):
-        return f"{_called(value.func)}({', '.join(f'{name}={part}' for name, part in value.keywords.items())})"
-    return f"{value.__module__}.{value.__qualname__}"
-
-
-def _line(values: Iterable[object]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
+        outcome = in_child(function, *arguments)
+    except Exception as failure:  # the other runs go on
+        outcome = {"error": f"{type(failure).__name__}: {' '.join(str(failure).split())}"}
+    joblib.dump(outcome, part := file.with_suffix(".part"))
+    part.replace(file)
+    return outcome

@@ -1,31 +1,44 @@
-"""How fast does a log become sessions, beside the same steps written as group-bys of pandas?
+"""Preparation: a table of events becomes sessions, beside the same steps as group-bys of pandas, and by engines.
 
-Both go from a pandas table of events to sessions: cut at an hour without an event, dwell from the gaps, repeats
-collapsed, items with 5 events and sessions with 2 kept to a fixed point, contiguous ids, rows of at most 50 events.
+Cut at an hour without an event, dwell from the gaps, repeats collapsed, items with 5 events and sessions with 2 kept to
+a fixed point, contiguous ids, rows of at most 50 events.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
+import duckdb
+import numpy as np
 import pandas as pd
-from click_log import click_log
-from results import Result
-from timing import Seconds, interleaved, peak_memory, print_circumstances, print_table
+import polars as pl
+from data import LONGEST, click_log
+from harness import Comparison, memory
 
 from spotlight_asars import EventLog, SessionInteractions, to_sessions
+from spotlight_asars.events import HOUR
+from spotlight_asars.preparation import LazyLog
 
-HOUR, ITEM_SUPPORT, SESSION_SUPPORT, LONGEST, SHORTEST = 3600, 5, 2, 50, 2
-IDS = ("integers", "strings")
-SMALL = {"events": 3_000, "repeats": 1}
+PART = 5_000_000  # events that are generated at once, and of a shard
 
 
-def prepared(events: pd.DataFrame) -> SessionInteractions:
+def preparation(events: int = 10_000_000) -> Iterator[Comparison]:
+    """How fast does a log become sessions, beside the same steps as group-bys of pandas?"""
+    for ids in ("integers", "strings"):
+        table = pd.DataFrame(click_log(events, text=ids == "strings"))
+        runs = {"EventLog": prepared, "group-bys of pandas": prepared_by_group_bys}
+        work = {name: (partial(run, table), len(table)) for name, run in runs.items()}
+        yield Comparison(f"{len(table):,} events to sessions, {ids}", "events/s", work, {tuple(work): ">= 10"})
+
+
+def prepared(events: pd.DataFrame | pl.DataFrame) -> SessionInteractions:
     """Sessions by ``EventLog``."""
-    log = EventLog.from_frame(events).collapse_repeats(HOUR)
-    log = log.filter_support(item=ITEM_SUPPORT, session=SESSION_SUPPORT, inactivity=HOUR)
-    return to_sessions(log, HOUR, max_sequence_length=LONGEST, min_sequence_length=SHORTEST)
+    log = EventLog.from_frame(events).collapse_repeats(HOUR).filter_support(item=5, session=2, inactivity=HOUR)
+    return to_sessions(log, HOUR, max_sequence_length=LONGEST)
 
 
 def prepared_by_group_bys(events: pd.DataFrame) -> pd.DataFrame:
@@ -40,8 +53,8 @@ def prepared_by_group_bys(events: pd.DataFrame) -> pd.DataFrame:
     size = None
     while size != len(events):
         size = len(events)
-        events = events[events.groupby("item_id")["item_id"].transform("size") >= ITEM_SUPPORT]
-        events = events[events.groupby("session")["session"].transform("size") >= SESSION_SUPPORT]
+        events = events[events.groupby("item_id")["item_id"].transform("size") >= 5]
+        events = events[events.groupby("session")["session"].transform("size") >= 2]
     events = events.assign(
         user=pd.factorize(events["user_id"], sort=True)[0],
         item=pd.factorize(events["item_id"], sort=True)[0] + 1,
@@ -50,49 +63,32 @@ def prepared_by_group_bys(events: pd.DataFrame) -> pd.DataFrame:
     rows = events.groupby(["session", "window"], sort=False).agg(
         user=("user", "first"), started=("timestamp", "first"), items=("item", list), dwell=("dwell", list)
     )
-    return rows[rows["items"].str.len() >= SHORTEST]
+    return rows[rows["items"].str.len() >= 2]
 
 
-def compared(table: pd.DataFrame, repeats: int) -> dict[str, Seconds]:
-    """Medians of both on one table."""
-    return interleaved(
-        {"EventLog": lambda: prepared(table), "group-bys": lambda: prepared_by_group_bys(table)},
-        repeats,
-    )
+def preparation_at_scale(
+    events: int = 10_000_000, engines: Sequence[str] = ("memory", "polars", "duckdb")
+) -> Iterator[Comparison]:
+    """How much processor time and memory does a log on disk take, by ``EventLog`` and by the engines of ``LazyLog``?"""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in range(parts := max(events // PART, 1)):
+            columns = click_log(events, part, parts)
+            order = part * PART + np.arange(len(columns["timestamp"]))
+            pl.DataFrame({**columns, "order": order}).write_parquet(Path(folder, f"{part:03d}.parquet"))
+        for unit in ("s", "MB"):
+            work = {engine: (partial(cost_of_engine, engine, folder, unit), None) for engine in engines}
+            pairs = {(engine, engines[0]): "" for engine in engines}
+            yield Comparison(f"{events:,} events on disk to sessions", unit, work, pairs)
 
 
-def measure(events: int = 10_000_000, repeats: int = 3) -> list[Result]:
-    """Ratio and seconds, for integer ids and for strings."""
-    results = []
-    for ids in IDS:
-        ours, theirs = compared(pd.DataFrame(click_log(events, text=ids == "strings")), repeats).values()
-        what, shown = f"{events:,} events to sessions, {ids}", f"{ours.wall:.1f} s"
-        results += [
-            Result(what, "group-bys of pandas", shown, f"{theirs.wall:.1f} s", theirs.cpu / ours.cpu, ">= 10"),
-            Result(what, "", shown, "", ours.wall, "<= 25", " s"),
-        ]
-    return results
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the medians of both, for integer ids and for strings."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=float, default=1e6)
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args(argv)
-    rows = []
-    for ids in IDS:
-        table = pd.DataFrame(click_log(int(options.events), text=ids == "strings"))
-        seconds = compared(table, options.repeats)
-        for name, (wall, cpu) in seconds.items():
-            ratio = seconds["group-bys"].cpu / cpu
-            rows.append([f"{name}, {ids}", f"{wall:.2f}", f"{cpu:.2f}", f"{ratio:.1f}"])
-        sessions = prepared(table)
-        print(f"{len(table)} events of {ids} become {sessions}, {len(sessions.items)} events")
-    print_table(["", "wall [s]", "cpu [s]", "group-bys / it"], rows)
-    print(f"medians of {options.repeats} runs in turn; at most {peak_memory():.2f} GB held in all")
-    print_circumstances("numpy", "pandas", "pyarrow", "narwhals")
-
-
-if __name__ == "__main__":
-    main()
+def cost_of_engine(engine: str, folder: str, unit: str) -> float:
+    """Processor time [s] of preparing the log in the folder, or the most memory [MB] that the process held."""
+    start, files = time.process_time(), f"{folder}/*.parquet"
+    if engine == "memory":
+        prepared(pl.read_parquet(files))
+    else:
+        duckdb.execute("SET memory_limit = '4GB'")
+        frame = pl.scan_parquet(files) if engine == "polars" else duckdb.read_parquet(files)
+        log = LazyLog.from_frame(frame, order="order").collapse_repeats().filter_support(item=5, session=2)
+        log.write_sessions(f"{folder}/{engine} {unit}", events_per_shard=PART)
+    return time.process_time() - start if unit == "s" else memory("VmHWM")

@@ -1,106 +1,77 @@
-"""All benchmarks with targets, one after the other, each in a process of its own, as one table.
+"""All benchmarks, each in a process of its own with one thread, as one table. Times are processor time.
 
-``--out FILE.md`` or ``FILE.csv`` writes the table; the circumstances stand below it in markdown. A benchmark that fails
-has its error in its row, and the others go on.
+    python examples/benchmarks/run_all.py --out table.md
+    python examples/benchmarks/run_all.py --only latency
+    python examples/benchmarks/run_all.py --only preparation_at_scale --set events=100_000_000 'engines=["polars"]'
+
+A benchmark that fails has its error in its row; the others go on.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
-import importlib
-import inspect
-import io
-import math
-import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from results import HEAD, Result, in_child
+from gpu import gpu
+from harness import HEAD, circumstances, in_child, rows_of
+from preparation import preparation, preparation_at_scale
+from space import peak_memory, resident_memory
+from speed import latency, ranking, training, triangle
+from step import step
 
-from spotlight_asars import SPOTLIGHT
+from spotlight_asars.runtime.tables import markdown_table
 
-BENCHMARKS = (
-    "training",
-    "time_user",
-    "step",
-    "triangle",
-    "ranking",
-    "preparation",
-    "resident_memory",
-    "peak_memory",
-    "latency",
-)
-
-
-def measured(name: str, small: bool, repeats: int | None) -> list[Result]:
-    """Results of one benchmark, here and now; `repeats` for those that have it."""
-    module: Any = importlib.import_module(name)
-    options = dict(getattr(module, "SMALL", {})) if small else {}
-    if repeats is not None and "repeats" in inspect.signature(module.measure).parameters:
-        options["repeats"] = repeats
-    return list(module.measure(**options))
+# A function whose docstring is the question, sizes that only show that it runs, and runs of each contestant.
+BENCHMARKS: dict[str, tuple[Any, dict[str, Any], int]] = {
+    "training": (training, {"sessions": 60, "catalogues": [40]}, 3),
+    "step": (step, {"sessions": 60, "num_items": 40}, 5),
+    "triangle": (triangle, {"length": 50}, 5),
+    "ranking": (ranking, {"rows": 40, "sample": 5, "num_items": 60}, 3),
+    "preparation": (preparation, {"events": 3_000}, 3),
+    "preparation_at_scale": (preparation_at_scale, {"events": 3_000}, 1),
+    "resident_memory": (resident_memory, {"sessions": 300}, 1),
+    "peak_memory": (peak_memory, {"sessions": [200, 400], "steps": 1, "num_items": 500, "rows": [20, 40]}, 1),
+    "latency": (latency, {"sessions": 60, "catalogues": [50]}, 500),
+    "gpu": (gpu, {"sessions": 100, "num_items": 50, "batch_size": 32}, 1),
+}
 
 
-def run(name: str, small: bool = False, repeats: int | None = None) -> list[Result]:
-    """Results of one benchmark from a process of its own; if it fails, its error as the only result."""
-    try:
-        return in_child(measured, name, small, repeats)
-    except Exception as failure:  # the others go on
-        return [Result(name, "", f"{type(failure).__name__}: {failure}".splitlines()[0], "", math.nan)]
-
-
-def command(name: str) -> str:
-    """What runs one benchmark alone."""
-    return f"python examples/benchmarks/{name}.py"
-
-
-def circumstances() -> list[str]:
-    """Versions and the machine, a line each."""
-    versions = "  ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "pandas"))
-    return [
-        f"Spotlight: {SPOTLIGHT}; python {platform.python_version()}  {versions}",
-        f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}",
-    ]
-
-
-def as_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """The table, and the circumstances below."""
-    head, *others = rows
-    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in others)]
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", *circumstances(), ""])
-
-
-def as_csv(rows: Sequence[Sequence[str]]) -> str:
-    """The table alone."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-FORMATS = {".md": as_markdown, ".csv": as_csv}
+def measured(name: str, small: bool, sizes: dict[str, Any], repeats: int | None) -> list[list[str]]:
+    """Rows of one benchmark in this process."""
+    comparisons, tiny, runs = BENCHMARKS[name]
+    runs = 1 if small else repeats or runs
+    return [row for one in comparisons(**{**(tiny if small else {}), **sizes}) for row in rows_of(one, runs)]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table, and write it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS, metavar="NAME")
-    parser.add_argument("--repeats", type=int, help="runs of each contestant, in place of the benchmark's own number")
     parser.add_argument("--small", action="store_true", help="sizes that only show that it runs")
-    parser.add_argument("--out", type=Path, help="a file that ends in .md or .csv")
-    options = parser.parse_args(argv)
-    if options.out is not None and options.out.suffix not in FORMATS:
-        parser.error(f"--out must end in .md or .csv; got {options.out}")
-    rows = [[*HEAD, "command"]]
-    for name in options.only:
-        print(f"... {command(name)}", flush=True)
-        rows += [[*result.cells, command(name)] for result in run(name, options.small, options.repeats)]
-        if options.out is not None:
-            options.out.write_text(FORMATS[options.out.suffix](rows))
-    print(as_markdown(rows))
+    parser.add_argument("--set", nargs="+", default=[], metavar="SIZE=VALUE", help="other sizes, with --only")
+    parser.add_argument("--repeats", type=int, help="runs of each contestant, in place of the benchmark's own number")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table, as .md or .csv")
+    args = parser.parse_args(argv)
+    if args.out is not None and args.out.suffix not in (".md", ".csv"):
+        parser.error(f"--out must end in .md or .csv; got {args.out}")
+    sizes = {name: ast.literal_eval(value) for name, _, value in (size.partition("=") for size in args.set)}
+    rows = []
+    for name in args.only:
+        print(f"{name}: {BENCHMARKS[name][0].__doc__.splitlines()[0]}", flush=True)
+        try:
+            rows += in_child(measured, name, args.small, sizes, args.repeats)
+        except Exception as failure:  # the others go on
+            rows.append([f"{name}: {type(failure).__name__}: {' '.join(str(failure).split())}", *[""] * 6])
+    page = f"{markdown_table(HEAD, rows)}\n\n{circumstances()}\n"
+    print(page)
+    if args.out is not None and args.out.suffix == ".md":
+        args.out.write_text(page)
+    elif args.out is not None:
+        with args.out.open("w", newline="") as file:
+            csv.writer(file).writerows([HEAD, *rows])
 
 
 if __name__ == "__main__":

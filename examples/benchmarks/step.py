@@ -1,135 +1,65 @@
-"""What does a training step cost beyond its bare parts?
-
-The bare parts are a look-up of embeddings, ``nn.LSTM`` forth and back, one matrix product of states and negatives, the
-hinge, and a step of Adagrad on weights of the same sizes: with mini-batches and negatives that are made beforehand.
-They are the same mini-batches, once packed by ``pack_padded_sequence``, once padded to the longest of the batch.
-Ours is an epoch of ``fit``, which also makes the batches, draws, and sets up. In processor time of one thread.
-"""
+"""A training step beside its bare parts: embeddings, ``nn.LSTM``, one product, the hinge, a step of Adagrad."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from click_sessions import click_sessions
+from data import click_sessions
+from harness import Comparison
 from numpy.random import RandomState
-from results import Result, print_results, threads
-from timing import interleaved
+from speed import BATCH, DIM, PLAIN, our_model
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
-from training import BATCH, DIM, PLAIN, our_model
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from spotlight_asars import SessionInteractions
 from spotlight_asars.sessions.batching import training_batches
 
 NEGATIVES = 256
-SMALL = {"sessions": 60, "num_items": 40, "repeats": 1}
-
-
-class Prepared(NamedTuple):
-    """A mini-batch, ready to be read.
-
-    viewed : int64 (batch, time), padded with 0 from the right
-    packed : the same, packed
-    real : bool (batch, time)
-    next_items, next_packed : int64 (targets,), what follows each event, in the order of `viewed` and of `packed`
-    negatives : int64 (neg,)
-    """
-
-    viewed: Tensor
-    packed: PackedSequence
-    real: Tensor
-    next_items: Tensor
-    next_packed: Tensor
-    negatives: Tensor
 
 
 class BareNet(nn.Module):
-    """The weights of ``gru4rec``."""
+    """The weights of ``gru4rec``, and the hinge loss of a mini-batch whose rows are padded from the right."""
 
     def __init__(self, num_items: int) -> None:
         super().__init__()
         self.items, self.biases = nn.Embedding(num_items, DIM), nn.Embedding(num_items, 1)
         self.rnn, self.output = nn.LSTM(DIM, DIM, batch_first=True), nn.Linear(DIM, DIM)
 
-    def loss(self, batch: Prepared, packed: bool) -> Tensor:
-        """Hinge of each target against all negatives."""
+    def forward(self, items: Tensor, negatives: Tensor, packed: bool) -> Tensor:
+        viewed, following, real = items[:, :-1], items[:, 1:], items[:, 1:] != 0
         if packed:
-            hidden = self.rnn(batch.packed._replace(data=self.items(batch.packed.data)))[0].data
-            following = batch.next_packed
+            rows, ids = (pack_padded_sequence(i, real.sum(1), True, enforce_sorted=False) for i in (viewed, following))
+            hidden, following = self.rnn(rows._replace(data=self.items(rows.data)))[0].data, ids.data
         else:
-            hidden = self.rnn(self.items(batch.viewed))[0][batch.real]
-            following = batch.next_items
+            hidden, following = self.rnn(self.items(viewed))[0][real], following[real]
         query = self.output(hidden)  # (targets, dim)
         positive = (query * self.items(following)).sum(1) + self.biases(following).squeeze(1)
-        negative = F.linear(query, self.items(batch.negatives), self.biases(batch.negatives).squeeze(1))
+        negative = F.linear(query, self.items(negatives), self.biases(negatives).squeeze(1))
         return F.relu(1 - positive.unsqueeze(1) + negative).mean()
 
 
-def prepared(log: SessionInteractions, random_state: RandomState) -> list[Prepared]:
-    """The mini-batches of an epoch."""
-    batches = []
-    for batch in training_batches(log, BATCH, random_state, torch.device("cpu")):
-        lengths = torch.from_numpy(log.lengths[batch.rows])
-        from_left = torch.arange(batch.items.shape[1]).expand(batch.items.shape)
-        place = (from_left + batch.items.shape[1] - lengths.unsqueeze(1)).clamp(max=batch.items.shape[1] - 1)
-        items = batch.items.gather(1, place)  # events first
-        viewed, following, real = items[:, :-1], items[:, 1:], from_left[:, 1:] < lengths.unsqueeze(1)
+def step(sessions: int = 10_240, num_items: int = 30_000) -> Iterator[Comparison]:
+    """What does a training step cost beyond its bare parts?
 
-        def pack(rows: Tensor, lengths: Tensor = lengths - 1) -> PackedSequence:
-            return pack_padded_sequence(rows, lengths, batch_first=True, enforce_sorted=False)
+    These have mini-batches and negatives ready; ours makes the batches, draws, and sets up in every epoch.
+    """
+    log, random = click_sessions(sessions, num_items), RandomState(0)
+    batches = [batch.items for batch in training_batches(log, BATCH, random, torch.device("cpu"))]
+    batches = [items.gather(1, (items == 0).int().argsort(dim=1, stable=True)) for items in batches]  # events first
+    drawn = torch.from_numpy(random.randint(1, num_items, (len(batches), NEGATIVES)))
 
-        viewed = viewed.masked_fill(~real, 0)
-        drawn = torch.from_numpy(random_state.randint(1, log.num_items, NEGATIVES))
-        batches.append(Prepared(viewed, pack(viewed), real, following[real], pack(following).data, drawn))
-    return batches
-
-
-def measure(sessions: int = 10_240, num_items: int = 30_000, repeats: int = 5) -> list[Result]:
-    """A result for each form of the mini-batches."""
-    log = click_sessions(sessions, num_items)
-    batches = prepared(log, RandomState(0))
-    model = our_model(num_negative_samples=NEGATIVES, **PLAIN)
-    nets = {form: BareNet(num_items) for form in ("packed", "padded")}
-
-    def epoch(form: str, optimizer: torch.optim.Optimizer) -> None:
-        for batch in batches:
+    def epoch(net: BareNet, optimizer: torch.optim.Optimizer, packed: bool) -> None:
+        for items, negatives in zip(batches, drawn, strict=True):
             optimizer.zero_grad()
-            nets[form].loss(batch, form == "packed").backward()
+            net(items, negatives, packed).backward()
             optimizer.step()
 
-    optimizers = {form: torch.optim.Adagrad(net.parameters(), lr=0.05) for form, net in nets.items()}
-    work: dict[str, Callable[[], Any]] = {form: partial(epoch, form, optimizers[form]) for form in nets}
-    work["ours"] = partial(model.fit, log)
-    with threads(1):
-        for run in work.values():
-            run()
-        seconds = {name: run.cpu / len(batches) for name, run in interleaved(work, repeats).items()}
-    return [
-        Result(
-            f"a training step; {num_items:,} items, {len(batches)} batches of {BATCH}",
-            f"its bare parts, {form}",
-            f"{1e3 * seconds['ours']:.1f} ms",
-            f"{1e3 * seconds[form]:.1f} ms",
-            seconds["ours"] / seconds[form],
-            "<= 1.25",
-        )
-        for form in nets
-    ]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the time of a step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=10_240)
-    parser.add_argument("--items", type=int, default=30_000, dest="num_items")
-    parser.add_argument("--repeats", type=int, default=5)
-    print_results(measure(**vars(parser.parse_args(argv))))
-
-
-if __name__ == "__main__":
-    main()
+    fits = {"ours": partial(our_model(num_negative_samples=NEGATIVES, **PLAIN).fit, log)}
+    for name, packed in (("bare parts, packed", True), ("bare parts, padded", False)):
+        net = BareNet(num_items)
+        fits[name] = partial(epoch, net, torch.optim.Adagrad(net.parameters(), lr=0.05), packed)
+    work = {name: (fit, len(batches)) for name, fit in fits.items()}
+    pairs = {("ours", name): "<= 1.25" for name in list(work)[1:]}
+    yield Comparison(f"training step, {num_items:,} items, batches of {BATCH}", "ms", work, pairs)

@@ -2,10 +2,10 @@
 
     python examples/ablations.py --data FOLDER --logs kuairand --seeds 3 --jobs 2
 
-Data sets, resumption and what comes out are as in ``benchmark.py``, but for the figures. All rows are measured against
-the first, the net with every channel: time attention, user concatenation and both memories. Samplers and numbers of
+Data sets, resumption and what it writes are as in ``benchmark.py``, but for the figures. All rows are compared with the
+first, the net with every channel: time attention, user concatenation and both memories. Samplers and numbers of
 negatives are compared in a loss that draws negatives: its row "loss sampled_softmax" is the one to set them beside.
-Each loss has its own best learning rate, which ``--trials 5`` looks for in every row.
+Each loss has its own best learning rate, which ``--trials 5`` searches for in every row.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarking.competition import add_arguments, compete, publish
-from benchmarking.contestants import Contestant
+from benchmarking.results import page, publish, summarise
+from benchmarking.runs import Contestant, add_arguments, compete
 
 from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.losses import LOSSES
@@ -29,7 +29,7 @@ DEFAULTS = {**ASARSSequenceModel().get_params(), **EVERY_CHANNEL}
 
 
 def row(options: Mapping[str, Any] = {}, **more: Any) -> Contestant:
-    """The first row's model with some options changed; `more` says what else is special about it."""
+    """The first row's model with some options changed; `more` are the other fields of the contestant."""
     return Contestant(ASARSSequenceModel, {**EVERY_CHANNEL, **options}, spaces=("ablations",), **more)
 
 
@@ -66,7 +66,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", default=list(ABLATIONS), choices=tuple(ABLATIONS), metavar="ROW")
     args = parser.parse_args(argv)
     rows = {name: one for name, one in ABLATIONS.items() if name in {BASE, *args.only}}
-    publish("ablations", argv, compete(rows, BASE, args), rows, BASE, args, by_score=False)
+    abouts, runs = compete(rows, args)
+    summaries = {data: summarise(mine) for data, mine in runs.groupby("data", sort=False)}
+    publish("ablations", argv, page(abouts, summaries, rows, BASE, by_score=False), runs, args)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python examples/compare_variants.py --events clicks.csv.gz --seeds 3 --jobs 2
 
 Without ``--events`` the log is synthetic, with effects planted for each channel. The paper's variants are those of
-memory "none". Two baselines of counts stand beside them, and what the memories have learned below.
+memory "none". Two baselines of counts stand beside them, and the weights that the memories have learned below.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
-import numpy as np
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 
@@ -21,6 +21,7 @@ from spotlight_asars.baselines import BASELINES
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events import EventLog
+from spotlight_asars.runtime.tables import text_table
 
 BY_TIME = ("time_att", "time_cat", "time_user", "time_dynamics")
 VARIANTS = ("gru4rec", "user_att", "user_cat", "dynamics", *BY_TIME)
@@ -31,12 +32,13 @@ MEMORIES = {
 }
 BESIDE = ("sequential_rules", "vsknn")
 
-Result = tuple[float, float, float, dict[str, float]]  # MRR@20, Recall@20, seconds, learned weights
+METRICS = ("mrr@20", "recall@20")
+
 Row = tuple[str, str, str]  # variant, memory, last dwell
 
 
-def score(train: SessionInteractions, test: SessionInteractions, row: Row, seed: int, epochs: int) -> Result:
-    """One model, trained and evaluated."""
+def score(train: SessionInteractions, test: SessionInteractions, row: Row, seed: int, epochs: int) -> dict[str, float]:
+    """Train and evaluate one model: its metrics, seconds and learned weights."""
     torch.set_num_threads(1)
     variant, memory, last_dwell = row
     start = time.perf_counter()
@@ -47,7 +49,7 @@ def score(train: SessionInteractions, test: SessionInteractions, row: Row, seed:
         model = ASARSSequenceModel(representation=variant, **options)
     report = evaluate(model.fit(train), test, k=20, roll_history=hasattr(model, "update"))
     weights = {} if variant in BASELINES else model.memory_weights()
-    return report["mrr@20"], report["recall@20"], time.perf_counter() - start, weights
+    return {**report, "seconds": time.perf_counter() - start, **weights}
 
 
 def rows_of(args: argparse.Namespace) -> list[Row]:
@@ -83,21 +85,20 @@ def main(argv: list[str] | None = None) -> None:
 
     rows = rows_of(args)
     runs = [(row, seed) for row in rows for seed in range(1 if row[0] in BASELINES else args.seeds)]
-    found = Parallel(n_jobs=args.jobs)(delayed(score)(train, test, *run, args.epochs) for run in runs)
-    print(f"{'variant':17}{'memory':8}{'last dwell':>11}{'MRR@20':>17}{'Recall@20':>17}{'seconds':>9}")
-    weights: dict[Row, dict[str, float]] = {}
-    for row in rows:
-        mine = [result for run, result in zip(runs, found, strict=True) if run[0] == row]
-        (mrr, recall, seconds), (mrr_spread, recall_spread, _) = (
-            spread([result[:3] for result in mine], axis=0) for spread in (np.mean, np.std)
-        )
-        print(f"{row[0]:17}{row[1]:8}{row[2]:>11}", end="")
-        print(f"{mrr:10.4f} ±{mrr_spread:.4f}{recall:10.4f} ±{recall_spread:.4f}{seconds:9.1f}")
-        weights[row] = {name: float(np.mean([result[3][name] for result in mine])) for name in mine[0][3]}
+    results = Parallel(n_jobs=args.jobs)(delayed(score)(train, test, *run, args.epochs) for run in runs)
+    table = pd.DataFrame(results, index=pd.MultiIndex.from_tuples([row for row, _ in runs]))
+    means, spreads = (getattr(table.groupby(level=[0, 1, 2], sort=False), name)() for name in ("mean", "std"))
+    shown = [
+        [*row, *(f"{means.loc[row, name]:.4f} ±{spreads.fillna(0).loc[row, name]:.4f}" for name in METRICS), seconds]
+        for row, seconds in means["seconds"].map("{:.1f}".format).items()
+    ]
+    print(text_table(["variant", "memory", "last dwell", *METRICS, "seconds"], shown))
     print("\nlearned weights, mean over the seeds")
-    for row, learned in weights.items():
-        if learned:
-            print(f"{row[0]:14}{row[1]:8}", ", ".join(f"{name} {value:.2f}" for name, value in learned.items()))
+    for row, learned in means.drop(columns=[*METRICS, "seconds"]).iterrows():
+        if learned.notna().any():
+            print(
+                f"{row[0]:14}{row[1]:8}", ", ".join(f"{name} {value:.2f}" for name, value in learned.dropna().items())
+            )
 
 
 if __name__ == "__main__":

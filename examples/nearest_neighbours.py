@@ -22,12 +22,12 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.events import EventLog
 
 SEED = 0
-ASKED_ALONE = 100  # sessions that are ranked one by one, as they come in when serving
+ONE_BY_ONE = 100  # sessions that are ranked one by one, as when serving
 
 
-def overlap(found: np.ndarray, exact: np.ndarray) -> float:
-    """Mean share of the exact items that were found."""
-    shares = [len(np.intersect1d(ours, theirs)) / len(theirs) for ours, theirs in zip(found, exact, strict=True)]
+def overlap(near: np.ndarray, exact: np.ndarray) -> float:
+    """Mean share of the exact items that are among the near ones."""
+    shares = [len(np.intersect1d(ours, theirs)) / len(theirs) for ours, theirs in zip(near, exact, strict=True)]
     return float(np.mean(shares))
 
 
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{near:6.1%} of the {args.top} nearest items are the first {args.top} that the index proposes")
     print(f"       {by_index * 1e3:.0f} ms by the index, {exactly * 1e3:.0f} ms by all products\n")
 
-    alone = test.take(np.arange(min(ASKED_ALONE, len(test))))
+    alone = test.take(np.arange(min(ONE_BY_ONE, len(test))))
     whole = model.recommend(alone, k=args.top).items
     ranked = np.zeros_like(whole)
     for row, items in enumerate(proposed[: len(alone)]):

@@ -62,21 +62,15 @@ def main(argv: list[str] | None = None) -> None:
     train_log, test_log = log.split_by_time(test_fraction=0.15)
     train, test = to_sessions(train_log), to_sessions(test_log)
     print(f"train {train_log}, {len(train)} sessions")
-    print(
-        f"test  {test_log}, {len(test)} sessions; of unknown items or users: {test_log.dropped.events} events dropped"
-    )
+    dropped = f"of unknown items or users: {test_log.dropped.events} events dropped"
+    print(f"test  {test_log}, {len(test)} sessions; {dropped}")
 
     rows, models = [], {}
     for name, options in MODELS.items():
         print(f"\n{name}", file=sys.stderr)
         start = time.perf_counter()
-        models[name] = ASARSSequenceModel(
-            **options,
-            n_iter=args.epochs,
-            last_dwell=args.last_dwell,
-            use_cuda=args.cuda,
-            random_state=args.seed,
-        ).fit(train, verbose=True)
+        fixed = {"n_iter": args.epochs, "last_dwell": args.last_dwell, "use_cuda": args.cuda, "random_state": args.seed}
+        models[name] = ASARSSequenceModel(**options, **fixed).fit(train, verbose=True)
         report = evaluate(models[name], test, k=20)
         rows.append((name, report["mrr@20"], report["recall@20"], time.perf_counter() - start))
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from benchmarking.results import Summary
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+
+from benchmarking.results import Summary, interval
 
 COLOURS = {  # by kind of model; also told apart in grey
     "counted": "0.75",
@@ -24,45 +26,35 @@ FIGURES = {
 }
 
 
-def draw_all(summaries: Mapping[str, Summary], families: Mapping[str, str], folder: Path) -> dict[str, Path]:
-    """Draw ``accuracy.png``, ``speed.png`` and ``memory.png``: a column of panels for each data set."""
+def draw_all(summaries: Mapping[str, Summary], families: Mapping[str, str], folder: Path) -> None:
+    """Draw ``accuracy.png``, ``speed.png`` and ``memory.png``: panels of a data set stand in one column."""
     order = in_order(summaries)
-    paths = {name: folder / f"{name}.png" for name in FIGURES}
+    kinds = [kind for kind in COLOURS if kind in {families[model] for model in order}]
     for name, rows in FIGURES.items():
         size = (max(7.5, 2.2 + 3.4 * len(summaries)), 1.0 + len(rows) * (0.8 + 0.19 * len(order)))
         figure = Figure(figsize=size, dpi=120, layout="constrained")
         panels = figure.subplots(len(rows), len(summaries), squeeze=False, sharey=True)
         for across, (title, column) in zip(panels, rows.items(), strict=True):
-            across[0].set_xlabel(title, loc="left")
             for panel, (data, summary) in zip(across, summaries.items(), strict=True):
-                panel.set_title(data, loc="left", fontsize="large", fontweight="bold")
-                bars(panel, summary, order, families, column)
-        kinds = [kind for kind in COLOURS if kind in {families[model] for model in order}]
+                mean, std = summary.mean.reindex(order), summary.std[column].reindex(order)
+                ends = np.array([mean[column] - std, mean[column] + std])
+                if column in FIGURES["accuracy"].values():
+                    drawn = [summary.draws.get(model) for model in order]
+                    ends = np.transpose([(np.nan, np.nan) if d is None else interval(d[column]) for d in drawn])
+                panel.barh(order, mean[column], 0.8, color=[COLOURS[families[model]] for model in order])
+                panel.hlines(range(len(order)), *ends, color="0.1", linewidth=1)
+                if name == "memory":
+                    panel.barh(order, mean["held before [MiB]"], 0.8, color="0.2", alpha=0.35)
+                panel.set_title(data, loc="left", fontweight="bold")
+                panel.set_xscale("log" if name == "speed" else "linear")
+                panel.spines[["top", "right"]].set_visible(False)
+            across[0].set_xlabel(title, loc="left")
         patches = [Patch(color=COLOURS[kind], label=kind) for kind in kinds]
         figure.legend(handles=patches, loc="outside upper right", ncols=len(kinds), frameon=False)
-        figure.savefig(paths[name])
-    return paths
+        figure.savefig(folder / f"{name}.png")
 
 
 def in_order(summaries: Mapping[str, Summary]) -> list[str]:
     """Models by MRR@20 as a share of the best of each data set, the mean over those they were run on; worst first."""
     shares = [summary.mean["every mrr@20"] / summary.mean["every mrr@20"].max() for summary in summaries.values()]
     return list(pd.concat(shares, axis=1).mean(axis=1).sort_values().index)
-
-
-def bars(panel, summary: Summary, order: list[str], families: Mapping[str, str], column: str) -> None:
-    """A bar for each model, with its interval, or the spread of its seeds."""
-    mean = summary.mean.reindex(order)
-    panel.barh(order, mean[column], 0.8, color=[COLOURS[families[model]] for model in order])
-    if column == "peak [MiB]":
-        panel.barh(order, mean["held before [MiB]"], 0.8, color="0.2", alpha=0.35)
-    for model in summary.mean.index:
-        value, std = mean.loc[model, column], summary.std.loc[model, column]
-        sampled = column in summary.draws[model]
-        ends = summary.interval(summary.draws[model][column]) if sampled else (value - std, value + std)
-        panel.plot(ends, [order.index(model)] * 2, color="0.1", linewidth=1)
-    panel.set_xscale("log" if column == "targets learned/s" else "linear")
-    panel.set_ylim(-0.6, len(order) - 0.4)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.set_axisbelow(True)
-    panel.grid(axis="x", color="0.9")

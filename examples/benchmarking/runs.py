@@ -23,11 +23,9 @@ from numpy.random import RandomState
 from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import Report, evaluate
-from spotlight_asars.search import search
 
 CUTOFFS = (5, 10, 20)
-MIB = 2**20
-TEST_SHARE = 0.15  # of the sessions, the latest
+MIB = 2**20 / 1e6  # [MB]
 SPACES: dict[str, dict[str, list[Any]]] = json.loads((Path(__file__).parent / "spaces.json").read_text())
 RECIPES: dict[str, dict[str, Any]] = {  # how the events of a data set are read
     "yoochoose": {},
@@ -49,26 +47,24 @@ class Contestant(NamedTuple):
     honest: bool = True  # False where it sees what is not known in time
 
     def takes(self, option: str) -> bool:
-        """Whether the model has this option; one without `random_state` gives the same numbers in every run."""
+        """Whether the model has this option; without `random_state` every run gives the same numbers."""
         return option in inspect.signature(self.make).parameters
 
-    @property
-    def space(self) -> dict[str, list[Any]]:
-        """Values to choose from, by option."""
-        return {option: values for name in self.spaces for option, values in SPACES[name].items()}
+
+def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add the arguments that both programs have."""
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="of folders with events.csv.gz, one a data set")
+    parser.add_argument("--logs", nargs="+", metavar="NAME", help="data sets; by default all known ones in the folder")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each model in which chance plays a part")
+    parser.add_argument("--trials", type=int, default=0, help="of tuning, for each model; 0 takes the defaults")
+    parser.add_argument("--epochs", type=int, help="of models that are trained; else each model's own default")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
+    parser.add_argument("--out", type=Path, default=Path(out), metavar="FOLDER", help=f"default: {out}")
+    parser.add_argument("--retry", action="store_true", help="do runs again that have failed")
 
 
-class Log(NamedTuple):
-    """A data set: sessions to train on, the latest ones to test on, and its sizes in a sentence."""
-
-    name: str
-    train: SessionInteractions
-    test: SessionInteractions
-    about: str
-
-
-def load(name: str, folder: Path | None) -> Log:
-    """Read ``folder/name/events.csv.gz``, or make the log "synthetic"; repeats are joined before rare items go."""
+def load(name: str, folder: Path | None) -> tuple[SessionInteractions, SessionInteractions, str]:
+    """Sessions of ``folder/name/events.csv.gz`` or of the log "synthetic": to train and to test on, and their sizes."""
     recipe = RECIPES.get(name, {})
     if name == "synthetic":
         log = generate_sessions(**PLANTED, random_state=0)
@@ -79,19 +75,13 @@ def load(name: str, folder: Path | None) -> Log:
         frame = frame.query(recipe["only"]) if "only" in recipe else frame
         log = EventLog.from_frame(frame, dwell=recipe.get("dwell"))
     log = (log if recipe.get("keep_repeats") else log.collapse_repeats()).filter_support(item=5, session=2)
-    logs = log.split_by_time(TEST_SHARE)
-    train, test = map(to_sessions, logs)
-    first, last, end = (
-        pd.Timestamp(time, unit="s").date()
-        for time in (logs[0].timestamps.min(), logs[0].timestamps.max(), logs[1].timestamps.max())
-    )
-    users = 0 if train.user_ids is None else len(np.unique(train.user_ids))
+    train, test = map(to_sessions, logs := log.split_by_time(test_fraction=0.15))
     about = (
-        f"{len(train):,} sessions of {users:,} users with {len(train.items):,} events on {train.num_items - 1:,} items "
-        f"to train on, {first} to {last}; {len(test):,} later sessions with {(test.lengths - 1).sum():,} targets, until "
-        f"{end}; {logs[1].dropped.events:,} later events of unknown items or users dropped"
+        f"{len(train):,} sessions with {len(train.items):,} events on {train.num_items - 1:,} items to train on, "
+        f"{len(test):,} later ones with {(test.lengths - 1).sum():,} targets; dropped {logs[1].dropped.events:,} "
+        "events of unknown items or users"
     )
-    return Log(name, train, test, about)
+    return train, test, about
 
 
 def changed(sessions: SessionInteractions, change: str, random: RandomState, median: float) -> SessionInteractions:
@@ -99,21 +89,29 @@ def changed(sessions: SessionInteractions, change: str, random: RandomState, med
     sessions = copy(sessions)
     if change == "users shuffled" and sessions.user_ids is not None:
         sessions.user_ids = random.permutation(sessions.user_ids)
-    if change.startswith("dwell") and sessions.dwell is not None:
-        sessions.dwell, known = sessions.dwell.copy(), ~np.isnan(sessions.dwell)
-        values = sessions.dwell[known]
-        sessions.dwell[known] = random.permutation(values) if change == "dwell shuffled" else median
+    if change.startswith("dwell") and sessions.flat_dwell_times is not None:
+        sessions.flat_dwell_times, known = sessions.flat_dwell_times.copy(), ~np.isnan(sessions.flat_dwell_times)
+        values = sessions.flat_dwell_times[known]
+        sessions.flat_dwell_times[known] = random.permutation(values) if change == "dwell shuffled" else median
     return sessions
 
 
-def measure(model: Contestant, options: Mapping[str, Any], seed: int, log: Log) -> dict[str, Any]:
+def changed_both(change: str, seed: int, *parts: SessionInteractions) -> list[SessionInteractions]:
+    """The training sessions, and the test's, changed alike; the median dwell is that of training."""
+    known, random = parts[0].flat_dwell_times, RandomState(seed)
+    return [changed(part, change, random, 0.0 if known is None else float(np.nanmedian(known))) for part in parts]
+
+
+def measure(
+    model: Contestant, options: Mapping[str, Any], seed: int, train: SessionInteractions, test: SessionInteractions
+) -> dict[str, Any]:
     """Train and test one model: metrics by position and name, as "last mrr@20", costs, and the rank of every target."""
-    median, random = 0.0 if log.train.dwell is None else np.nanmedian(log.train.dwell), RandomState(seed)
-    train, test = (changed(sessions, model.change, random, median) for sessions in (log.train, log.test))
+    train, test = changed_both(model.change, seed, train, test)
     ASARSSequenceModel(n_iter=1).fit(SessionInteractions([[1, 2]]))  # what torch loads at the first step is no cost
     net = model.make(**options)
     held, start = memory(), time.perf_counter()
-    fitted = net.fit(train) and time.perf_counter()
+    net.fit(train)
+    fitted = time.perf_counter()
     report = evaluate(net, test, k=CUTOFFS)
     done, peak = time.perf_counter(), memory("VmHWM")
     last = np.flatnonzero(np.diff(report.sessions, append=-1))
@@ -123,11 +121,9 @@ def measure(model: Contestant, options: Mapping[str, Any], seed: int, log: Log) 
     epochs = len(net.epochs) if hasattr(net, "epochs") else options.get("n_iter", 1)
     return {
         **{f"{at} {name}": value for at, one in reports.items() for name, value in one.items()},
-        "epochs": epochs,
         "fit [s]": fitted - start,
         "evaluate [s]": done - fitted,
         "targets learned/s": (train.lengths - 1).sum() * epochs / (fitted - start),
-        "targets ranked/s": len(report.ranks) / (done - fitted),
         "held before [MiB]": held / MIB,
         "peak [MiB]": peak / MIB,
         "ranks": report.ranks.astype(np.float32),
@@ -135,55 +131,50 @@ def measure(model: Contestant, options: Mapping[str, Any], seed: int, log: Log) 
     }
 
 
-def tuned(log: Log, name: str, model: Contestant, args: argparse.Namespace) -> dict[str, Any]:
-    """The options that did best on the latest training sessions in ``args.trials`` trials, the defaults first."""
-    if not (args.trials and model.space):
+def tuned(data: str, train: SessionInteractions, name: str, model: Contestant, args: Any) -> dict[str, Any]:
+    """The options that did best on the latest training sessions, in the same number of trials for every model."""
+    space = {option: values for part in model.spaces for option, values in SPACES[part].items()}
+    if not (args.trials and space):
         return {}
+    from spotlight_asars.search import search
+
     fixed = {**model.options, **({"n_iter": args.epochs} if args.epochs and model.takes("n_iter") else {})}
-    fixed = {option: value for option, value in fixed.items() if option not in model.space}
-    defaults = {option: [value] for option, value in model.make(**model.options).get_params().items()}
-    median = 0.0 if log.train.dwell is None else float(np.nanmedian(log.train.dwell))
-    train, trials = changed(log.train, model.change, RandomState(0), median), []
-    for part, space, count in (
-        ("defaults", {option: defaults[option] for option in model.space}, 1),
-        ("tuned", model.space, args.trials - 1),
-    ):
-        study = {"storage": str(args.out / "trials"), "study": f"{log.name}, {name}, {part}", "n_jobs": args.jobs}
-        trials += search(train, space, model=model.make, n_trials=count, **study, **fixed) if count else []
-    pd.DataFrame(map(asdict, trials)).to_csv(args.out / f"trials of {name} on {log.name}.csv", index=False)
-    best = max(trials, key=lambda trial: trial.metrics.get("mrr@20", 0.0))
-    return {option: best.arguments[option] for option in model.space if [best.arguments[option]] != defaults[option]}
+    fixed = {option: value for option, value in fixed.items() if option not in space}
+    storage, study = str(args.out / "trials.log"), f"{data}, {name}"
+    (train,) = changed_both(model.change, 0, train)
+    trials = search(
+        train, space, model=model.make, n_trials=args.trials, storage=storage, study=study, n_jobs=args.jobs, **fixed
+    )
+    pd.DataFrame(map(asdict, trials)).to_csv(args.out / f"trials, {study}.csv", index=False)
+    return {option: trials[0].arguments[option] for option in space if not trials[0].error}
 
 
-def compete(models: Mapping[str, Contestant], args: argparse.Namespace) -> tuple[list[Log], pd.DataFrame]:
-    """All data sets, and a row for each run: what it was, and what ``measure`` returned or the "error"."""
+def compete(models: Mapping[str, Contestant], args: argparse.Namespace) -> tuple[dict[str, str], pd.DataFrame]:
+    """Sizes by data set, and a row for each run: what it was, and what ``measure`` returned or the "error"."""
     names = args.logs or [name for name in RECIPES if args.data and (args.data / name / "events.csv.gz").exists()]
-    logs, folder = [load(name, args.data) for name in names or ["synthetic"]], args.out / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen = {(log.name, name): tuned(log, name, model, args) for log in logs for name, model in models.items()}
-    plan = [
-        (log, name, model, seed)
-        for log in logs
-        for name, model in models.items()
-        for seed in range(args.seeds if model.takes("random_state") else 1)
-    ]
-
-    def run(log: Log, name: str, model: Contestant, seed: int) -> dict[str, Any]:
-        given = {"n_iter": args.epochs, "random_state": seed}
-        given = {option: value for option, value in given.items() if value is not None and model.takes(option)}
-        options = {**model.options, **given, **chosen[log.name, name]}
-        settings = json.dumps(model.make(**options).get_params(), default=lambda v: v.__qualname__, sort_keys=True)
-        what = {"data": log.name, "model": name, "change": model.change, "seed": seed, "settings": settings}
-        file = folder / f"{joblib.hash([what, vars(log.train), vars(log.test)])}.joblib"
-        return {**what, "tuned": chosen[log.name, name], **kept(file, args.retry, measure, model, options, seed, log)}
+    logs = {name: load(name, args.data) for name in names or ["synthetic"]}
+    (args.out / "runs").mkdir(parents=True, exist_ok=True)
+    plan = []
+    for data, (train, test, _) in logs.items():
+        for name, model in models.items():
+            chosen = tuned(data, train, name, model, args)
+            for seed in range(args.seeds if model.takes("random_state") else 1):
+                given = {"n_iter": args.epochs, "random_state": seed}
+                given = {option: value for option, value in given.items() if value is not None and model.takes(option)}
+                options = {**model.options, **given, **chosen}
+                settings = json.dumps(model.make(**options).get_params(), default=lambda v: v.__qualname__)
+                what = {"data": data, "model": name, "change": model.change, "seed": seed, "settings": settings}
+                file = args.out / "runs" / f"{joblib.hash([what, vars(train), vars(test)])}.joblib"
+                run = delayed(kept)(file, args.retry, measure, model, options, seed, train, test)
+                plan.append(({**what, "tuned": chosen}, run))
 
     runs = []
-    for record in Parallel(args.jobs, prefer="threads", return_as="generator")(delayed(run)(*one) for one in plan):
-        runs.append(record)
-        outcome = record.get("error") or f"MRR@20 {record['every mrr@20']:.4f}, fit {record['fit [s]']:.1f} s"
-        about = f"{record['data']} {record['model']}, seed {record['seed']}"
-        print(f"[{len(runs)}/{len(plan)}] {about}: {outcome}", file=sys.stderr, flush=True)
-    return logs, pd.DataFrame(runs)
+    outcomes = Parallel(args.jobs, prefer="threads", return_as="generator")(run for _, run in plan)
+    for (what, _), outcome in zip(plan, outcomes, strict=True):
+        runs.append({**what, **outcome})
+        text = outcome.get("error") or f"MRR@20 {outcome['every mrr@20']:.4f}, fit {outcome['fit [s]']:.1f} s"
+        print(f"[{len(runs)}/{len(plan)}] {what['data']} {what['model']}, seed {what['seed']}: {text}", file=sys.stderr)
+    return {name: log[2] for name, log in logs.items()}, pd.DataFrame(runs)
 
 
 def kept(file: Path, retry: bool, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:

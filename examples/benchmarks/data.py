@@ -29,16 +29,16 @@ def click_sessions(sessions: int, num_items: int, mean_length: float = 5.0, seed
         offsets,
         random.randint(max(sessions // SESSIONS_PER_USER, 1), size=sessions),
         num_items,
-        dwell=dwell_times,
+        dwell_times=dwell_times,
         started=np.sort(random.rand(sessions) * PERIOD),
         max_sequence_length=LONGEST,
     )
 
 
 def click_log(events: int, part: int = 0, parts: int = 1, text: bool = False) -> dict[str, NDArray]:
-    """Columns ``user_id, item_id, timestamp`` of about `events` in all, in order of time: one of `parts` equal parts."""
+    """Columns ``user_id, item_id, timestamp`` of about `events` in all, in order of time, or one of `parts` of it."""
     sessions = click_sessions(events // parts // 5, max(events // EVENTS_PER_ITEM, 3), seed=part)
-    gaps = np.r_[0.0, np.nan_to_num(sessions.dwell)[:-1]]
+    gaps = np.r_[0.0, np.nan_to_num(sessions.flat_dwell_times)[:-1]]
     elapsed = np.cumsum(gaps)
     elapsed -= np.repeat(elapsed[sessions.offsets[:-1]], sessions.lengths)
     time = (np.repeat((sessions.started + part * PERIOD) / parts, sessions.lengths) + elapsed).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The package as others get it: wheel and sdist are built, installed beside nothing of the source, and run."""
+"""The wheel and the sdist are complete; installed far from the source, they run."""
 
 from __future__ import annotations
 
@@ -14,30 +14,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {
-    "pandas",
-    "polars",
-    "pyarrow",
-    "duckdb",
-    "pyspark",
-    "h5py",
-    "matplotlib",
-    "onnxscript",
-    "onnxruntime",
-    "usearch",
-}
+HEAVY = {"pandas", "polars", "pyarrow", "duckdb", "pyspark", "h5py", "matplotlib", "onnxscript", "usearch"}
 
 
 def test_nothing_heavy_is_needed_without_extras():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    needed = {line.partition(">")[0] for line in setup["options"]["install_requires"].split()}
-    assert not needed & HEAVY
-    assert all(">=" in line for line in setup["options"]["install_requires"].split())
+    needed = setup["options"]["install_requires"].split()
+    assert not {line.partition(">")[0] for line in needed} & HEAVY
+    assert all(">=" in line for line in needed)
 
 
 def run(*command, folder):
-    """What a command prints; it must go well, far from the source."""
+    """Run a command in the folder, which must succeed, and return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -46,7 +35,7 @@ def run(*command, folder):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A folder with the wheel and the sdist, built from a copy of the source."""
+    """Return a folder with the wheel and the sdist, built from a copy of the source."""
     folder = tmp_path_factory.mktemp("built")
     left_out = shutil.ignore_patterns(".git", "build", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".venv*")
     shutil.copytree(ROOT, folder / "source", ignore=left_out)
@@ -57,7 +46,7 @@ def built(tmp_path_factory):
 
 
 @pytest.mark.packaging
-def test_wheel_and_sdist_have_every_module_and_the_mark_of_types(built):
+def test_wheel_and_sdist_have_every_module_and_the_type_marker(built):
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "spotlight_asars").rglob("*.py")}
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         held = set(wheel.namelist())
@@ -71,7 +60,7 @@ def test_wheel_and_sdist_have_every_module_and_the_mark_of_types(built):
 
 @pytest.fixture(scope="module", params=["*.whl", "*.tar.gz"])
 def place(request, built, tmp_path_factory):
-    """The folder of programs of a fresh environment into which the package was installed."""
+    """Return the bin folder of a new environment in which the package is installed."""
     folder = tmp_path_factory.mktemp("fresh")
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", folder=folder)
     site = next((folder / "venv").glob("lib/python*/site-packages"))

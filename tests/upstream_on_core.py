@@ -1,4 +1,4 @@
-"""Pytest plugin: upstream's tests run on the built-in core, with MovieLens from a local file.
+"""Pytest plugin: upstream's tests run on the built-in core, with MovieLens read from a local file.
 
 Load it with ``-p upstream_on_core``. The environment variable SPOTLIGHT_ASARS_DATA names the folder that
 holds ``ml-100k/events.csv.gz``: user_id,item_id,timestamp,category,rating.
@@ -19,13 +19,13 @@ from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight
 
 @functools.cache
 def ratings():
-    """The log in the order of its file, which is that of time within each user."""
+    """User ids, item ids, ratings and timestamps, sorted by time within each user."""
     path = Path(os.environ["SPOTLIGHT_ASARS_DATA"]) / "ml-100k" / "events.csv.gz"
     return np.loadtxt(path, delimiter=",", skiprows=1, usecols=(0, 1, 4, 2)).T
 
 
 def get_movielens_dataset(variant="100K"):
-    assert variant == "100K", f"only 100K is at hand; got {variant!r}"
+    assert variant == "100K", f"only 100K is available; got {variant!r}"
     user_ids, item_ids, stars, timestamps = ratings()
     return Interactions(
         user_ids.astype(np.int32),

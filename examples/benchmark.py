@@ -45,7 +45,9 @@ def variant(name: str, memories: bool, last_dwell: str = "unknown") -> Contestan
     family = "ASARS with memories" if memories else "other nets" if name == REFERENCE else "ASARS"
     channels = {"users": "user" in name or "dynamics" in name, "dwell": name in BY_TIME, "memories": memories}
     spaces, honest = ["nets", *(channel for channel, has in channels.items() if has)], last_dwell == "unknown"
-    return Contestant(ASARSSequenceModel, options, family if honest else "sees the last dwell", "", spaces, honest)
+    return Contestant(
+        ASARSSequenceModel, options, family if honest else "sees the last dwell", spaces=spaces, honest=honest
+    )
 
 
 CONTESTANTS: dict[str, Contestant] = {
@@ -71,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     abouts, runs = compete(models, args)
     summaries = {data: summarise(mine) for data, mine in runs.groupby("data", sort=False)}
     draw_all(summaries, {name: model.family for name, model in models.items()}, args.out)
-    publish("benchmark", argv, page(abouts, summaries, models, REFERENCE), runs, args)
+    publish("benchmark", argv, page(abouts, summaries, REFERENCE, [*{*models} - {*HONEST}]), runs, args)
 
 
 if __name__ == "__main__":

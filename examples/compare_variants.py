@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 
 import pandas as pd
 import torch
@@ -31,7 +30,6 @@ MEMORIES = {
     "both": {"history": True, "transitions": True},
 }
 BESIDE = ("sequential_rules", "vsknn")
-
 METRICS = ("mrr@20", "recall@20")
 
 Row = tuple[str, str, str]  # variant, memory, last dwell
@@ -40,8 +38,7 @@ Row = tuple[str, str, str]  # variant, memory, last dwell
 def score(train: SessionInteractions, test: SessionInteractions, row: Row, seed: int, epochs: int) -> dict[str, float]:
     """Train and evaluate one model: its metrics, seconds and learned weights."""
     torch.set_num_threads(1)
-    variant, memory, last_dwell = row
-    start = time.perf_counter()
+    (variant, memory, last_dwell), start = row, time.perf_counter()
     if variant in BASELINES:
         model = BASELINES[variant]()
     else:
@@ -53,11 +50,9 @@ def score(train: SessionInteractions, test: SessionInteractions, row: Row, seed:
 
 
 def rows_of(args: argparse.Namespace) -> list[Row]:
-    beside = [(name, "-", "-") for name in BESIDE]
-    dwells: dict[str, Sequence[str]] = dict.fromkeys(args.variants, ("-",))
-    dwells.update(dict.fromkeys(set(BY_TIME) & set(args.variants), args.last_dwell))
-    trained = [(v, m, d.replace("-", "unknown")) for v in args.variants for m in args.memories for d in dwells[v]]
-    return beside + trained
+    dwells = {variant: args.last_dwell if variant in BY_TIME else ("unknown",) for variant in args.variants}
+    trained = [(v, memory, dwell) for v in args.variants for memory in args.memories for dwell in dwells[v]]
+    return [(name, "-", "-") for name in BESIDE] + trained
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +16,20 @@ import pandas as pd
 from benchmarks.harness import circumstances
 from numpy.random import RandomState
 
-from benchmarking.runs import CUTOFFS, Contestant
+from benchmarking.runs import CUTOFFS
 from spotlight_asars.evaluation import METRICS
 from spotlight_asars.runtime.tables import markdown_table
 
 COMPARED = ("every mrr@20", "every recall@20", "last mrr@20", "last recall@20")
 DRAWS, LEVEL, SIGNIFICANT = 2000, 0.95, 0.05
-POSITIONS = {"every": "Every position after the first", "last": "The last position of each session"}
+TITLES = {"mrr": "MRR", "recall": "Recall"}
+COLUMNS = {  # by head: the value, its form, and 1 where more is better
+    **{f"{title}@{k}": (f"{{at}} {metric}@{k}", "{:.4f}", 1) for metric, title in TITLES.items() for k in CUTOFFS},
+    **{f"rolled {title}@20": (f"rolled {metric}@20", "{:.4f}", 1) for metric, title in TITLES.items()},
+    "fit [s]": ("fit [s]", "{:.1f}", -1),
+    "targets/s": ("targets learned/s", "{:,.0f}", 1),
+    "peak [MiB]": ("peak [MiB]", "{:,.0f}", -1),
+}
 NOTES = f"""\
 Mean over the seeds ± their standard deviation, where there are several. In brackets: the middle {LEVEL:.0%} of {DRAWS}
 bootstrap draws of the test sessions. Against the reference: the difference in MRR@20 in the same draws, and how
@@ -39,17 +46,17 @@ class Summary(NamedTuple):
     draws: dict[str, pd.DataFrame]  # by model: metrics in each draw of sessions (draw, compared metric)
     notes: list[str]  # what failed, and what tuning chose
 
-    def versus(self, model: str, reference: str, metric: str) -> tuple[float, float, float, float] | None:
-        """The difference from the reference, its interval, and its p value; None for the reference and without it."""
+    def versus(self, model: str, reference: str, at: str) -> tuple[float, float, float, float] | None:
+        """The difference in MRR@20, its interval, and its p value; None for the reference and without it."""
+        metric = f"{at} mrr@20"
         if model == reference or reference not in self.draws:
             return None
         drawn = self.draws[model][metric] - self.draws[reference][metric]
-        difference = self.mean.loc[model, metric] - self.mean.loc[reference, metric]
-        return difference, *interval(drawn), p_value(drawn)
+        return self.mean.loc[model, metric] - self.mean.loc[reference, metric], *interval(drawn), p_value(drawn)
 
 
-def interval(values: pd.Series) -> tuple[float, float]:
-    """What lies in the middle ``LEVEL`` of the draws."""
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of the middle ``LEVEL`` of the draws."""
     return tuple(np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
 
 
@@ -66,10 +73,9 @@ def p_value(differences: Sequence[float]) -> float:
 def summarise(runs: pd.DataFrame) -> Summary:
     """Sum up the runs of one data set."""
     runs = runs.assign(error=runs.get("error"))
-    done, tuned = runs[runs["error"].isna()], runs.drop_duplicates("model")[["model", "tuned"]]
-    failed = runs[~runs["model"].isin(done["model"])].drop_duplicates("model")
-    notes = [f"{model} failed: {error}" for model, error in zip(failed["model"], failed["error"], strict=True)]
-    lines = [f"- {m}: {', '.join(f'{o} {v}' for o, v in best.items())}" for _, m, best in tuned.itertuples() if best]
+    done, first = runs[runs["error"].isna()], runs.drop_duplicates("model").set_index("model")
+    notes = [f"{m} failed: {error}" for m, error in first["error"].items() if m not in set(done["model"])]
+    lines = [f"- {m}: {', '.join(f'{o} {v}' for o, v in best.items())}" for m, best in first["tuned"].items() if best]
     notes += ["Tuning chose:", "\n".join(lines)] if lines else []
     numbers = done.select_dtypes("number").groupby(done["model"], sort=False)
     by_model = done.groupby("model", sort=False)
@@ -97,74 +103,55 @@ def drawn_metrics(ranks: Collection[np.ndarray], sessions: np.ndarray, draws: in
 
 def table(summary: Summary, models: Sequence[str], at: str, reference: str, dishonest: Collection[str] = ()) -> str:
     """The table of one data set at "every" position or the "last"; no value of a dishonest model is the best."""
-    mean, std = summary.mean, summary.std
-    columns: list[tuple[str, list[str]]] = [("model", [*models])]
-
-    def numbers(head: str, name: str, form: str = "{:.4f}", better: int = 1, spread: bool = True) -> None:
-        values = (better * mean[name] if name in mean else pd.Series(np.nan, mean.index))[models]
-        best = values.drop(dishonest, errors="ignore").max()
-        texts = []
-        for model, value in values.items():
-            text = "-" if np.isnan(value) else form.format(better * value)
-            text += f" ±{std.loc[model, name]:.4f}" if spread and text != "-" and std.loc[model, name] >= 0 else ""
-            texts.append(f"**{text}**" if value == best and model not in dishonest else text)
-        columns.append((head, texts))
-
-    def texts(head: str, text: Callable[[str], str]) -> None:
-        columns.append((head, [text(model) for model in models]))
-
-    def against(model: str) -> str:
-        versus = summary.versus(model, reference, f"{at} mrr@20")
-        form = "{:+.4f} [{:+.4f}, {:+.4f}] p={:.3f}".format
-        return "-" if versus is None else form(*versus) + "*" * (versus[3] < SIGNIFICANT)
-
-    for metric, title in (("mrr", "MRR"), ("recall", "Recall")):
-        for k in CUTOFFS:
-            numbers(f"{title}@{k}", f"{at} {metric}@{k}")
-        drawn = {model: summary.draws[model][f"{at} {metric}@20"] for model in models}
-        texts("95 %", lambda model, drawn=drawn: "[{:.4f}, {:.4f}]".format(*interval(drawn[model])))
-    texts(f"MRR@20 against {reference}", against)
-    if at == "every":
-        numbers("rolled MRR@20", "rolled mrr@20")
-        numbers("rolled Recall@20", "rolled recall@20")
-        numbers("fit [s]", "fit [s]", "{:.1f}", -1, spread=False)
-        numbers("targets/s", "targets learned/s", "{:,.0f}", spread=False)
-        numbers("peak [MiB]", "peak [MiB]", "{:,.0f}", -1, spread=False)
-    return markdown_table([head for head, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
+    cells = pd.DataFrame(index=models)
+    for head, (name, form, better) in COLUMNS.items():
+        name = name.format(at=at)
+        if at == "last" and not name.startswith("last"):
+            continue
+        value, std = (frame.get(name, pd.Series(dtype=float)).reindex(models) for frame in (summary.mean, summary.std))
+        text = value.map(form.format)
+        if "@" in name:
+            text += std.map(" ±{:.4f}".format).where(std.notna(), "")
+        ranked = better * value.drop(dishonest, errors="ignore")
+        cells[head] = text.mask((ranked == ranked.max()).reindex(models, fill_value=False), "**" + text + "**")
+        cells[head] = cells[head].where(value.notna(), "-")
+        if name in COMPARED:
+            ends = (interval(summary.draws[model][name]) for model in models)
+            cells[f"95 % of {head}"] = ["[{:.4f}, {:.4f}]".format(*pair) for pair in ends]
+    against = {model: summary.versus(model, reference, at) for model in models}
+    form = "{:+.4f} [{:+.4f}, {:+.4f}] p={:.3f}{}".format
+    texts = [form(*v, "*" * (v[3] < SIGNIFICANT)) if v else "-" for v in against.values()]
+    cells.insert(list(cells).index("95 % of Recall@20") + 1, f"MRR@20 against {reference}", texts)
+    return markdown_table(["model", *cells], [[*row] for row in cells.itertuples()])
 
 
 def overview(summaries: Mapping[str, Summary], reference: str, dishonest: Collection[str] = ()) -> str:
     """One table of all data sets: MRR@20 / Recall@20; a star says that the MRR@20 differs from the reference's."""
-    rows = {model: [model] for summary in summaries.values() for model in summary.mean.index}
-    for summary in summaries.values():
-        mrr, recall = summary.mean["every mrr@20"], summary.mean["every recall@20"]
-        best = mrr.drop(dishonest, errors="ignore").max()
-        for model, row in rows.items():
-            if model not in mrr.index:
-                row.append("-")
-                continue
-            versus = summary.versus(model, reference, "every mrr@20")
-            star = "*" * (versus is not None and versus[3] < SIGNIFICANT)
-            text = f"{mrr[model]:.4f}{star} / {recall[model]:.3f}"
-            row.append(f"**{text}**" if mrr[model] == best and model not in dishonest else text)
-    return markdown_table(["MRR@20 / Recall@20", *summaries], list(rows.values()))
+    cells = {}
+    for data, summary in summaries.items():
+        best, cells[data] = summary.mean["every mrr@20"].drop(dishonest, errors="ignore").idxmax(), {}
+        for model, mrr, recall in summary.mean[["every mrr@20", "every recall@20"]].itertuples():
+            versus = summary.versus(model, reference, "every")
+            text = f"{mrr:.4f}{'*' * bool(versus and versus[3] < SIGNIFICANT)} / {recall:.3f}"
+            cells[data][model] = f"**{text}**" if model == best else text
+    return markdown_table(["MRR@20 / Recall@20", *cells], [[*r] for r in pd.DataFrame(cells).fillna("-").itertuples()])
 
 
 def page(
     abouts: Mapping[str, str],
     summaries: Mapping[str, Summary],
-    models: Mapping[str, Contestant],
     reference: str,
+    dishonest: Collection[str] = (),
     by_score: bool = True,
 ) -> str:
     """The notes, one table of all data sets, and the tables of each, in the order of MRR@20 where `by_score`."""
-    dishonest, sections = [name for name, model in models.items() if not model.honest], [NOTES]
+    sections = [NOTES]
     if len(summaries) > 1:
         star = f"## All data sets\n\nA star: the MRR@20 differs from that of {reference}."
         sections += [star, overview(summaries, reference, dishonest)]
     for data, summary in summaries.items():
         sections += [f"## {data}", abouts[data] + "."]
-        for at, title in POSITIONS.items():
+        for at, title in (("every", "Every position after the first"), ("last", "The last position of each session")):
             means = summary.mean[f"{at} mrr@20"]
             order = (means.sort_values(ascending=False, kind="stable") if by_score else means).index
             sections += [f"{title}:", table(summary, list(order), at, reference, dishonest)]

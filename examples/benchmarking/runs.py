@@ -8,7 +8,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,13 +35,18 @@ RECIPES: dict[str, dict[str, Any]] = {  # how the events of a data set are read
 PLANTED = {"num_sessions": 3000, "predictability": 0.3, "dwell_effect": 0.2, "user_effect": 0.2, "repeat_effect": 0.2}
 
 
+def unchanged(parts: list[SessionInteractions], random_state: RandomState) -> list[SessionInteractions]:
+    """The sessions as they are."""
+    return parts
+
+
 class Contestant(NamedTuple):
     """A model to be made with some options, and what is special about it."""
 
     make: Callable[..., Any]
     options: Mapping[str, Any] = {}
     family: str = ""
-    change: str = ""  # made to the sessions first, see ``changed``
+    change: Callable[..., list[SessionInteractions]] = unchanged  # made to the sessions first
     spaces: Sequence[str] = ()  # entries of ``spaces.json`` to tune over
     honest: bool = True  # False where it sees what is not known in time
 
@@ -84,29 +88,11 @@ def load(name: str, folder: Path | None) -> tuple[SessionInteractions, SessionIn
     return train, test, about
 
 
-def changed(sessions: SessionInteractions, change: str, random: RandomState, median: float) -> SessionInteractions:
-    """Sessions without the information of one channel: its values shuffled over all sessions, or all the same."""
-    sessions = copy(sessions)
-    if change == "users shuffled" and sessions.user_ids is not None:
-        sessions.user_ids = random.permutation(sessions.user_ids)
-    if change.startswith("dwell") and sessions.flat_dwell_times is not None:
-        sessions.flat_dwell_times, known = sessions.flat_dwell_times.copy(), ~np.isnan(sessions.flat_dwell_times)
-        values = sessions.flat_dwell_times[known]
-        sessions.flat_dwell_times[known] = random.permutation(values) if change == "dwell shuffled" else median
-    return sessions
-
-
-def changed_both(change: str, seed: int, *parts: SessionInteractions) -> list[SessionInteractions]:
-    """The training sessions, and the test's, changed alike; the median dwell is that of training."""
-    known, random = parts[0].flat_dwell_times, RandomState(seed)
-    return [changed(part, change, random, 0.0 if known is None else float(np.nanmedian(known))) for part in parts]
-
-
 def measure(
     model: Contestant, options: Mapping[str, Any], seed: int, train: SessionInteractions, test: SessionInteractions
 ) -> dict[str, Any]:
     """Train and test one model: metrics by position and name, as "last mrr@20", costs, and the rank of every target."""
-    train, test = changed_both(model.change, seed, train, test)
+    train, test = model.change([train, test], RandomState(seed))
     ASARSSequenceModel(n_iter=1).fit(SessionInteractions([[1, 2]]))  # what torch loads at the first step is no cost
     net = model.make(**options)
     held, start = memory(), time.perf_counter()
@@ -141,7 +127,7 @@ def tuned(data: str, train: SessionInteractions, name: str, model: Contestant, a
     fixed = {**model.options, **({"n_iter": args.epochs} if args.epochs and model.takes("n_iter") else {})}
     fixed = {option: value for option, value in fixed.items() if option not in space}
     storage, study = str(args.out / "trials.log"), f"{data}, {name}"
-    (train,) = changed_both(model.change, 0, train)
+    (train,) = model.change([train], RandomState(0))
     trials = search(
         train, space, model=model.make, n_trials=args.trials, storage=storage, study=study, n_jobs=args.jobs, **fixed
     )
@@ -163,7 +149,7 @@ def compete(models: Mapping[str, Contestant], args: argparse.Namespace) -> tuple
                 given = {option: value for option, value in given.items() if value is not None and model.takes(option)}
                 options = {**model.options, **given, **chosen}
                 settings = json.dumps(model.make(**options).get_params(), default=lambda v: v.__qualname__)
-                what = {"data": data, "model": name, "change": model.change, "seed": seed, "settings": settings}
+                what = {"data": data, "model": name, "seed": seed, "settings": settings}
                 file = args.out / "runs" / f"{joblib.hash([what, vars(train), vars(test)])}.joblib"
                 run = delayed(kept)(file, args.retry, measure, model, options, seed, train, test)
                 plan.append(({**what, "tuned": chosen}, run))

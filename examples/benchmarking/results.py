@@ -74,6 +74,8 @@ def summarise(runs: pd.DataFrame) -> Summary:
     """Sum up the runs of one data set."""
     runs = runs.assign(error=runs.get("error"))
     done, first = runs[runs["error"].isna()], runs.drop_duplicates("model").set_index("model")
+    if done.empty:
+        raise RuntimeError(f"one model or more must succeed on a data set; got {first['error'].iloc[0]!r}")
     notes = [f"{m} failed: {error}" for m, error in first["error"].items() if m not in set(done["model"])]
     lines = [f"- {m}: {', '.join(f'{o} {v}' for o, v in best.items())}" for m, best in first["tuned"].items() if best]
     notes += ["Tuning chose:", "\n".join(lines)] if lines else []

@@ -142,6 +142,8 @@ def compete(models: Mapping[str, Contestant], args: argparse.Namespace) -> tuple
     (args.out / "runs").mkdir(parents=True, exist_ok=True)
     plan = []
     for data, (train, test, _) in logs.items():
+        arrays = [(p.items, p.offsets, p.user_ids, p.flat_dwell_times, p.started, p.num_items) for p in (train, test)]
+        digest = joblib.hash(arrays)
         for name, model in models.items():
             chosen = tuned(data, train, name, model, args)
             for seed in range(args.seeds if model.takes("random_state") else 1):
@@ -150,7 +152,7 @@ def compete(models: Mapping[str, Contestant], args: argparse.Namespace) -> tuple
                 options = {**model.options, **given, **chosen}
                 settings = json.dumps(model.make(**options).get_params(), default=lambda v: v.__qualname__)
                 what = {"data": data, "model": name, "seed": seed, "settings": settings}
-                file = args.out / "runs" / f"{joblib.hash([what, vars(train), vars(test)])}.joblib"
+                file = args.out / "runs" / f"{joblib.hash([what, digest])}.joblib"
                 run = delayed(kept)(file, args.retry, measure, model, options, seed, train, test)
                 plan.append(({**what, "tuned": chosen}, run))
 

@@ -21,6 +21,7 @@ from spotlight_asars.evaluation import evaluate
 
 TINY = {"num_users": 10, "num_items": 15, "num_sessions": 120, "predictability": 0.1, "repeat_effect": 0.2}
 FAST = ["--epochs", "1", "--seeds", "2", "--out"]
+FAILED = {"data": "one", "model": "broken", "seed": 0, "tuned": {}, "error": "ValueError: k"}
 SESSIONS = SessionInteractions([[1, 2, 3], [0, 2, 1], [2, 3, 1]], user_ids=[0, 1, 0], num_items=4)
 
 
@@ -150,8 +151,7 @@ def run(data, model, mrr, seed=0, **values):
 
 
 def test_a_page_shows_who_is_best_who_failed_and_what_tuning_chose():
-    failed = {"data": "one", "model": "broken", "seed": 0, "tuned": {}, "error": "ValueError: k"}
-    rows = [run("one", "gru4rec", 0.2), run("one", "gru4rec", 0.21, seed=1), run("one", "sees it all", 0.9), failed]
+    rows = [run("one", "gru4rec", 0.2), run("one", "gru4rec", 0.21, seed=1), run("one", "sees it all", 0.9), FAILED]
     rows += [run("one", "ours", 0.3, tuned={"k": 5}, **{"fit [s]": 9.0}), run("two", "gru4rec", 0.1)]
     summaries = {data: results.summarise(mine) for data, mine in pd.DataFrame(rows).groupby("data")}
     page = results.page({"one": "1 session", "two": "2 sessions"}, summaries, "gru4rec", ["sees it all"])
@@ -167,6 +167,11 @@ def test_a_page_shows_who_is_best_who_failed_and_what_tuning_chose():
     assert "**3.0**" in reference
     assert "broken failed: ValueError: k" in one
     assert "- ours: k 5" in one
+
+
+def test_a_data_set_on_which_all_fail_has_no_page():
+    with pytest.raises(RuntimeError, match="got 'ValueError: k'"):
+        results.summarise(pd.DataFrame([FAILED]))
 
 
 def test_models_stand_in_the_order_of_their_share_of_the_best():

@@ -1,4 +1,4 @@
-"""What every representation must satisfy, as functions of one."""
+"""What every representation must satisfy, as functions of one; and what every function of tensors must."""
 
 from __future__ import annotations
 
@@ -116,5 +116,57 @@ def check_channels_are_optional(net):
     torch.testing.assert_close(net.states(items), net.states(items, unknown))
 
 
-EVERY_NET = (check_shapes, check_scores_agree, check_causal, check_rows_are_independent, check_channels_are_optional)
+LENGTHS = (1, 31, 32, 33, 63, 64, 65, 96, 97, 128, 129, 193, 200, 225, 257)  # around multiples of attention's chunks
+
+
+def check_every_length(net):
+    """The states of a session's first events, cut off as a view, are the first states of the session."""
+    items, (users, dwell, *_) = random_batch(time=max(LENGTHS))
+    whole = net.states(items, Channels(users, dwell))
+    for length in LENGTHS:
+        states = net.states(items[:, :length], Channels(users, dwell[:, :length]))
+        torch.testing.assert_close(states, whole[:, :length], msg=lambda message, at=length: f"{at} events: {message}")
+
+
+def check_states_of_any_layout(net):
+    """Items and channels may be views of any layout."""
+    for length in (TIME, 65):
+        items, (users, dwell, *_) = random_batch(time=length)
+        check_any_layout(lambda items, users, dwell: net.states(items, Channels(users, dwell)), items, users, dwell)
+
+
+def check_scores_of_any_layout(net):
+    """States and items to be scored may be views of any layout."""
+    items, channels = random_batch()
+    states = net.states(items, channels).flatten(0, 1).detach()
+    check_any_layout(net.score, states, items.flatten())
+    check_any_layout(net.score_items, states, torch.tensor([4, 2, 1]))
+
+
+LAYOUTS = {  # of a tensor's values in memory
+    "transposed": lambda tensor: tensor.transpose(0, -1).contiguous().transpose(0, -1),
+    "sliced": lambda tensor: torch.stack([tensor, tensor], dim=-1)[..., 0],
+    "expanded": lambda tensor: tensor[:1].expand(tensor.shape),
+}
+
+
+def check_any_layout(function, *tensors):
+    """`function` gives for views what it gives for contiguous copies of them."""
+    for name, layout in LAYOUTS.items():
+        views = [layout(tensor) for tensor in tensors]
+        assert not all(view.is_contiguous() for view in views)
+        found, expected = function(*views), function(*(view.contiguous() for view in views))
+        torch.testing.assert_close(found, expected, equal_nan=True, msg=lambda message, at=name: f"{at}: {message}")
+
+
+EVERY_NET = (
+    check_shapes,
+    check_scores_agree,
+    check_causal,
+    check_rows_are_independent,
+    check_channels_are_optional,
+    check_every_length,
+    check_states_of_any_layout,
+    check_scores_of_any_layout,
+)
 OUR_NETS = (check_padding_is_nothing, check_empty_sessions)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from itertools import product
+
 import numpy as np
 
 
@@ -199,3 +202,26 @@ def memory_terms(net, state, viewed, history):
             term += w["last"]
         added[item] = added.get(item, 0.0) + term
     return added
+
+
+def transition_counts(sessions, window, left_out=None):
+    """The counts F and G by two loops over each session: {(kind, item, candidate): count}."""
+    occurrences = Counter(item for items in sessions for item in items)
+    counts = defaultdict(float)
+    for number, items in enumerate(sessions):
+        for (p, one), (q, other) in product(enumerate(items), repeat=2):
+            if one != other and abs(p - q) <= window and number != left_out:
+                counts["together", one, other] += 1 / np.sqrt(occurrences[one])
+                if p < q:
+                    counts["follows", one, other] += 1 / (q - p)
+    return counts
+
+
+def candidate_strengths(counts, viewed, window):
+    """f and g of every candidate after the events `viewed`: {(kind, candidate): strength}."""
+    strengths = defaultdict(float)
+    for ago, item in enumerate(viewed[::-1][:window]):
+        for (kind, one, other), count in counts.items():
+            if one == item:
+                strengths[kind, other] += count / (ago + 1)
+    return {key: strength for key, strength in strengths.items() if strength > 1e-6}

@@ -12,11 +12,11 @@ from torch import nn
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.events import DAY
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.sessions.batching import make_batch, user_parallel_batches
 
 CPU = torch.device("cpu")
-DAY = 86400.0
 USERS = 4
 
 
@@ -60,9 +60,10 @@ def states_by_hand(net, sessions):
     states = {}
     for user in range(USERS):
         rows = rows_of(sessions, user)
-        told = [session_of(sessions, row) for row in rows]
-        mean = np.mean([started for *_, started in told]) if told else 0.0
-        for row, (items, dwell, _), drift in zip(rows, told, reference.drifts(net, user + 1, told, mean), strict=True):
+        contents = [session_of(sessions, row) for row in rows]
+        mean = np.mean([started for *_, started in contents]) if contents else 0.0
+        drifts = reference.drifts(net, user + 1, contents, mean)
+        for row, (items, dwell, _), drift in zip(rows, contents, drifts, strict=True):
             states[row] = reference.asars_state(net, items, dwell, user + 1, drift)
     return states
 
@@ -112,11 +113,9 @@ def test_a_session_sees_nothing_of_later_ones():
     sessions = make_sessions()
     net = make_net(sessions, time="att").train()
 
-    def states(given):
-        found = {}
-        for batch in user_parallel_batches(given, 50, CPU):
-            found.update(zip(batch.rows.tolist(), net.states(batch.items, batch.channels).detach(), strict=True))
-        return found
+    def states(sessions):
+        (batch,) = user_parallel_batches(sessions, 50, CPU)
+        return dict(zip(batch.rows.tolist(), net.states(batch.items, batch.channels).detach(), strict=True))
 
     before = states(sessions)
     for changed in range(len(sessions)):
@@ -159,96 +158,11 @@ def test_the_deviation_is_timesvds():
     assert not drift.deviation(rows, None).any()
 
 
-def quick(representation="dynamics", **changes):
-    sizes = {"embedding_dim": 5, "hidden_dim": 7, "user_dim": 3, "batch_size": 6, "n_iter": 2, "random_state": 0}
-    return ASARSSequenceModel(representation=representation, **{**sizes, **changes})
-
-
-@pytest.mark.parametrize("representation", ["dynamics", "time_dynamics"])
-def test_update_moves_the_users_whose_sessions_it_is_given_and_no_other(representation):
-    sessions = make_sessions()
-    model = quick(representation).fit(sessions)
-    start = 1e9 + 60 * DAY
-    before = [model.predict([1, 2], user_ids=user, started=start) for user in range(-1, USERS)]
-    weights = {name: weight.clone() for name, weight in model._net.named_parameters()}
-    later = SessionInteractions([[3, 4]], [2], BLUEPRINT.num_items, started=[1e9 + 50 * DAY])
-    assert model.update(later) is model
-    after = [model.predict([1, 2], user_ids=user, started=start) for user in range(-1, USERS)]
-    for user, (then, now) in enumerate(zip(before, after, strict=True), start=-1):
-        assert np.array_equal(then, now) == (user != 2), user
-    for name, weight in model._net.named_parameters():
-        assert torch.equal(weight, weights[name]), "no training"
-
-
-def test_updates_one_by_one_are_updates_at_once():
-    sessions = make_sessions()
-    order = np.argsort(sessions.started)
-    later = sessions.take(order[-8:])
-    once, step_by_step = (quick().fit(sessions.take(order[:-8])) for _ in range(2))
-    once.update(later)
-    for row in range(8):
-        step_by_step.update(later.take(np.array([row])))
-    torch.testing.assert_close(step_by_step._users.drift.state, once._users.drift.state)
-    torch.testing.assert_close(step_by_step._users.drift.final, once._users.drift.final)
-
-
-def test_fit_leaves_the_states_after_the_training_sessions():
-    sessions = make_sessions()
-    model = quick().fit(sessions)
-    kept = model._users.drift.state.clone()
-    assert kept[1:].any(dim=1).all()
-    assert not kept[0].any(), "the unknown user has none"
-    model._users.start_drift(sessions)
-    assert torch.equal(model._users.drift.state, kept)
-
-
-def test_update_refuses_unknown_items_and_unfitted_models():
-    later = SessionInteractions([[1, 99]], [0])
-    with pytest.raises(RuntimeError, match=r"^update needs a fitted model; call fit first$"):
-        quick().update(later)
-    with pytest.raises(ValueError, match=r"sessions must have item ids below 11, as in the first call of fit; got 99"):
-        quick().fit(make_sessions()).update(later)
-
-
-def test_other_representations_have_nothing_to_update(sessions):
-    model = quick("time_user", history=False).fit(sessions)
-    before = model.predict(sessions.sequences)
-    np.testing.assert_array_equal(model.update(sessions).predict(sessions.sequences), before)
-
-
-def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones():
-    sessions = make_sessions(40)
-    order = np.argsort(sessions.started)
-    test = sessions.take(order[-18:])
-    model = quick(n_iter=20, learning_rate=0.3).fit(sessions.take(order[:-18]))
-    before = model._users.drift.state.clone()
-    report = evaluate(model, test, roll_history=True)
-    assert torch.equal(model._users.drift.state, before), "the model is afterwards as before"
-
-    expected = {}
-    for row in np.argsort(test.started):
-        alone = test.take(np.array([row]))
-        if alone.lengths[0] >= 2:
-            expected[row] = evaluate(model, alone).ranks
-        model.update(alone)
-    np.testing.assert_array_equal(report.ranks, np.concatenate([expected[row] for row in sorted(expected)]))
-    assert (report.ranks != evaluate(model, test).ranks).any()
-
-
-def test_rolling_needs_a_model_that_can_be_updated():
-    class Constant:
-        def predict(self, sequence):
-            return np.zeros(BLUEPRINT.num_items)
-
-    with pytest.raises(ValueError, match="roll_history must be False for a model without update; got True"):
-        evaluate(Constant(), make_sessions(), roll_history=True)
-
-
 def test_dynamics_win_where_taste_drifts_from_session_to_session():
     log = generate_sessions(
-        num_users=100,
-        num_items=60,
-        num_sessions=4000,
+        num_users=30,
+        num_items=30,
+        num_sessions=1000,
         session_length=4,
         predictability=0.0,
         dwell_effect=0.0,
@@ -256,11 +170,10 @@ def test_dynamics_win_where_taste_drifts_from_session_to_session():
         drift_effect=0.9,
         random_state=0,
     )
-    train_log, test_log = log.split_by_time(test_fraction=0.1)
-    train, test = to_sessions(train_log), to_sessions(test_log)
+    train, test = (to_sessions(part) for part in log.split_by_time(test_fraction=0.2))
+    options = {"n_iter": 6, "batch_size": 32, "learning_rate": 0.03, "history": False, "transitions": False}
     recall = {}
     for representation in ("gru4rec", "user_cat", "dynamics"):
-        options = {"n_iter": 15, "batch_size": 64, "history": False, "transitions": False, "random_state": 0}
-        model = ASARSSequenceModel(representation=representation, **options).fit(train)
-        recall[representation] = evaluate(model, test, k=6, roll_history=True)["recall@6"]
-    assert recall["dynamics"] > max(recall["gru4rec"], recall["user_cat"]) + 0.05, recall
+        model = ASARSSequenceModel(representation=representation, random_state=0, **options).fit(train)
+        recall[representation] = evaluate(model, test, k=3, roll_history=True)["recall@3"]
+    assert recall["dynamics"] > max(recall["gru4rec"], recall["user_cat"]) + 0.15, recall

@@ -155,8 +155,8 @@ def check_any_layout(function, *tensors):
     for name, layout in LAYOUTS.items():
         views = [layout(tensor) for tensor in tensors]
         assert not all(view.is_contiguous() for view in views)
-        found, expected = function(*views), function(*(view.contiguous() for view in views))
-        torch.testing.assert_close(found, expected, equal_nan=True, msg=lambda message, at=name: f"{at}: {message}")
+        actual, expected = function(*views), function(*(view.contiguous() for view in views))
+        torch.testing.assert_close(actual, expected, equal_nan=True, msg=lambda message, at=name: f"{at}: {message}")
 
 
 EVERY_NET = (

@@ -160,14 +160,14 @@ def drifts(net, row, sessions, mean):
     `sessions` are (items, dwell, started) in the order of time.
     """
     w = weights_of(net)
-    state, final, found = np.zeros(net.drift.rnn.hidden_size), np.zeros(net.item_rnn.hidden_size), []
+    state, final, values = np.zeros(net.drift.rnn.hidden_size), np.zeros(net.item_rnn.hidden_size), []
     for items, dwell, started in sessions:
         state = gru_step(
             final * (1 + w["drift.strength"] * deviation(started, mean)), state, rnn_weights(w, "drift.rnn")
         )
-        found.append(w["drift.alpha.weight"][row] * state)
+        values.append(w["drift.alpha.weight"][row] * state)
         final = session_states(net, items, dwell)[-1]
-    return found
+    return values
 
 
 def item_scores(net, state):

@@ -90,7 +90,7 @@ def test_every_weight_gets_the_gradient_that_finite_differences_find():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns_that_items_repeat_or_that_they_do_not(loss):
-    """Each user goes round their own five items for ever; or never comes to the same item again."""
+    """Each user repeats their own five items in every session; or never views an item twice."""
     users = np.arange(USERS := 40)
     own = np.arange(USERS * 5).reshape(USERS, 1, 5) + 1
     order = np.random.RandomState(0).rand(USERS, 4, 5).argsort(axis=2)

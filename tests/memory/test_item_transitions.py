@@ -24,11 +24,11 @@ def as_sessions(rows):
 
 def as_dictionary(candidates, state):
     """The candidates of one state: {(kind, item): strength}."""
-    found = {}
+    actual = {}
     for kind, part in zip(EVIDENCE, candidates, strict=True):
         mine = (part.state == state).nonzero().squeeze(1)
-        found.update({(kind, part.items[entry].item()): part.strength[entry].item() for entry in mine})
-    return found
+        actual.update({(kind, part.items[entry].item()): part.strength[entry].item() for entry in mine})
+    return actual
 
 
 def padded(rows):

@@ -1,4 +1,4 @@
-"""Terms of both memories in one net: it keeps the contracts of every net, and scores alike whatever it is asked for."""
+"""A net with the terms of both memories: it keeps the contracts of nets, and all its scores of an item agree."""
 
 from __future__ import annotations
 

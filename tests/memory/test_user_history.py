@@ -1,4 +1,4 @@
-"""What the memory recalls is what a dictionary that is kept session by session says."""
+"""What the memory recalls, against a dictionary that is filled session by session."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def by_hand(sessions, user, now):
     mine.sort()
     starts = sessions.started[sessions.user_ids >= 0]
     latest = np.nanmax(starts, initial=-np.inf)
-    found, dwells = {}, defaultdict(list)
+    actual, dwells = {}, defaultdict(list)
     for place, (start, row) in enumerate(mine):
         events = slice(*sessions.offsets[row : row + 2])
         for item, dwell in zip(
             sessions.items[events].tolist(), sessions.flat_dwell_times[events].tolist(), strict=True
         ):
-            times = found.get(item, (0,))[0] + 1
+            times = actual.get(item, (0,))[0] + 1
             if not math.isnan(dwell):
                 dwells[item].append(dwell)
             mean = np.mean(dwells[item]) if dwells[item] else math.nan
             ago = math.nan if start == math.inf else (latest if math.isnan(now) else now) - start
-            found[item] = (times, len(mine) - place, ago, mean)
-    return found
+            actual[item] = (times, len(mine) - place, ago, mean)
+    return actual
 
 
 def recalled(history, row):
@@ -65,10 +65,10 @@ def recalled(history, row):
     }
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for item, values in expected.items():
-        np.testing.assert_allclose(found[item], values, rtol=1e-6, err_msg=f"item {item}")
+        np.testing.assert_allclose(actual[item], values, rtol=1e-6, err_msg=f"item {item}")
 
 
 @given(logs(), st.lists(st.tuples(st.integers(-1, 4), st.one_of(st.integers(0, 8), st.just(math.nan))), min_size=1))
@@ -98,12 +98,12 @@ def test_a_small_memory_recalls_the_latest_views(sessions, size):
     small = Memory(sessions, size).recall(users, now)
     for row, user in enumerate(users):
         whole = by_hand(sessions, user, math.nan)
-        found = recalled(small, row)
-        assert len(found) <= size
-        for item, values in found.items():
+        actual = recalled(small, row)
+        assert len(actual) <= size
+        for item, values in actual.items():
             np.testing.assert_allclose(values, whole[item], rtol=1e-6)
-        left_out = [values[1] for item, values in whole.items() if item not in found]
-        assert min(left_out, default=math.inf) >= max((values[1] for values in found.values()), default=0)
+        left_out = [values[1] for item, values in whole.items() if item not in actual]
+        assert min(left_out, default=math.inf) >= max((values[1] for values in actual.values()), default=0)
 
 
 @given(logs(), st.integers(0, 6))

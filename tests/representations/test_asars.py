@@ -1,4 +1,4 @@
-"""The network against the paper's equations, one event at a time, and what it must not do."""
+"""The network against the paper's equations, one event at a time, and the contracts of every representation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_net(name, **changes):
     torch.manual_seed(1)
     net = build(name, BLUEPRINT._replace(**changes)).double()
     if isinstance(net, ASARSNet):
-        net.add_known_users(torch.arange(BLUEPRINT.num_users - 1).repeat(2))  # a user is met with two sessions
+        net.add_known_users(torch.arange(BLUEPRINT.num_users - 1).repeat(2))  # two sessions make a user known
     return net
 
 
@@ -40,11 +40,11 @@ def test_every_representation_keeps_the_contract(name, check):
 
 @pytest.mark.parametrize("check", contracts.OUR_NETS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", OURS)
-def test_our_representations_keep_more(name, check):
+def test_our_representations_keep_the_contract_of_padding(name, check):
     check(make_net(name))
 
 
-def test_left_padding_moves_spotlights_lstm_and_neither_ours_nor_theirs_in_our_hands():
+def test_left_padding_moves_spotlights_lstm_but_none_of_our_representations():
     items, _ = random_batch()
     padded = torch.cat([torch.zeros(BATCH, 2, dtype=torch.int64), items], dim=1)
     lstm = make_net("lstm")
@@ -100,7 +100,7 @@ def test_session_parallel_batches_give_the_same_states():
     sessions = [[1, 2, 3], [4, 5], [6, 7, 8, 9], [10, 1], [2, 3, 4]]
     weights = reference.rnn_weights(reference.weights_of(net), "item_rnn")
     embeddings = net.item_embeddings.weight.detach().numpy()
-    waiting, found = list(enumerate(sessions)), {}
+    waiting, states = list(enumerate(sessions)), {}
     lanes = [waiting.pop(0) for _ in range(2)]
     size = net.item_rnn.hidden_size
     hidden, cell, step = np.zeros((2, size)), np.zeros((2, size)), [0, 0]
@@ -112,7 +112,7 @@ def test_session_parallel_batches_give_the_same_states():
             hidden[lane], cell[lane] = reference.lstm_step(
                 embeddings[session[step[lane]]], hidden[lane], cell[lane], weights
             )
-            found[number, step[lane]] = hidden[lane].copy()
+            states[number, step[lane]] = hidden[lane].copy()
             step[lane] += 1
             if step[lane] == len(session):
                 lanes[lane] = waiting.pop(0) if waiting else None
@@ -120,8 +120,8 @@ def test_session_parallel_batches_give_the_same_states():
     rows = torch.tensor([session + [0] * (4 - len(session)) for session in sessions])
     in_rows = net.states(rows).detach().numpy()
     output, bias = net.output.weight.detach().numpy(), net.output.bias.detach().numpy()
-    assert len(found) == sum(map(len, sessions))
-    for (number, at), state in found.items():
+    assert len(states) == sum(map(len, sessions))
+    for (number, at), state in states.items():
         np.testing.assert_allclose(in_rows[number, at], output @ state + bias, rtol=1e-10)
 
 
@@ -154,12 +154,13 @@ def test_observed_dwell_is_the_papers_setting_and_unknown_is_the_same_with_it_ta
 
 
 @pytest.mark.parametrize("name", ["user_cat", "user_att", "time_user", "dynamics"])
-def test_users_that_training_did_not_meet_share_one_representation(name):
+def test_users_unknown_to_training_share_one_representation(name):
     net = make_net(name)
     items, (_, dwell, *_) = random_batch(batch=1)
-    met = BLUEPRINT.num_users - 2
+    last_known = BLUEPRINT.num_users - 2
     states = [
-        net.states(items, Channels(torch.tensor([user]), dwell)) for user in (-1, met + 1, met + 2, 10**9, met, 0)
+        net.states(items, Channels(torch.tensor([user]), dwell))
+        for user in (-1, last_known + 1, last_known + 2, 10**9, last_known, 0)
     ]
     for unknown in states[1:4]:
         assert torch.equal(unknown, states[0])

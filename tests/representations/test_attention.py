@@ -39,8 +39,8 @@ def test_the_length_of_a_chunk_changes_nothing(time, real, seed, chunk):
     score, value, mask = make(2, time, 3, real=real, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "CHUNK", chunk)
-        found = triangle_attention(score, value, mask)
-    np.testing.assert_allclose(found, by_hand(score, value, mask), rtol=1e-11, atol=1e-13)
+        actual = triangle_attention(score, value, mask)
+    np.testing.assert_allclose(actual, by_hand(score, value, mask), rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -49,9 +49,9 @@ def test_scores_of_ten_thousand_are_safe(dtype, time):
     score, value, mask = make(3, time, 2, spread=1e4, dtype=dtype)
     score[0], score[1, ::2] = score[0].abs() - 1e4, -1e4
     score.requires_grad_()
-    found = triangle_attention(score, value, mask)
-    np.testing.assert_allclose(found.detach(), by_hand(score.detach(), value, mask), rtol=1e-5, atol=1e-6)
-    found.sum().backward()
+    actual = triangle_attention(score, value, mask)
+    np.testing.assert_allclose(actual.detach(), by_hand(score.detach(), value, mask), rtol=1e-5, atol=1e-6)
+    actual.sum().backward()
     assert score.grad.isfinite().all()
 
 
@@ -92,12 +92,12 @@ def test_an_own_term_replaces_the_latest_score_of_each_prefix(time):
     score, value, _ = make(2, time, 3)
     mask = torch.ones(2, time, dtype=torch.bool)
     own = make(2, time, 3, seed=1)[0]
-    found = attend_with_own_term(score, own, value, mask)
+    actual = attend_with_own_term(score, own, value, mask)
     for step in range(time):
         replaced = score[:, : step + 1].clone()
         replaced[:, step] = own[:, step]
         expected = by_hand(replaced, value[:, : step + 1], mask[:, : step + 1])[:, -1]
-        np.testing.assert_allclose(found[:, step], expected, rtol=1e-12)
+        np.testing.assert_allclose(actual[:, step], expected, rtol=1e-12)
 
 
 def test_a_long_session_needs_no_square_matrix():

@@ -46,6 +46,31 @@ def hit(ranks: Ranks, k: int) -> Ranks:
 METRICS: dict[str, Callable[[Ranks, int], Ranks]] = {"mrr": reciprocal_rank, "recall": hit}
 
 
+def parse_metric(metric: Any, argument: str = "metric", or_else: str = "") -> tuple[str, int]:
+    """Metric and cut-off of a name like "mrr@20".
+
+    Parameters
+    ----------
+    metric : str
+    argument, or_else : str
+        What an error calls it, and what else it might have been.
+
+    Raises
+    ------
+    ValueError
+        For what is no metric with a cut-off.
+
+    Examples
+    --------
+    >>> parse_metric("recall@10")
+    ('recall', 10)
+    """
+    name, _, cutoff = str(metric).partition("@")
+    valid = name in METRICS and cutoff.isdecimal() and cutoff == str(int(cutoff)) != "0"
+    require(valid, f"{argument} must be {or_else}one of {sorted(METRICS)} with a cut-off, like 'mrr@20'", metric)
+    return name, int(cutoff)
+
+
 class Report(dict[str, float]):
     """Metrics by name, as ``report["mrr@20"]``.
 
@@ -113,17 +138,15 @@ def evaluate(
     sessions = as_sessions(test)
     longest = int(sessions.lengths.max())
     require(longest >= 2, "test must have a session of two events or more; the longest has", longest)
-    if getattr(model, "_net", model) is None:
-        raise RuntimeError("evaluate needs a fitted model; call fit first")
+    num_items = _catalogue_size(model, "evaluate", sessions)
     check_vocabulary(model, sessions, "test")
-    num_items = getattr(model, "_num_items", sessions.num_items)
     _check_items(sessions, num_items)
 
     ranks = np.zeros(len(sessions.items))  # one place for each event; those that are no target stay 0
     fill = _rank_states if _is_batched(model) else _rank_predictions
     if roll_history:
         require(hasattr(model, "update"), "roll_history must be False for a model without update", roll_history)
-        with model.users_as_they_are():
+        with model.preserved_user_state():
             for rows in sessions.rounds():
                 chunk = sessions.take(rows)
                 found = np.zeros(len(chunk.items))
@@ -170,7 +193,16 @@ def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding
 
 def _is_batched(model: Any) -> bool:
     """Whether the model gives states after every step, and the scores of many of them at once."""
-    return hasattr(model, "encode") and hasattr(model, "score_catalogue")
+    return hasattr(model, "states") and hasattr(model, "score_catalogue")
+
+
+def _catalogue_size(model: Any, caller: str, sessions: SessionInteractions) -> int:
+    """Number of items that the model knows, padding included; ``RuntimeError`` before ``fit``."""
+    if hasattr(model, "known_catalogue"):
+        return int(model.known_catalogue(caller).num_items)
+    if getattr(model, "_net", model) is None:
+        raise RuntimeError(f"{caller} needs a fitted model; call fit first")
+    return int(getattr(model, "num_items", getattr(model, "_num_items", sessions.num_items)))
 
 
 def _check_items(sessions: SessionInteractions, num_items: int) -> None:
@@ -207,7 +239,7 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
         wanted = (batch.items[:, :-1] != PADDING_IDX).cpu().numpy()
         if last:
             wanted[:, :-1] = False
-        states = model.encode(batch.items[:, :-1], batch.channels.steps(slice(-1)))[torch.from_numpy(wanted)]
+        states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[torch.from_numpy(wanted)]
         target_places = places[:, 1:][wanted]
         for start in range(0, len(target_places), rows_at_once):
             at = target_places[start : start + rows_at_once]
@@ -217,8 +249,7 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
 
 def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: bool) -> Ranks:
     """Rank of each session's last item, float64 (session,)."""
-    model._check_fitted("sequence_mrr_score")
-    _check_items(sessions, model.num_items)
+    _check_items(sessions, _catalogue_size(model, "sequence_mrr_score", sessions))
     ranks = np.empty(len(sessions))
     rows_at_once = max(1, SCORES_AT_ONCE // model.num_items)
     for batch in scoring_batches(sessions, 256, model.device):
@@ -226,7 +257,7 @@ def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: boo
         channels = batch.channels.steps(slice(-1))
         if channels.dwell_times is not None:
             channels = channels._replace(dwell_times=F.pad(channels.dwell_times, (1, 0), value=torch.nan))
-        states = model.encode(before, channels)[:, -1]
+        states = model.states(before, channels)[:, -1]
         for start in range(0, len(before), rows_at_once):
             chunk = slice(start, start + rows_at_once)
             scores = model.score_catalogue(states[chunk])

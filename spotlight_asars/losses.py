@@ -1,4 +1,4 @@
-r"""What a model learns from: losses of the target's score and the scores of sampled items.
+r"""Losses: the score of the target against the scores of other items.
 
 A loss is a function ``(positive, negative, mask=None) -> scalar``:
 
@@ -10,20 +10,62 @@ mask : bool, of the shape of `positive` or of `negative`, optional
     True where a real event is predicted, and a sample counts against it; the rest weighs nothing.
 
 Each returns the mean over the pairs that count, 0 with zero gradient if there are none, and raises ``ValueError`` if
-the shapes do not fit. To add one, write the function and its line in ``LOSSES``.
+the shapes do not fit. To add one, write the function and its record in ``LOSSES``; a loss of one's own that needs more
+than scores is given to the model as a ``Loss``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import one_of, require, resolve
 
-Loss = Callable[..., Tensor]
+LossFunction = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss function with what it needs of training; called like the function.
+
+    Parameters
+    ----------
+    function : callable
+        ``(positive, negative, mask=None) -> scalar``.
+    mean_over : {"pairs", "targets"}
+        What the scalar is a mean over: all pairs of a target and a negative that count, or the targets that have a
+        negative to be compared with. Processes that share a mini-batch weigh their parts by it.
+    over_catalogue : callable, optional
+        ``(scores, targets) -> scalar``, the same loss against all other items, of scores (targets, items). Where it is
+        given, training draws no negatives.
+    corrects_log_q : bool
+        Whether the scores should come less the logarithm of the item's probability in a draw of negatives.
+    feels_offsets : bool
+        Whether the loss looks at single scores, so that a number added to all scores of a state makes a difference.
+
+    Examples
+    --------
+    >>> square = Loss(lambda positive, negative, mask=None: masked_mean((1 - positive + negative) ** 2, mask))
+    >>> square(torch.tensor([2.0]), torch.tensor([0.0])).item()
+    1.0
+    """
+
+    function: LossFunction
+    mean_over: Literal["pairs", "targets"] = "pairs"
+    over_catalogue: Callable[[Tensor, Tensor], Tensor] | None = None
+    corrects_log_q: bool = False
+    feels_offsets: bool = False
+
+    def __post_init__(self) -> None:
+        one_of(self.mean_over, ("pairs", "targets"), "mean_over")
+
+    def __call__(self, positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.function(positive, negative, mask=mask)
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -159,7 +201,7 @@ def sampled_softmax_loss(positive: Tensor, negative: Tensor, mask: Tensor | None
     .. math:: L = -\log \frac{\exp(r_i - \log Q_i)}{\exp(r_i - \log Q_i) + \sum_{j \in S} \exp(r_j - \log Q_j)}
 
     :math:`Q` is the chance of an item in a draw of the sampler. The scores come corrected already, which the objective
-    does for the losses in ``LOG_Q_CORRECTED``.
+    does for a ``Loss`` that ``corrects_log_q``.
 
     References
     ----------
@@ -232,28 +274,27 @@ def _check_shapes(positive: Tensor, negative: Tensor, mask: Tensor | None) -> No
 
 
 LOSSES: dict[str, Loss] = {
-    "adaptive_hinge": adaptive_hinge_loss,
-    "bpr": bpr_loss,
-    "bpr_max": bpr_max_loss,
-    "bpr_sigmoid": bpr_sigmoid_loss,
-    "cross_entropy": cross_entropy_loss,
-    "hinge": hinge_loss,
-    "pointwise": pointwise_loss,
-    "sampled_softmax": sampled_softmax_loss,
-    "top1": top1_loss,
-    "top1_max": top1_max_loss,
+    "adaptive_hinge": Loss(adaptive_hinge_loss, mean_over="targets"),
+    "bpr": Loss(bpr_loss),
+    "bpr_max": Loss(bpr_max_loss, mean_over="targets", feels_offsets=True),
+    "bpr_sigmoid": Loss(bpr_sigmoid_loss),
+    "cross_entropy": Loss(cross_entropy_loss, mean_over="targets", over_catalogue=cross_entropy_over_catalogue),
+    "hinge": Loss(hinge_loss),
+    "pointwise": Loss(pointwise_loss, feels_offsets=True),
+    "sampled_softmax": Loss(sampled_softmax_loss, mean_over="targets", corrects_log_q=True),
+    "top1": Loss(top1_loss, feels_offsets=True),
+    "top1_max": Loss(top1_max_loss, mean_over="targets", feels_offsets=True),
 }
 
-# These compare each target with every other item of the catalogue, where the rest compare it with a sample: they have
-# another form, (scores, targets) -> scalar.
-OVER_CATALOGUE: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {cross_entropy_loss: cross_entropy_over_catalogue}
 
-# These get scores less the log-probability of the item in a draw.
-LOG_Q_CORRECTED = (sampled_softmax_loss,)
+def find_loss(loss: str | LossFunction) -> Loss:
+    """The record of a loss: of its name, of its function, or a plain one for a function that is not in ``LOSSES``.
 
-# The mean of these is over targets that have something to be compared with; that of the others, and of one's own, is
-# over pairs. Processes that share a mini-batch need to know, to weigh their parts of it.
-OVER_TARGETS = (adaptive_hinge_loss, bpr_max_loss, cross_entropy_loss, sampled_softmax_loss, top1_max_loss)
-
-# These look at single scores, where the others look at differences alone; so they can learn what all items share.
-FEEL_OFFSETS = (bpr_max_loss, pointwise_loss, top1_loss, top1_max_loss)
+    >>> find_loss("hinge") is find_loss(hinge_loss) is find_loss(LOSSES["hinge"])
+    True
+    """
+    function: Any = resolve(loss, LOSSES, "loss")
+    if isinstance(function, Loss):
+        return function
+    records = (known for known in LOSSES.values() if isinstance(known, Loss))  # a caller may add plain functions
+    return next((known for known in records if known.function is function), Loss(function))

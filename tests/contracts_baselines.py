@@ -50,7 +50,7 @@ def sessions_of(rows, started=None, users=None):
 def scores_of(model, prefix, user=-1, dwell=None):
     """Scores as the equation gives them, before ties are broken: float64 (items,)."""
     channels = Channels(torch.tensor([user]), None if dwell is None else torch.tensor([dwell], dtype=torch.float64))
-    return model.scores(model.encode(torch.tensor([prefix]), channels)[:, -1])[0]
+    return model.scores(model.states(torch.tensor([prefix]), channels)[:, -1])[0]
 
 
 def assert_scores(model, prefix, by_hand, user=-1, dwell=None):
@@ -69,7 +69,7 @@ def batch_of(seed=1):
 def all_scores(model, items, channels):
     """Scores after every step, (batch, time, items)."""
     mask = torch.ones(items.shape, dtype=torch.bool)
-    return model.score_catalogue(model.encode(items, channels)[mask]).view(*items.shape, ITEMS)
+    return model.score_catalogue(model.states(items, channels)[mask]).view(*items.shape, ITEMS)
 
 
 def check_options(make):
@@ -118,7 +118,7 @@ def check_shapes(model):
     assert np.isfinite(one).all()
     np.testing.assert_allclose(model.predict([3, 1], item_ids=[4, 0, 2]), one[[4, 0, 2]], rtol=1e-5)
     assert model.predict([0, 0]).shape == (ITEMS,)  # an empty session
-    states = model.encode(*batch_of())
+    states = model.states(*batch_of())
     assert states.shape[:2] == (3, LONGEST)
     assert model.score_catalogue(states[:, -1]).shape == (3, ITEMS)
     assert model.score_catalogue(states[:, -1][1:2], torch.tensor([5, 4])).shape == (1, 2)

@@ -10,7 +10,7 @@ import torch
 from contracts_losses import BATCH, NEG, TIME, masks, scores
 
 from spotlight_asars._core import losses as spotlight
-from spotlight_asars.losses import FEEL_OFFSETS, LOG_Q_CORRECTED, LOSSES, OVER_CATALOGUE, masked_mean
+from spotlight_asars.losses import LOSSES, masked_mean
 
 
 def sigmoid(x):
@@ -83,7 +83,6 @@ def by_hand(name, positive, negative, mask):
 
 def test_every_loss_has_its_runs():
     assert LOSSES.keys() == (FOR_EACH_PAIR | FOR_EACH_TARGET).keys() == GOLDEN.keys()
-    assert set(LOSSES.values()) >= {*OVER_CATALOGUE, *LOG_Q_CORRECTED, *FEEL_OFFSETS}
 
 
 @pytest.mark.parametrize("check", contracts_losses.EVERY_LOSS, ids=lambda check: check.__name__)
@@ -161,7 +160,7 @@ def test_the_adaptive_hinge_sees_only_the_highest_sample():
 def test_only_losses_that_say_so_feel_an_offset_of_all_scores(name):
     positive, negative = scores((7,)), scores((NEG, 7), seed=1)
     moved, value = (LOSSES[name](positive + offset, negative + offset) for offset in (0.5, 0.0))
-    assert torch.isclose(moved, value, rtol=1e-12) == (LOSSES[name] not in FEEL_OFFSETS)
+    assert torch.isclose(moved, value, rtol=1e-12) == (not LOSSES[name].feels_offsets)
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "bpr_max"])
@@ -188,7 +187,7 @@ def test_over_the_catalogue_the_loss_is_that_against_all_others():
     others = torch.ones(7, 11, dtype=torch.bool)
     others[:, 0] = False
     others.scatter_(1, targets[:, None], False)
-    for loss, form in OVER_CATALOGUE.items():
-        positive = scores.gather(1, targets[:, None])[:, 0]
-        torch.testing.assert_close(form(scores, targets), loss(positive, scores.T, mask=others.T))
-        assert form(scores[:0], targets[:0]) == 0
+    positive = scores.gather(1, targets[:, None])[:, 0]
+    for loss in [loss for loss in LOSSES.values() if loss.over_catalogue]:
+        torch.testing.assert_close(loss.over_catalogue(scores, targets), loss(positive, scores.T, mask=others.T))
+        assert loss.over_catalogue(scores[:0], targets[:0]) == 0

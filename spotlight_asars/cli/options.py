@@ -9,11 +9,8 @@ from textwrap import wrap
 from typing import Any
 
 from spotlight_asars.cli.arguments import UsageError
-from spotlight_asars.losses import LOSSES
 from spotlight_asars.model import ASARSSequenceModel
-from spotlight_asars.model.options import CHOICES
-from spotlight_asars.representations import REPRESENTATIONS
-from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.model.options import OPTIONS
 
 NO_TEXT = ("optimizer_func", "use_cuda")  # a function, and what --cuda says
 DEFAULTS: dict[str, Any] = {
@@ -24,12 +21,7 @@ DEFAULTS: dict[str, Any] = {
 KINDS: dict[str, type] = {"patience": int} | {
     name: type(value) for name, value in DEFAULTS.items() if value is not None
 }
-VALUES: dict[str, Iterable[str]] = {
-    "representation": REPRESENTATIONS,
-    "loss": LOSSES,
-    "negative_sampling": SAMPLERS,
-    **CHOICES,
-}
+VALUES: dict[str, Iterable[str]] = {name: kind.choices for name, kind in OPTIONS.items() if kind.choices}
 TRUTHS = {"true": True, "false": False}
 
 

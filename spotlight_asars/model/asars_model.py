@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,26 +13,33 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from torch import nn
+from torch import Tensor, nn
 
-from spotlight_asars._checks import require, resolve
-from spotlight_asars._spotlight import SequenceInteractions
-from spotlight_asars.losses import FEEL_OFFSETS, LOSSES, OVER_CATALOGUE, Loss
-from spotlight_asars.memory import with_recall
-from spotlight_asars.memory.item_transitions import Transitions
-from spotlight_asars.model.files import ModelFiles
-from spotlight_asars.model.fitting import Fitting
-from spotlight_asars.model.options import check_options
-from spotlight_asars.recommending.graph_export import Exports
-from spotlight_asars.recommending.user_state import UserState
-from spotlight_asars.representations import Blueprint, build
-from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
+from spotlight_asars._checks import require, warn_renamed
+from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars.losses import LossFunction, find_loss
+from spotlight_asars.memory import RecallNet
+from spotlight_asars.model import files
+from spotlight_asars.model.building import build_for, make_optimizer
+from spotlight_asars.model.fitting import TrainingData, fit_epochs, seeded
+from spotlight_asars.model.options import OPTIONS, Options
+from spotlight_asars.recommending import graph_export, index_vectors
+from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.live_session import LiveSession
+from spotlight_asars.recommending.recommender import Recommender
+from spotlight_asars.recommending.requests import Catalogue, read_request
+from spotlight_asars.representations import Blueprint
+from spotlight_asars.runtime.devices import chosen_device, preserved_generators
+from spotlight_asars.runtime.distributed import ranks, share_random_state, share_weights
 from spotlight_asars.sampling import Sampler
+from spotlight_asars.sessions import Channels
+from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.interactions import as_sessions
-from spotlight_asars.training.loop import Epoch
+from spotlight_asars.training.checkpoints import Checkpoints
+from spotlight_asars.training.progress import Epoch
 
 
-class ASARSSequenceModel(Exports, Fitting, ModelFiles):
+class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     r"""Attentional Session-Aware Recommender System.
 
     Predicts the next item of a session from the items in it, the dwell time on each, and the user. Every prefix of a
@@ -38,11 +47,12 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
     compares each target with the whole catalogue.
 
     A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
+    ``predict``, ``recommend`` and ``set_params`` are those of ``Recommender``, as the baselines have them.
 
     Parameters
     ----------
     loss : str or callable
-        One of ``LOSSES``, or a function ``(positive, negative, mask) -> scalar`` like them.
+        One of ``LOSSES``, or a function ``(positive, negative, mask) -> scalar``; a ``Loss`` says what else it needs.
     representation : str, nn.Module or callable
         One of ``REPRESENTATIONS``: with both memories the plain recurrent net does best on the real logs we know; the
         paper's network is "time_user". Or a net with Spotlight's ``user_representation`` and ``forward``; or a function
@@ -127,7 +137,7 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
 
     def __init__(
         self,
-        loss: str | Loss = "cross_entropy",
+        loss: str | LossFunction = "cross_entropy",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
         embedding_dim: int = 64,
         n_iter: int = 10,
@@ -162,100 +172,312 @@ class ASARSSequenceModel(Exports, Fitting, ModelFiles):
         autocast: bool = False,
         compile: bool = False,
     ) -> None:
-        check_options(locals())
-        # Spotlight's constructor asserts that loss and representation are of its own, so it gets its defaults first.
-        super().__init__(
-            embedding_dim=embedding_dim,
-            n_iter=n_iter,
-            batch_size=batch_size,
-            l2=l2,
-            learning_rate=learning_rate,
-            optimizer_func=optimizer_func,
-            use_cuda=use_cuda,
-            sparse=sparse,
-            random_state=RandomState() if random_state is None else check_random_state(random_state),
-            num_negative_samples=num_negative_samples,
-        )
-        self._loss = loss
-        self._representation = representation
-        self._seed = random_state
-        self._hidden_dim = hidden_dim
-        self._user_dim = user_dim
-        self._time_dim = time_dim
-        self._cell = cell
-        self._time_encoding = time_encoding
-        self._attention = attention
-        self._residual = residual
-        self._last_dwell = last_dwell
-        self._dropout = dropout
-        self._event_dropout = event_dropout
-        self._user_dropout = user_dropout
-        self._dwell_dropout = dwell_dropout
-        self._negative_sampling = negative_sampling
-        self._history = history
-        self._history_size = history_size
-        self._transitions = transitions
-        self._averaging = averaging
-        self._patience = patience
-        self._monitor = monitor
-        self._autocast = autocast
-        self._compile = compile
-        self._num_users = 0
-        self._followers: Transitions | None = None
-        self.item_vocabulary = self.user_vocabulary = None
+        self._options = Options(**{name: value for name, value in locals().items() if name in OPTIONS})
+        with preserved_generators(use_cuda):  # Spotlight seeds torch's
+            # Spotlight asserts that loss and representation are of its own, so it gets its defaults first.
+            super().__init__(
+                embedding_dim=embedding_dim,
+                n_iter=n_iter,
+                batch_size=batch_size,
+                l2=l2,
+                learning_rate=learning_rate,
+                optimizer_func=optimizer_func,
+                use_cuda=use_cuda,
+                sparse=sparse,
+                random_state=RandomState() if random_state is None else check_random_state(random_state),
+                num_negative_samples=num_negative_samples,
+            )
+        self._loss, self._representation, self._loss_func = loss, representation, find_loss(loss)
+        self._fitted: FittedNet | None = None
         self.epochs: list[Epoch] = []
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name, as scikit-learn's tools ask for them."""
-        names = list(inspect.signature(ASARSSequenceModel).parameters)
-        return {name: getattr(self, "_seed" if name == "random_state" else f"_{name}") for name in names}
+        return self._options.as_dict()
 
-    def set_params(self, **params: Any) -> ASARSSequenceModel:
-        """Start anew with some arguments changed: the model is as if just made, and not fitted."""
-        known = self.get_params()
-        for name in params:
-            require(name in known, f"set_params must name arguments of the model, {sorted(known)}", name)
-        self.__init__(**{**known, **params})  # type: ignore[misc]
+    def fit(  # type: ignore[override]  # Spotlight's returns nothing
+        self,
+        interactions: SequenceInteractions,
+        verbose: bool = False,
+        validation: SequenceInteractions | float | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int | None = None,
+    ) -> ASARSSequenceModel:
+        """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
+
+        The memories are made anew, of these sessions alone; ``update`` adds sessions to the history.
+
+        With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
+        ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
+        is not run again.
+
+        In a process group of ``torch.distributed``, every rank calls ``fit`` alike, and takes its share of each
+        mini-batch: `batch_size` is that of all ranks together, and all end in the same weights. But for dropout, whose
+        masks each rank draws for itself, these are those of a single process.
+
+        Parameters
+        ----------
+        interactions : SessionInteractions or SequenceInteractions
+            Spotlight's plain sequences are taken with their users, and dwell unknown.
+        verbose : bool
+            Show a progress bar.
+        validation : SessionInteractions, SequenceInteractions or float, optional
+            Sessions to look at after each epoch; or the share of the sessions, the latest ones, to hold out for that.
+            The weights of the best epoch are kept, and `patience` may stop earlier.
+        checkpoint : str or path, optional
+            Folder for the checkpoints of this call, and no other.
+        every : int, optional
+            Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
+
+        Returns
+        -------
+        ASARSSequenceModel
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If no session has two events; if a second call brings items or users beyond those of the first; if the loss
+            stops being finite, in which case the weights from before that epoch are kept; if the checkpoint is damaged,
+            or that of other sessions or other options. Nothing is kept of a call that is refused.
+        OSError
+            If `checkpoint` can't be written to.
+        """
+        data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
+        require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
+        device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
+        checkpoints = None
+        if checkpoint is not None:
+            fit = {**self._options.as_text(), **data.fingerprints(), "epochs before": str(len(self.epochs))}
+            fit["processes"] = str(ranks().size)
+            checkpoints = Checkpoints(checkpoint, every, fit, self._random_state, device)
+        share_random_state(self._random_state)
+        with seeded(self._random_state, device):
+            if self._fitted is None:
+                self._initialize(data.train)
+            fitted = self._fitted_net("fit")
+            share_weights(fitted.net)
+            self.epochs += fit_epochs(
+                fitted, self._optimizer, self._options, data, self._random_state, checkpoints, verbose
+            )
         return self
 
-    def _initialize(self, interactions: SequenceInteractions) -> None:
-        sessions = as_sessions(interactions)
-        self.item_vocabulary, self.user_vocabulary = sessions.item_vocabulary, sessions.user_vocabulary
-        dwell = sessions.flat_dwell_times
-        scale = TIME_ENCODINGS[self._time_encoding].fit([] if dwell is None else dwell)
-        self._build(sessions.num_items, sessions.num_users, scale)
+    def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
+        """Roll finished sessions into the memory and the users' states, without training; predictions start from there.
 
-    def _build(self, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> None:
-        """A fresh net for what the training log says."""
-        self._num_items, self._num_users, self._dwell_scale = num_items, num_users, dwell_scale
-        self._loss_func = resolve(self._loss, LOSSES, "loss")
-        blueprint = Blueprint(
-            num_items=self._num_items,
-            num_users=self._num_users,
-            dwell_scale=dwell_scale,
-            time_encoding=self._time_encoding,
-            cell=self._cell,
-            attention=self._attention,
-            residual=self._residual,
-            offset=any(self._loss_func is loss for loss in FEEL_OFFSETS),
-            embedding_dim=self._embedding_dim,
-            hidden_dim=self._hidden_dim,
-            user_dim=self._user_dim,
-            time_dim=self._time_dim,
-            dropout=self._dropout,
-            last_dwell=self._last_dwell,
-            sparse=self._sparse or self._moves_touched_rows_only(),
+        Parameters
+        ----------
+        sessions : SessionInteractions or SequenceInteractions
+            Later than those that were trained on or rolled before. The memory takes in users that training did not
+            meet; to the rest of the net they stay unknown.
+
+        Returns
+        -------
+        ASARSSequenceModel
+            Itself. Without `history`, representations that keep nothing between sessions are left as they are.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For items that the model does not know, and ids of another vocabulary.
+        """
+        fitted, finished = self._fitted_net("update"), as_sessions(sessions)
+        self.known_catalogue("update").check(finished, "sessions")
+        fitted.users.roll(finished)
+        return self
+
+    @contextmanager
+    def preserved_user_state(self) -> Iterator[None]:
+        """Undo at the end of the block what ``update`` does inside it."""
+        with self._fitted_net("preserved_user_state").users.preserved():
+            yield
+
+    def start_session(
+        self, user_ids: Any = None, started: float | None = None, raw: bool | None = None, *, user: Any = None
+    ) -> LiveSession:
+        """A session to append events to as they come, and to ask for the next item at any time.
+
+        Parameters
+        ----------
+        user_ids : id, optional
+            The one user whose session it is; by default, and where training did not meet them, the unknown user.
+        started : float, optional
+            When it starts [s]; by default now, after all that the memory holds.
+        raw : bool, optional
+            Whether user and items are raw ids, on the way in and out. By default strings are, integers are not.
+        user : id, optional
+            The old name of `user_ids`.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        TypeError
+            For what is no id.
+        """
+        if user is not None:
+            warn_renamed("user", "user_ids")
+            user_ids = user
+        fitted, catalogue = self._fitted_net("start_session"), self.known_catalogue("start_session")
+        return LiveSession(fitted, catalogue, user_ids, started, raw)
+
+    def item_matrix(self) -> NDArray[np.float32]:
+        """A vector for each item, whose dot product with those of ``queries`` is the score: float32 (items, dim).
+
+        That is eq. 20's :math:`q \\cdot e_k + b_k` with the bias as a column of its own, and all of a score but the
+        memory's terms, which are sparse: they touch the items that the user has viewed. Row 0 is padding, and has no
+        place in an index.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For a representation whose score is not one dot product.
+        """
+        return index_vectors.item_matrix(self._fitted_net("item_matrix"))
+
+    def queries(self, sessions: Any, **channels: Any) -> NDArray[np.float32]:
+        """A vector for each session, for the items of ``item_matrix``: float32 (session, dim).
+
+        Parameters
+        ----------
+        sessions, **channels
+            As in ``recommend``: contiguous or raw, with `user_ids`, `dwell_times`, `started`, `raw` and `columns`.
+        """
+        request = read_request(self.known_catalogue("queries"), sessions, **channels)
+        return index_vectors.query_matrix(self._fitted_net("queries"), request.sessions)
+
+    def remembered(self, sessions: Any, **channels: Any) -> list[NDArray[np.int64]]:
+        """The items of each session whose scores have terms of the memory, and no dot product alone.
+
+        They are those of the session itself, of its user's earlier ones as far as the memory goes, and what followed
+        the latest ones in training; beside what an index of ``item_matrix`` proposes they are the candidates for
+        ``recommend``.
+
+        Parameters
+        ----------
+        sessions, **channels
+            As in ``queries``.
+
+        Returns
+        -------
+        list of int64 (items,)
+            Distinct contiguous ids, rising; none without `history` and `transitions`.
+        """
+        request = read_request(self.known_catalogue("remembered"), sessions, **channels)
+        return index_vectors.remembered_items(self._fitted_net("remembered"), request.sessions)
+
+    def memory_weights(self) -> dict[str, float]:
+        """What each term of the memories has learned, by its name; see ``HistoryTerms`` and ``TransitionTerms``."""
+        net = self._fitted_net("memory_weights").net
+        return net.weights() if isinstance(net, RecallNet) else {}
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one safetensors file: weights, memory, users' drift, raw ids and options.
+
+        The file is there as a whole or not at all, and holds no code. The optimizer's state is left out.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced if it exists.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            If an option is a function or a net, which no file of numbers can hold.
+        """
+        content = files.Content(
+            self._options, self._fitted_net("save"), self.known_catalogue("save"), self.epochs, self._random_state
         )
-        net = build(self._representation, blueprint)
-        self._net = with_recall(net, self._history, self._transitions).to(self.device)
-        self._users = UserState(self._net, self._history_size if self._history else None)
-        self._optimizer = self._make_optimizer(self._net)
+        files.write(content, Path(path))
 
-    def _moves_touched_rows_only(self) -> bool:
-        """Whether embeddings outside a mini-batch stay as they are: sparse gradients then change nothing but time."""
-        return self._optimizer_func is None and self._l2 == 0 and self._loss_func not in OVER_CATALOGUE
+    @classmethod
+    def load(cls, path: str | Path, use_cuda: bool = False) -> ASARSSequenceModel:
+        """The model that ``save`` wrote: it scores as before, ``update`` goes on, and nothing in the file is run.
 
-    def _make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
-        if self._optimizer_func is not None:
-            return self._optimizer_func(net.parameters())
-        return torch.optim.Adagrad(net.parameters(), lr=self._learning_rate, weight_decay=self._l2)
+        ``fit`` goes on from the same weights and random state, with a fresh optimizer.
+
+        Parameters
+        ----------
+        path : str or Path
+        use_cuda : bool
+            Run on the GPU, wherever the model was trained.
+
+        Raises
+        ------
+        ValueError
+            If the file is no model file, of a newer format, not whole, or changed in any byte.
+        """
+        content = files.read(Path(path), cls().get_params(), use_cuda)
+        model = cls(**content.options.as_dict())
+        model._random_state, model.epochs = content.random_state, content.epochs
+        model._take(content.fitted, content.catalogue)
+        return model
+
+    def export(self, path: str | Path, format: str = "onnx", output: str = "scores") -> None:
+        """Write the scores of the next item as a graph, without the memory's terms.
+
+        Its inputs are, for any number of sessions, ``items`` int64 (batch, time), padded with 0 anywhere;
+        ``dwell_times`` float32 (batch, time) [s], NaN where unknown; ``user_ids`` int64 (batch,), -1 where unknown;
+        ``started`` float64 (batch,) [s], NaN where unknown. Its output is what ``predict`` gives with
+        ``history=False``, or what ``queries`` gives. The graph is one of the CPU, wherever the model is.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced if it exists.
+        format : {"onnx", "torch"}
+            For an ONNX runtime, or for ``torch.export.load``.
+        output : {"scores", "query"}
+            ``scores`` float32 (batch, items), or ``query`` float32 (batch, dim) for an index of ``item_matrix``.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For a representation that is not ASARS's, and for ``attention="causal"``, which keeps no fixed state.
+        ImportError
+            Where the packages for ONNX are not installed, or torch is too old to trace a loop.
+        """
+        graph_export.export(self._fitted_net("export").dot_product_net("export"), path, format, output)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the net and its batches are."""
+        return self._fitted_net("device").device
+
+    def states(self, items: Tensor, channels: Channels | None = None) -> Any:
+        """State after each step of a batch, (batch, time, ...), without dropout; for ``score_catalogue``."""
+        return self._fitted_net("states").states(items, channels)
+
+    def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
+        """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
+        return self._fitted_net("score_catalogue").score_catalogue(states, item_ids)
+
+    def viewed_items(self, batch: Batch) -> Tensor:
+        """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
+        return self._fitted_net("viewed_items").viewed_items(batch.items, batch.channels)
+
+    def _fitted_net(self, caller: str) -> FittedNet:
+        if self._fitted is None:
+            raise RuntimeError(f"{caller} needs a fitted model; call fit first")
+        return self._fitted
+
+    def _initialize(self, interactions: SequenceInteractions) -> None:
+        """Build a fresh net for these sessions; Spotlight's name for it."""
+        sessions = as_sessions(interactions)
+        self._take(build_for(sessions, self._options), Catalogue.of(sessions))
+
+    def _take(self, fitted: FittedNet, catalogue: Catalogue) -> None:
+        """Make this net the model's own, also under Spotlight's names for it."""
+        self._fitted, self._catalogue = fitted, catalogue
+        self._net, self._num_items = fitted.net, fitted.num_items
+        self._optimizer = make_optimizer(self._options, fitted.net)

@@ -1,68 +1,189 @@
-"""The options of ``ASARSSequenceModel``, checked at the door."""
+"""The options of ``ASARSSequenceModel``: each declared once, with what it may be.
+
+The constructor's signature has their defaults. Everything else that deals with options (the net that is built, model
+files, the command line, search) reads ``Options`` and ``OPTIONS``, so a new option is a line in the signature, one in
+its docstring, and one here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 from numpy.random import RandomState
 from torch import nn
 
 from spotlight_asars._checks import number, one_of, positive, require, resolve, switch, whole
-from spotlight_asars.evaluation import METRICS
-from spotlight_asars.losses import LOSSES
+from spotlight_asars.evaluation import parse_metric
+from spotlight_asars.losses import LOSSES, Loss, find_loss
 from spotlight_asars.representations import REPRESENTATIONS
 from spotlight_asars.representations.asars import CELLS
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 from spotlight_asars.sampling import SAMPLERS
 
-CHOICES = {
-    "cell": tuple(CELLS),
-    "time_encoding": tuple(TIME_ENCODINGS),
-    "attention": READINGS,
-    "last_dwell": LAST_DWELL,
+
+@dataclass(frozen=True)
+class Kind:
+    """What an option may be.
+
+    Attributes
+    ----------
+    check : callable
+        ``(value, name)``; raises ``ValueError`` or ``TypeError`` unless the option may have the value.
+    read : callable, optional
+        The value of a text, as on the command line; None where no text can say it.
+    choices : collection of str
+        Names that it may have, if it is chosen from a list.
+    table : mapping, optional
+        What the names stand for, where something of the caller's own may take their place.
+    table_name : str
+        What the table is called in the code.
+    """
+
+    check: Callable[[Any, str], Any]
+    read: Callable[[str], Any] | None = str
+    choices: Iterable[str] = ()
+    table: Mapping[str, Any] | None = None
+    table_name: str = ""
+
+    def name_of(self, value: Any) -> Any:
+        """The name in the table of a value that is an entry of it; any other value as it is."""
+        for name, entry in (self.table or {}).items():
+            if value is entry or value is getattr(entry, "function", entry):
+                return name
+        return value
+
+
+def _share(value: Any, name: str) -> None:
+    number(value, name)
+    require(0 <= value < 1, f"{name} must be a share from 0 up to but not 1", value)
+
+
+def _finite(check: Callable[[Any, str], float], value: Any, name: str) -> None:
+    require(check(value, name) < np.inf, f"{name} must be finite", value)
+
+
+def _net(value: Any, name: str) -> None:
+    if not isinstance(value, nn.Module):
+        resolve(value, REPRESENTATIONS, name)
+
+
+def _optimizer(value: Any, name: str) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be None, or a function of the parameters; got {value!r}")
+
+
+def _seed(value: Any, name: str) -> None:
+    if value is not None and not isinstance(value, RandomState):
+        whole(value, name, least=0, most=2**32 - 1)
+
+
+def _monitor(value: Any, name: str) -> None:
+    if value != "loss":
+        parse_metric(value, name, "'loss', or ")
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _or_none(kind: Kind) -> Kind:
+    """The same kind, or None."""
+    read = kind.read
+    assert read is not None
+    return Kind(
+        lambda value, name: None if value is None else kind.check(value, name),
+        lambda text: None if text.lower() == "none" else read(text),
+    )
+
+
+def _one_of(names: Iterable[str]) -> Kind:
+    choices = tuple(names)
+    return Kind(lambda value, name: one_of(value, choices, name), choices=choices)
+
+
+COUNT = Kind(partial(whole, least=1), int)
+SWITCH = Kind(switch, _boolean)
+SHARE = Kind(_share, float)
+LOSS = Kind(lambda value, _: find_loss(value), choices=LOSSES, table=LOSSES, table_name="LOSSES")
+NET = Kind(_net, choices=REPRESENTATIONS, table=REPRESENTATIONS, table_name="REPRESENTATIONS")
+SAMPLER = Kind(
+    lambda value, name: resolve(value, SAMPLERS, name), choices=SAMPLERS, table=SAMPLERS, table_name="SAMPLERS"
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of ``ASARSSequenceModel``; ``ValueError`` or ``TypeError`` names option, rule and value."""
+
+    loss: Annotated[Any, LOSS]
+    representation: Annotated[Any, NET]
+    embedding_dim: Annotated[int, COUNT]
+    n_iter: Annotated[int, Kind(partial(whole, least=0), int)]
+    batch_size: Annotated[int, COUNT]
+    l2: Annotated[float, Kind(partial(_finite, partial(number, least=0)), float)]
+    learning_rate: Annotated[float, Kind(partial(_finite, positive), float)]
+    optimizer_func: Annotated[Any, Kind(_optimizer, read=None)]
+    use_cuda: Annotated[bool, Kind(switch, read=None)]
+    sparse: Annotated[bool, SWITCH]
+    random_state: Annotated[Any, Kind(_seed, int)]
+    num_negative_samples: Annotated[int, COUNT]
+    hidden_dim: Annotated[int, COUNT]
+    user_dim: Annotated[int, COUNT]
+    time_dim: Annotated[int, COUNT]
+    cell: Annotated[str, _one_of(CELLS)]
+    time_encoding: Annotated[str, _one_of(TIME_ENCODINGS)]
+    attention: Annotated[str, _one_of(READINGS)]
+    residual: Annotated[bool, SWITCH]
+    last_dwell: Annotated[str, _one_of(LAST_DWELL)]
+    dropout: Annotated[float, SHARE]
+    event_dropout: Annotated[float, SHARE]
+    user_dropout: Annotated[float, SHARE]
+    dwell_dropout: Annotated[float, SHARE]
+    negative_sampling: Annotated[Any, SAMPLER]
+    history: Annotated[bool, SWITCH]
+    history_size: Annotated[int, COUNT]
+    transitions: Annotated[bool, SWITCH]
+    averaging: Annotated[bool, SWITCH]
+    patience: Annotated[int | None, _or_none(COUNT)]
+    monitor: Annotated[str, Kind(_monitor)]
+    autocast: Annotated[bool, SWITCH]
+    compile: Annotated[bool, SWITCH]
+
+    def __post_init__(self) -> None:
+        for name, kind in OPTIONS.items():
+            kind.check(getattr(self, name), name)
+        both = self.sparse and self.l2
+        require(not both, "l2 must be 0 with sparse=True, for weight decay touches every row", self.l2)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options by name, in the order of the constructor."""
+        return {name: getattr(self, name) for name in OPTIONS}
+
+    def as_text(self) -> dict[str, str]:
+        """The options as text that is the same in every run: of functions their names, of other objects their class."""
+        return {name: _text(value) for name, value in self.as_dict().items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.generic):
+        return str(value.item())
+    if isinstance(value, partial):
+        words = [_text(part) for part in (value.func, *value.args)]
+        words += [f"{name}={_text(part)}" for name, part in value.keywords.items()]
+        return f"partial({', '.join(words)})"
+    if isinstance(value, Loss):
+        return _text(value.function)
+    if callable(value) or isinstance(value, RandomState):
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
+    return str(value)
+
+
+OPTIONS: dict[str, Kind] = {
+    name: annotated.__metadata__[0] for name, annotated in get_type_hints(Options, include_extras=True).items()
 }
-COUNTS = ("embedding_dim", "batch_size", "num_negative_samples", "hidden_dim", "user_dim", "time_dim", "history_size")
-SWITCHES = ("use_cuda", "sparse", "residual", "history", "transitions", "averaging", "autocast", "compile")
-SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` or ``TypeError``, naming option, rule and value, unless a model can be made of these."""
-    resolve(options["loss"], LOSSES, "loss")
-    resolve(options["negative_sampling"], SAMPLERS, "negative_sampling")
-    if not isinstance(options["representation"], nn.Module):
-        resolve(options["representation"], REPRESENTATIONS, "representation")
-    for name, choices in CHOICES.items():
-        one_of(options[name], choices, name)
-    for name in COUNTS:
-        whole(options[name], name, least=1)
-    for name in SHARES:
-        number(options[name], name)
-        require(0 <= options[name] < 1, f"{name} must be a share from 0 up to but not 1", options[name])
-    for name in SWITCHES:
-        switch(options[name], name)
-    whole(options["n_iter"], "n_iter", least=0)
-    if options["patience"] is not None:
-        whole(options["patience"], "patience", least=1)
-    l2, rate = number(options["l2"], "l2", least=0), positive(options["learning_rate"], "learning_rate")
-    require(l2 < np.inf, "l2 must be finite", l2)
-    sparse_decay = options["sparse"] and l2
-    require(not sparse_decay, "l2 must be 0 with sparse=True, for weight decay touches every row", l2)
-    require(rate < np.inf, "learning_rate must be finite", rate)
-    factory = options["optimizer_func"]
-    if factory is not None and not callable(factory):
-        raise TypeError(f"optimizer_func must be None, or a function of the parameters; got {factory!r}")
-    if options["random_state"] is not None and not isinstance(options["random_state"], RandomState):
-        whole(options["random_state"], "random_state", least=0, most=2**32 - 1)
-    parse_monitor(options["monitor"])
-
-
-def parse_monitor(monitor: str) -> tuple[str, int] | None:
-    """Metric and cut-off of a name like ``"mrr@20"``; None for ``"loss"``."""
-    name, _, cutoff = str(monitor).partition("@")
-    valid = monitor == "loss" or (name in METRICS and cutoff.isdecimal() and cutoff == str(int(cutoff)) != "0")
-    require(valid, f"monitor must be 'loss', or one of {sorted(METRICS)} with a cut-off, like 'mrr@20'", monitor)
-    return None if monitor == "loss" else (name, int(cutoff))

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import one_of, require
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.recommending.index_vectors import Serving, as_query
-from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.recommending.index_vectors import as_query
+from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.attention import Prefix
 from spotlight_asars.representations.stepping import Carry, Stepper, choose
@@ -29,53 +29,25 @@ FORMATS, OUTPUTS = ("onnx", "torch"), ("scores", "query")
 INPUTS = ("items", "dwell_times", "user_ids", "started")
 
 
-class Exports(Serving):
-    """The part of ``ASARSSequenceModel`` that leaves for other programs."""
-
-    def export(self, path: str | Path, format: str = "onnx", output: str = "scores") -> None:
-        """Write the scores of the next item as a graph, without the memory's terms.
-
-        Its inputs are, for any number of sessions, ``items`` int64 (batch, time), padded with 0 anywhere;
-        ``dwell_times`` float32 (batch, time) [s], NaN where unknown; ``user_ids`` int64 (batch,), -1 where unknown;
-        ``started`` float64 (batch,) [s], NaN where unknown. Its output is what ``predict`` gives with
-        ``history=False``, or what ``queries`` gives.
-
-        Parameters
-        ----------
-        path : str or Path
-            Replaced if it exists.
-        format : {"onnx", "torch"}
-            For an ONNX runtime, or for ``torch.export.load``.
-        output : {"scores", "query"}
-            ``scores`` float32 (batch, items), or ``query`` float32 (batch, dim) for an index of ``item_matrix``.
-
-        Raises
-        ------
-        RuntimeError
-            Before ``fit``.
-        ValueError
-            For a representation that is not ASARS's, and for ``attention="causal"``, which keeps no fixed state.
-        ImportError
-            Where the packages for ONNX are not installed, or torch is too old to trace a loop.
-        """
-        one_of(format, FORMATS, "format")
-        one_of(output, OUTPUTS, "output")
-        net = self._dot_product_net("export")
-        causal = net.time_attention is not None and net.time_attention.attention == "causal"
-        require(not causal, "attention must be 'prefix' for export, whose state has a fixed size", "causal")
-        if not find_spec("torch._higher_order_ops.scan"):
-            raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
-        if format == "onnx":
-            _check_onnx()
-        with torch.no_grad(), quiet("torch.onnx"):
-            program = trace(net, output)
-            if format == "torch":
-                torch.export.save(program, path)
-                return
-            converted: Any = torch.onnx.export(
-                program, dynamo=True, input_names=INPUTS, output_names=(output,), optimize=False, verbose=False
-            )
-            converted.save(path)
+def export(net: ASARSNet, path: str | Path, format: str, output: str) -> None:
+    """Write the graph of a net; see ``ASARSSequenceModel.export``."""
+    one_of(format, FORMATS, "format")
+    one_of(output, OUTPUTS, "output")
+    causal = net.time_attention is not None and net.time_attention.attention == "causal"
+    require(not causal, "attention must be 'prefix' for export, whose state has a fixed size", "causal")
+    if not find_spec("torch._higher_order_ops.scan"):
+        raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
+    if format == "onnx":
+        _check_onnx()
+    with torch.no_grad(), quiet("torch.onnx"):
+        program = trace(net, output)
+        if format == "torch":
+            torch.export.save(program, path)
+            return
+        converted: Any = torch.onnx.export(
+            program, dynamo=True, input_names=INPUTS, output_names=(output,), optimize=False, verbose=False
+        )
+        converted.save(path)
 
 
 class SessionGraph(nn.Module):
@@ -92,7 +64,7 @@ class SessionGraph(nn.Module):
         self.net, self.output = net, output
 
     def forward(self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor) -> Tensor:
-        """Inputs and output as ``Exports.export`` says."""
+        """Inputs and output as in ``ASARSSequenceModel.export``."""
         from torch._higher_order_ops.scan import scan  # a loop that both formats can hold
 
         steps = Stepper(self.net, user_ids, started, items.shape[0])
@@ -114,17 +86,16 @@ class SessionGraph(nn.Module):
 
 
 def trace(net: ASARSNet, output: str) -> torch.export.ExportedProgram:
-    """The graph of a net for any number of sessions of any length, without paths of the machine that made it."""
-    device = net.item_embeddings.weight.device
+    """The graph of a net on the CPU for any number of sessions of any length, without paths of this machine."""
     example = (
-        torch.ones(2, 3, dtype=torch.int64, device=device),
-        torch.ones(2, 3, device=device),
-        torch.zeros(2, dtype=torch.int64, device=device),
-        torch.zeros(2, dtype=torch.float64, device=device),
+        torch.ones(2, 3, dtype=torch.int64),
+        torch.ones(2, 3),
+        torch.zeros(2, dtype=torch.int64),
+        torch.zeros(2, dtype=torch.float64),
     )
     batch, time = torch.export.Dim("batch", min=1), torch.export.Dim("time", min=1)
     sizes = ({0: batch, 1: time}, {0: batch, 1: time}, {0: batch}, {0: batch})
-    frozen = copy.deepcopy(net).requires_grad_(False)  # a graph that could be trained cannot be run so simply
+    frozen = copy.deepcopy(net).cpu().requires_grad_(False)  # a graph that could be trained cannot be run so simply
     program = torch.export.export(SessionGraph(frozen, output), example, dynamic_shapes=sizes)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():

@@ -3,7 +3,7 @@
 >>> from spotlight_asars import ASARSSequenceModel, SessionInteractions
 >>> model = ASARSSequenceModel(n_iter=30, random_state=0).fit(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
 >>> session = model.start_session()
->>> session.append(1).append(2, dwell=12.5).recommend(k=1).items
+>>> session.append(1).append(2, dwell_times=12.5).recommend(k=1).items
 array([[3]])
 """
 
@@ -16,17 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars._checks import moments, number, require, whole
+from spotlight_asars._checks import moments, number, require, warn_renamed, whole
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.events.vocabulary import Vocabulary, encode_raw
-from spotlight_asars.memory.recall_net import RecallNet
-from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
-from spotlight_asars.recommending.recommender import NetScores, best_of
-from spotlight_asars.recommending.requests import Catalogue, Histories, Unknown
-from spotlight_asars.representations.asars import ASARSNet
+from spotlight_asars.events import Vocabulary
+from spotlight_asars.events.vocabulary import encode_raw
+from spotlight_asars.memory import RecallNet
+from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations, top_k
+from spotlight_asars.recommending.requests import (
+    Catalogue,
+    Request,
+    Unknown,
+    check_exclusion,
+    encode_candidates,
+)
 from spotlight_asars.representations.stepping import Arrival, Stepper
-from spotlight_asars.sessions.channels import Channels
-from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
+from spotlight_asars.sessions import Channels, SessionInteractions
+from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
 
 class LiveSession:
@@ -38,33 +44,40 @@ class LiveSession:
     It belongs to the model as it is: after ``fit``, ``update`` or ``load`` start a new one. It is not shared by
     threads; sessions of one model may run in any number of them.
 
+    Parameters
+    ----------
+    fitted : FittedNet
+    catalogue : Catalogue
+    user_ids, started, raw
+        As in ``start_session``.
+
     Attributes
     ----------
     unknown : Unknown
         Raw items skipped so far, and the user if unknown.
     """
 
-    def __init__(self, model: NetScores, user: Any, started: float | None, raw: bool) -> None:
-        net = model._fitted_net("start_session").eval()
-        self._model, self._net, self._raw = model, net, raw
-        self._catalogue = Catalogue(int(model.num_items), model.item_vocabulary, model.user_vocabulary)
-        self._given_user, self._user = user, self._user_id(user)
-        self._started = (
-            np.nan if started is None else float(moments(number(started, "started"), "started", unknown=True))
-        )
+    def __init__(
+        self, fitted: FittedNet, catalogue: Catalogue, user_ids: Any, started: float | None, raw: bool | None
+    ) -> None:
+        self._fitted, self._catalogue = fitted, catalogue
+        self._raw = True if raw is None and isinstance(user_ids, str) else raw  # None until an id says what it is
+        self._given_user, self._user = user_ids, self._user_code(user_ids)
+        self._started = np.nan if started is None else number(started, "started")
+        moments(self._started, "started", unknown=True)
         self._items: list[int] = []
-        self._dwell: list[float] = []
+        self._dwell_times: list[float] = []
         self._skipped: list[Any] = []
-        self._open = False  # whether the last event known to the model is the last one of all, with its dwell to come
-        start = torch.tensor([self._started], dtype=torch.float64, device=model.device)
-        users = torch.tensor([self._user], device=model.device)
-        self._channels = model._users.recall(Channels(users, None, start))
-        inner = net.net if isinstance(net, RecallNet) else net
-        self._steps: Stepper | None = None
-        if isinstance(inner, ASARSNet):
+        self._dwell_is_open = False  # whether the last event of all is one that the model knows, with its dwell to come
+        start = torch.tensor([self._started], dtype=torch.float64, device=fitted.device)
+        users = torch.tensor([self._user], device=fitted.device)
+        self._channels = fitted.users.recall(Channels(users, None, start))
+        self._stepper: Stepper | None = None
+        if fitted.asars is not None:
+            fitted.net.eval()
             with torch.no_grad():
-                self._steps = Stepper(inner, users, start, batch=1)
-                self._carry, self._state = self._steps.begin()
+                self._stepper = Stepper(fitted.asars, users, start, batch=1)
+                self._carry, self._state = self._stepper.begin()
         self._arrival: Arrival | None = None
 
     def __len__(self) -> int:
@@ -76,19 +89,22 @@ class LiveSession:
 
     @property
     def unknown(self) -> Unknown:
-        unknown_user = self._raw and self._given_user is not None and self._user == UNKNOWN_USER
+        unknown_user = bool(self._raw) and self._given_user is not None and self._user == UNKNOWN_USER
         return Unknown(len(self._skipped), len(set(self._skipped)), int(unknown_user))
 
     @torch.no_grad()
-    def append(self, item: Any, dwell: float | None = None) -> LiveSession:
-        """One more event.
+    def append(self, item: Any, dwell_times: float | None = None, *, dwell: float | None = None) -> LiveSession:
+        """Add one more event.
 
         Parameters
         ----------
         item : id
-            Raw where the session is; an unknown raw item is skipped and counted.
-        dwell : float, optional
+            A string is a raw id, an integer is one where the session is raw; an unknown raw item is skipped and
+            counted.
+        dwell_times : float, optional
             Time spent on the event before [s], which is known now that this one has come; by default unknown.
+        dwell : float, optional
+            The old name of `dwell_times`.
 
         Returns
         -------
@@ -99,25 +115,29 @@ class LiveSession:
         ------
         ValueError
             For an item out of range, a negative dwell, and a dwell before the first event.
+        TypeError
+            For what is no id, and for raw ids that are strings where the model knows integers, or the other way round.
         """
-        seconds = np.nan if dwell is None else float(number(dwell, "dwell"))
+        if dwell is not None:
+            warn_renamed("dwell", "dwell_times")
+            dwell_times = dwell
+        seconds = np.nan if dwell_times is None else float(number(dwell_times, "dwell_times"))
         fits = np.isnan(seconds) or 0 <= seconds <= float(np.finfo(np.float32).max)
-        require(fits, "dwell must be seconds, 0 or more, or NaN", dwell)
-        code = self._item_id(item)
-        first = not self._items and not self._skipped
-        require(
-            not first or np.isnan(seconds), "dwell must be left out with the first event, for it is that before", dwell
-        )
-        if self._open:
+        require(fits, "dwell_times must be seconds, 0 or more, or NaN", dwell_times)
+        code = self._item_code(item)
+        is_first = not self._items and not self._skipped
+        rule = "dwell_times must be left out with the first event, for it is that of the event before"
+        require(not is_first or np.isnan(seconds), rule, dwell_times)
+        if self._dwell_is_open:
             self._settle(seconds)
-        self._open = code != Vocabulary.ABSENT
-        if not self._open:
+        self._dwell_is_open = code != Vocabulary.ABSENT
+        if not self._dwell_is_open:
             self._skipped.append(item)
             return self
         self._items.append(code)
-        self._dwell.append(np.nan)
-        if self._steps is not None:
-            self._arrival = self._steps.arrive(self._carry, self._tensor([code]))
+        self._dwell_times.append(np.nan)
+        if self._stepper is not None:
+            self._arrival = self._stepper.arrive(self._carry, self._tensor([code]))
             self._state = self._arrival.state
         return self
 
@@ -128,16 +148,28 @@ class LiveSession:
         return scores
 
     @torch.no_grad()
-    def recommend(self, k: int = 20, exclude_seen: bool = False) -> Recommendations:
-        """The k best next items, as ``model.recommend`` gives them for one session: (1, k)."""
-        k = whole(k, "k", least=1)
-        viewed = self._viewed() if exclude_seen else None
-        found = best_of(self._scores(), min(k, self._catalogue.num_items - 1), viewed)
+    def recommend(self, k: int = 20, exclude_seen: bool | str = False, candidates: Any = None) -> Recommendations:
+        """The k best next items, as ``model.recommend`` gives them for one session: (1, k).
+
+        Parameters
+        ----------
+        k, exclude_seen, candidates
+            As in ``ASARSSequenceModel.recommend``; candidates are raw where the session is.
+        """
+        k, excluded, allowed = whole(k, "k", least=1), check_exclusion(exclude_seen), None
+        if candidates is not None:
+            ids = encode_candidates(self._catalogue, candidates, bool(self._raw))
+            allowed = torch.from_numpy(ids).to(self._fitted.device)
+        viewed = self._viewed() if excluded else None
+        if excluded == "history":
+            viewed = self._fitted.viewed_items(self._viewed(), self._channels)
+        among = self._catalogue.num_items - 1 if allowed is None else len(allowed)
+        best = top_k(self._scores(allowed), min(k, among), viewed, allowed)
         if not self._raw:
-            return found
+            return best
         user = None if self._given_user is None else np.array([self._given_user])
-        asked = Histories(self.as_sessions(), True, self.unknown, user)
-        return RawRecommendations.of(found, self._catalogue.items("item"), asked)
+        request = Request(self.as_sessions(), True, self.unknown, user)
+        return RawRecommendations.of(best, self._catalogue.raw_items("item"), request)
 
     def as_sessions(self) -> SessionInteractions:
         """The session so far, for ``model.update`` once it is over."""
@@ -146,64 +178,61 @@ class LiveSession:
             np.array([0, len(self)]),
             [self._user],
             self._catalogue.num_items,
-            dwell_times=np.array(self._dwell),
+            dwell_times=np.array(self._dwell_times),
             started=[self._started],
         ).named(self._catalogue.user_vocabulary, self._catalogue.item_vocabulary)
 
     def _settle(self, seconds: float) -> None:
-        """The dwell of the last event is known."""
-        self._dwell[-1] = seconds
-        if self._steps is not None and self._arrival is not None:
+        """Take in the dwell of the last event, which is known now."""
+        self._dwell_times[-1] = seconds
+        if self._stepper is not None and self._arrival is not None:
             dwell = torch.full_like(self._carry.dwell, seconds)
-            last = self._tensor(self._items[-1:])
-            self._carry = self._steps.settle(self._carry, last, self._arrival, dwell)
+            self._carry = self._stepper.settle(self._carry, self._tensor(self._items[-1:]), self._arrival, dwell)
 
-    def _scores(self) -> Tensor:
+    def _scores(self, allowed: Tensor | None = None) -> Tensor:
+        """Scores of the catalogue, or of the `allowed` items: (1, items)."""
         viewed = self._viewed()
-        if self._steps is None:
-            dwell = torch.tensor([self._dwell or [np.nan]], dtype=torch.float32, device=viewed.device)
-            return self._model.score_catalogue(
-                self._model.encode(viewed, self._channels._replace(dwell_times=dwell))[:, -1]
-            )
-        if isinstance(self._net, RecallNet):
-            states = self._state.unsqueeze(1).expand(-1, viewed.shape[1], -1)  # those before the last are not looked at
-            return self._model.score_catalogue(
-                self._net.recall(states, viewed, self._model._recall(viewed, self._channels))[:, -1]
-            )
-        return self._model.score_catalogue(self._state)
+        if self._stepper is None:
+            dwell = torch.tensor([self._dwell_times or [np.nan]], dtype=torch.float32, device=viewed.device)
+            state = self._fitted.states(viewed, self._channels._replace(dwell_times=dwell))[:, -1]
+        elif isinstance(self._fitted.net, RecallNet):
+            states = self._state.unsqueeze(1).expand(-1, viewed.shape[1], -1)  # only the last of them is scored
+            recalled = self._fitted.recall(viewed, self._channels)
+            state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
+        else:
+            state = self._state
+        return self._fitted.score_catalogue(state, allowed)
 
     def _viewed(self) -> Tensor:
         """Items so far, int64 (1, time); padding where there is none."""
         return self._tensor(self._items or [PADDING_IDX]).unsqueeze(0)
 
     def _tensor(self, items: list[int]) -> Tensor:
-        return torch.tensor(items, device=self._model.device)
+        return torch.tensor(items, device=self._fitted.device)
 
-    def _user_id(self, user: Any) -> int:
+    def _user_code(self, user: Any) -> int:
         if user is None:
             return UNKNOWN_USER
-        if self._raw:
+        if self._is_raw(user, "user_ids"):
             users = self._catalogue.user_vocabulary
-            return UNKNOWN_USER if users is None else int(encode_raw(users, [_raw_id(user, "user")], "user")[0])
-        require(_is_whole(user), "user must be a contiguous id", user, "raw=True takes raw ids")
-        require(user >= UNKNOWN_USER, "user must be 0 or more, or -1 where unknown", user)
+            return UNKNOWN_USER if users is None else int(encode_raw(users, [user], "user_ids")[0])
+        require(user >= UNKNOWN_USER, "user_ids must be 0 or more, or -1 where unknown", user)
         return int(user)
 
-    def _item_id(self, item: Any) -> int:
-        if self._raw:
-            return int(encode_raw(self._catalogue.items("item"), [_raw_id(item, "item")], "item")[0])
-        require(_is_whole(item), "item must be a contiguous id", item, "raw=True takes raw ids")
+    def _item_code(self, item: Any) -> int:
+        if self._is_raw(item, "item"):
+            return int(encode_raw(self._catalogue.raw_items("item"), [item], "item")[0])
         last = self._catalogue.num_items - 1
         require(1 <= item <= last, f"item must lie in 1..{last}", item)
         return int(item)
 
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _raw_id(value: Any, argument: str) -> Any:
-    """`value`, if it is one raw id."""
-    if not (isinstance(value, str) or _is_whole(value)):
-        raise TypeError(f"{argument} must be one raw id, a string or an integer; got {value!r}")
-    return value
+    def _is_raw(self, given: Any, argument: str) -> bool:
+        """Whether one id is raw; where nothing said so before, a string is, and an integer is contiguous."""
+        is_whole = isinstance(given, (int, np.integer)) and not isinstance(given, (bool, np.bool_))
+        if not (is_whole or isinstance(given, str)):
+            raise TypeError(f"{argument} must be one id, a string or an integer; got {given!r}")
+        if self._raw is None:
+            self._raw = isinstance(given, str)
+        rule = f"{argument} must be a contiguous id in a session of contiguous ids"
+        require(self._raw or is_whole, rule, given, "raw=True takes raw ids")
+        return self._raw

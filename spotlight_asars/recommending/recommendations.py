@@ -1,4 +1,4 @@
-"""What ``recommend`` answers: ids and scores, contiguous as Spotlight's, or raw as the caller's."""
+"""The answer of ``recommend``: the best items of each session with their scores, in contiguous or in raw ids."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.events.vocabulary import Vocabulary
-from spotlight_asars.recommending.requests import Histories, Unknown
+from spotlight_asars.events import Vocabulary
+from spotlight_asars.recommending.requests import Request, Unknown
 
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
 
@@ -48,16 +51,16 @@ class RawRecommendations(Recommendations):
     _names: tuple[str, str]
 
     @classmethod
-    def of(cls, found: Recommendations, vocabulary: Vocabulary, asked: Histories) -> RawRecommendations:
-        """What was found, in the raw ids of a vocabulary."""
-        real = found.items != PADDING_IDX
-        items = vocabulary.decode(np.where(real, found.items, vocabulary.first))
+    def of(cls, best: Recommendations, vocabulary: Vocabulary, request: Request) -> RawRecommendations:
+        """The `best` items in the raw ids of a vocabulary."""
+        real = best.items != PADDING_IDX
+        items = vocabulary.decode(np.where(real, best.items, vocabulary.first))
         if not real.all():
             items = items.astype(object)
             items[~real] = None
-        answer = cls(items, found.scores)
-        answer.user_ids, answer.unknown = asked.user_ids, asked.unknown
-        answer._backend, answer._names = asked.backend, asked.names
+        answer = cls(items, best.scores)
+        answer.user_ids, answer.unknown = request.user_ids, request.unknown
+        answer._backend, answer._names = request.backend, request.names
         return answer
 
     def to_frame(self, backend: Any = None) -> Any:
@@ -82,3 +85,30 @@ class RawRecommendations(Recommendations):
         columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session].tolist()}
         columns |= {"session": session, "rank": place + 1, item: self.items[session, place].tolist()}
         return nw.from_dict({**columns, "score": self.scores[session, place]}, backend=kind).to_native()
+
+
+def top_k(scores: Tensor, k: int, viewed: Tensor | None = None, allowed: Tensor | None = None) -> Recommendations:
+    """The k highest of each row of scores.
+
+    Parameters
+    ----------
+    scores : float (batch, items)
+        Of the whole catalogue, or of the `allowed` items.
+    k : int
+    viewed : int64 (batch, slots), optional
+        Items that each row leaves out, padded with 0.
+    allowed : int64 (items,), optional
+        The items of the columns, rising.
+    """
+    best = (scores if viewed is None else _without(scores, viewed, allowed)).topk(k, dim=1)
+    ids = best.indices if allowed is None else allowed[best.indices]
+    return Recommendations(ids.masked_fill(best.values <= NEVER, PADDING_IDX).cpu().numpy(), best.values.cpu().numpy())
+
+
+def _without(scores: Tensor, viewed: Tensor, allowed: Tensor | None) -> Tensor:
+    """`scores` with ``NEVER`` at the items `viewed` by each row."""
+    if allowed is None:
+        return scores.scatter(1, viewed, NEVER)
+    place = torch.searchsorted(allowed, viewed).clamp(max=len(allowed) - 1)
+    place = torch.where(allowed[place] == viewed, place, len(allowed))  # the rest falls into a column that is cut off
+    return F.pad(scores, (0, 1)).scatter(1, place, NEVER)[:, :-1]

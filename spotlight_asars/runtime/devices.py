@@ -1,6 +1,9 @@
-"""From the host to the device without making either wait."""
+"""Devices, and the random generators that belong to them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -9,7 +12,20 @@ SCORES_AT_ONCE = 2**22  # of whole catalogues, 16 MB of float32: a larger matrix
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on `device`; a GPU fetches it by itself from memory that stays in its place."""
+    """The tensor on `device`; a GPU copies it from pinned memory while the host goes on."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def chosen_device(use_cuda: bool) -> torch.device:
+    """The CPU, or the GPU that is current now: a bare "cuda" would follow whichever thread asks."""
+    return torch.device("cuda", torch.cuda.current_device()) if use_cuda else torch.device("cpu")
+
+
+@contextmanager
+def preserved_generators(use_cuda: bool = False) -> Iterator[None]:
+    """Leave torch's generators, of the CPU and of all GPUs in use, as they were before the block."""
+    in_use = use_cuda or (torch.cuda.is_available() and torch.cuda.is_initialized())
+    with torch.random.fork_rng(range(torch.cuda.device_count()) if in_use else []):
+        yield

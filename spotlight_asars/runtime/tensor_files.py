@@ -1,52 +1,53 @@
-"""One file of tensors and a header: written as a whole or not at all, read as a whole or refused, and never run.
+"""One file of arrays and a header: written as a whole or not at all, read as a whole or refused, and never run.
 
-- Tensors are kept by safetensors, the rest as JSON in its metadata; no pickle.
+- Arrays are kept by safetensors, the header as JSON in its metadata; no pickle.
 - A file is written beside its place and moved there once it is safe on the disk.
-- A checksum covers header and tensors, so that a damaged file is told from a whole one.
+- A checksum covers header and arrays, so that a damaged file is told from a whole one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
-HEADER, CHECKSUM = "spotlight_asars", "crc32"  # keys of the metadata
-BESIDE = ".partial"  # ending of a file that is being written; one that was left there is written over
+HEADER = "spotlight_asars"  # key of the metadata
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
-def write(path: Path, header: Any, tensors: Mapping[str, Tensor], earlier: Path | None = None) -> None:
-    """Put `header`, of what JSON can hold, and `tensors` into the file `path`; what it was is moved to `earlier`.
+def write(path: Path, header: Any, arrays: Arrays, earlier: Path | None = None) -> None:
+    """Put `header`, of what JSON can hold, and `arrays` into the file `path`; what it was is moved to `earlier`.
 
     Raises
     ------
     OSError
         If the file can't be written; what was there before is intact.
     """
-    text = json.dumps(header)
-    on_host = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    beside = path.with_name(path.name + BESIDE)
+    text, whole = json.dumps(header), {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        save_file(on_host, beside, {HEADER: text, CHECKSUM: _checksum(text, on_host)})
-        move(beside, path, earlier)
+        save_file(whole, beside, {HEADER: text, CHECKSUM: CHECKSUMS[CHECKSUM](text, whole)})
+        _move(beside, path, earlier)
     except SafetensorError as error:
-        beside.unlink(missing_ok=True)
         raise OSError(str(error)) from None
-    except OSError:
+    finally:
         beside.unlink(missing_ok=True)
-        raise
 
 
-def move(beside: Path, path: Path, earlier: Path | None = None) -> None:
+def _move(beside: Path, path: Path, earlier: Path | None) -> None:
     """Put a file that was written `beside` its place there once it is safe on the disk; what was moves to `earlier`."""
     with open(beside, "rb+") as file:
         os.fsync(file.fileno())
@@ -61,8 +62,8 @@ def move(beside: Path, path: Path, earlier: Path | None = None) -> None:
             os.close(folder)
 
 
-def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Header and tensors of a file that ``write`` wrote.
+def read(path: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """Header and arrays of a file that ``write`` wrote.
 
     Raises
     ------
@@ -70,21 +71,22 @@ def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
         Saying why, if the file is another's, or not whole.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
-    except SafetensorError as error:
+            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # no dict
+    except (SafetensorError, KeyError, TypeError, AttributeError) as error:  # of types that numpy does not have, too
         raise ValueError(f"it is not whole, or no safetensors file ({error})") from None
     text = metadata.get(HEADER)
-    if text is None:
+    kind = next((name for name in CHECKSUMS if name in metadata), None)
+    if text is None or kind is None:
         raise ValueError("it is a file of something else")
-    if metadata.get(CHECKSUM) != _checksum(text, tensors):
+    if metadata[kind] != CHECKSUMS[kind](text, arrays):
         raise ValueError("its checksum says that it was changed")
-    return json.loads(text), tensors
+    return json.loads(text), arrays
 
 
-def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
-    """`value` as JSON can hold it, and the tensors that it names; a tensor that is there twice is kept once.
+def pack(value: Any) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """`value` as JSON can hold it, and the arrays that it names; a tensor that is there twice is kept once.
 
     Raises
     ------
@@ -93,20 +95,22 @@ def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
 
     Examples
     --------
-    >>> packed, tensors = pack({0: (1.5, torch.tensor([7]))})
-    >>> packed, tensors
-    ({'dict': [[0, {'tuple': [1.5, {'tensor': '0'}]}]]}, {'0': tensor([7])})
-    >>> unpack(packed, tensors)
+    >>> packed, arrays = pack({0: (1.5, torch.tensor([7]))})
+    >>> packed, arrays
+    ({'dict': [[0, {'tuple': [1.5, {'tensor': '0'}]}]]}, {'0': array([7])})
+    >>> unpack(packed, arrays)
     {0: (1.5, tensor([7]))}
     """
-    tensors: dict[str, Tensor] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     names: dict[int, str] = {}
 
     def packed(value: Any) -> Any:
         if isinstance(value, Tensor):
             name = names.setdefault(id(value), str(len(names)))
-            tensors[name] = value
-            return {"tensor": name}
+            half = value.dtype == torch.bfloat16  # which numpy does not have
+            on_host = value.detach().cpu().contiguous()
+            arrays[name] = (on_host.view(torch.int16) if half else on_host).numpy()
+            return {"bfloat16" if half else "tensor": name}
         if isinstance(value, Mapping):
             return {"dict": [[packed(key), packed(entry)] for key, entry in value.items()]}
         if isinstance(value, tuple):
@@ -121,40 +125,43 @@ def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
             return value
         raise TypeError(f"value must be of tensors, numbers and strings; got {value!r}")
 
-    return packed(value), tensors
+    return packed(value), arrays
 
 
-def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
+def unpack(packed: Any, arrays: Arrays) -> Any:
     """What ``pack`` was given."""
     if isinstance(packed, list):
-        return [unpack(entry, tensors) for entry in packed]
+        return [unpack(entry, arrays) for entry in packed]
     if not isinstance(packed, dict):
         return packed
     ((kind, content),) = packed.items()
-    if kind == "tensor":
-        return tensors[content]
+    if kind in ("tensor", "bfloat16"):
+        tensor = torch.from_numpy(arrays[content])
+        return tensor.view(torch.bfloat16) if kind == "bfloat16" else tensor
     if kind == "array":
         return np.array(content[1], dtype=content[0])
     if kind == "tuple":
-        return tuple(unpack(entry, tensors) for entry in content)
-    return {unpack(key, tensors): unpack(entry, tensors) for key, entry in content}
+        return tuple(unpack(entry, arrays) for entry in content)
+    return {unpack(key, arrays): unpack(entry, arrays) for key, entry in content}
 
 
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors without memory in common, which safetensors refuses."""
-    met: set[int] = set()
-    for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        tensors[name] = tensor.clone() if place in met else tensor
-        met.add(place)
-    return tensors
+def _sha256(text: str, arrays: Arrays) -> str:
+    """SHA-256 of the header, and of the names, types, shapes and bytes of all arrays."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"\n{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
-def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """CRC-32 of the header, and of the names, types, shapes and bytes of all tensors."""
-    found = zlib.crc32(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        found = zlib.crc32(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), found)
-        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
-    return f"{found:08x}"
+def _crc32(text: str, arrays: Arrays) -> str:
+    """CRC-32 of the same, as checkpoints of version 0.2 have it."""
+    digest = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        digest = zlib.crc32(f"\n{name} torch.{arrays[name].dtype.name} {arrays[name].shape}\n".encode(), digest)
+        digest = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, digest)
+    return f"{digest:08x}"
+
+
+CHECKSUM = "sha256"  # what is written; any of these is read
+CHECKSUMS: dict[str, Callable[[str, Arrays], str]] = {"sha256": _sha256, "crc32": _crc32}

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,9 +71,10 @@ class Checkpoints:
             return
         with self._told_by_us():
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside = self._folder / (LATEST + tensor_files.BESIDE)
-            beside.write_bytes(b"")
-            beside.unlink()
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+            for left_by_a_kill in self._folder.glob(f".{LATEST}.*"):
+                left_by_a_kill.unlink()
 
     def is_due(self, batches: int) -> bool:
         """Whether to save after so many batches of an epoch."""
@@ -121,13 +123,13 @@ class Checkpoints:
         if ranks().rank > 0:
             return
         try:
-            packed, tensors = tensor_files.pack(content)
+            packed, arrays = tensor_files.pack(content)
         except TypeError as error:
             rule = "optimizer_func must make an optimizer whose state is of tensors, numbers and strings"
             raise TypeError(f"{rule}; {str(error).partition('; ')[2]}. Without checkpoint it serves") from None
         header = {"checkpoint": FORMAT, "fit": self._fit, "content": packed}
         with self._told_by_us():
-            tensor_files.write(self._folder / LATEST, header, tensors, earlier=self._folder / PREVIOUS)
+            tensor_files.write(self._folder / LATEST, header, arrays, earlier=self._folder / PREVIOUS)
 
     def resume(self, progress: Progress) -> None:
         """Go on from the latest checkpoint, if there is one; to be called by all ranks.
@@ -178,7 +180,7 @@ class Checkpoints:
         other = self._folder / PREVIOUS
         way_out = f"Without it, fit goes on from {PREVIOUS}" if path != other and other.exists() else ""
         try:
-            header, tensors = tensor_files.read(path)
+            header, arrays = tensor_files.read(path)
         except ValueError as error:
             raise ValueError(_sentence(f"checkpoint must be whole; got {str(path)!r}: {error}", way_out)) from None
         found = header.get("checkpoint") if isinstance(header, dict) else None
@@ -187,7 +189,7 @@ class Checkpoints:
             ours, theirs = self._fit.get(name), header["fit"].get(name)
             rule = f"checkpoint must be of a fit with {name} {ours}, in {str(path)!r}"
             require(theirs == ours, rule, theirs, "Give every fit a folder of its own")
-        content: dict[str, Any] = tensor_files.unpack(header["content"], tensors)
+        content: dict[str, Any] = tensor_files.unpack(header["content"], arrays)
         return content
 
     def _torch_states(self) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX
-from spotlight_asars.losses import LOG_Q_CORRECTED, OVER_CATALOGUE, OVER_TARGETS, Loss
+from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import SCORES_AT_ONCE, moved
@@ -53,7 +53,7 @@ class NextItemObjective:
 
     def __init__(
         self,
-        loss: Loss,
+        loss: LossFunction,
         sessions: SessionInteractions,
         sampler: Sampler,
         num_negatives: int,
@@ -65,23 +65,21 @@ class NextItemObjective:
         by_targets: bool = False,
         ranks: Ranks = ALONE,
     ) -> None:
-        self._loss, self._num_negatives, self._random_state = loss, num_negatives, random_state
+        self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
         self._ranks, self._num_items = ranks, sessions.num_items
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
-        self._over_catalogue = next((form for known, form in OVER_CATALOGUE.items() if known is loss), None)
-        if self._over_catalogue is None:
+        if self._loss.over_catalogue is None:
             self._sample, self._seen = sampler(sessions), Seen(sessions)
         self._chance = min(1.0, num_negatives / max(sessions.num_items - 1, 1))  # of an item in a uniform draw
-        self._log_corrected = any(loss is one for one in LOG_Q_CORRECTED)
-        if self._log_corrected:
+        if self._loss.corrects_log_q:
             able = hasattr(self._sample, "log_probability")
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
         drawn, salt = None, 0
-        if self._over_catalogue is None:
+        if self._loss.over_catalogue is None:
             drawn = self._sample(self._num_negatives, self._random_state, batch.whole.events)
             salt = self._random_state.randint(2**31)
         if len(batch.rows):
@@ -112,23 +110,23 @@ class NextItemObjective:
             return self._loss_over_catalogue(net, states, targets), torch.tensor(len(targets))
         positive = net.score(states, targets)
         negative, mask = self._sampled(net, states, row, batch.rows, drawn)
-        if self._log_corrected:
+        if self._loss.corrects_log_q:
             positive = positive - self._log_q(targets.cpu().numpy(), batch.whole.events, positive)
             negative = negative - self._log_q(drawn, batch.whole.events, negative)
         if isinstance(states, RecalledStates):
             seen, seen_mask = self._seen_before(net, states, batch, targets, salt)
             negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
-        weight = mask.any(dim=1).sum() if self._loss in OVER_TARGETS else mask.sum()
+        weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
         return self._loss(positive, negative.T, mask=mask.T), weight
 
     def _loss_over_catalogue(self, net: Representation, states: Any, targets: Tensor) -> Tensor:
         """Mean over targets, a part of them at a time: a large matrix of scores would be new memory in every step."""
-        assert self._over_catalogue is not None
+        assert self._loss.over_catalogue is not None
         at_once = max(1, SCORES_AT_ONCE // self._num_items)
         total = torch.zeros((), device=targets.device)
         for start in range(0, len(targets), at_once):
             part = slice(start, start + at_once)
-            mean = self._over_catalogue(net.score_items(states[part]), targets[part])
+            mean = self._loss.over_catalogue(net.score_items(states[part]), targets[part])
             total = total + mean * len(targets[part])
         return total / max(len(targets), 1)
 
@@ -156,7 +154,7 @@ class NextItemObjective:
         pairs = (moved(torch.from_numpy(part), targets.device) for part in (target, item, slot))
         state, items, column = pairs
         found, recalled = net.score_pairs(states, state, items)
-        if self._log_corrected:
+        if self._loss.corrects_log_q:
             found = found - float(np.log(self._chance / self._num_negatives))
         place = state, column
         shape = len(states), int(slot.max(initial=-1)) + 1

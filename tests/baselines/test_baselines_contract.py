@@ -81,7 +81,7 @@ def test_nets_learn_a_predictable_log(name):
 @pytest.mark.parametrize("name", COUNTED)
 def test_no_prefix_has_no_score(name):
     model = fitted(name)
-    states = model.encode(*batch_of())[:, -1]
+    states = model.states(*batch_of())[:, -1]
     assert model.score_catalogue(states[:0]).shape == (0, model.num_items)
 
 

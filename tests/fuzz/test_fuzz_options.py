@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 from numpy.random import RandomState
 
 from spotlight_asars import ASARSSequenceModel
-from spotlight_asars.losses import LOSSES
-from spotlight_asars.model.options import CHOICES
-from spotlight_asars.representations import REPRESENTATIONS
-from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.model.options import OPTIONS
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(ASARSSequenceModel).parameters.items()}
-TABLES = {"loss": LOSSES, "representation": REPRESENTATIONS, "negative_sampling": SAMPLERS, **CHOICES}
+TABLES = {name: kind.choices for name, kind in OPTIONS.items() if kind.choices}
 SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
 
 

@@ -26,8 +26,10 @@ from spotlight_asars._spotlight import SPOTLIGHT
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.losses import LOSSES
-from spotlight_asars.model.files import CHECKSUM, HEADER, _checksum, _vocabulary, _vocabulary_arrays
+from spotlight_asars.model.files import _vocabulary, _vocabulary_arrays
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
+from spotlight_asars.runtime import tensor_files
+from spotlight_asars.runtime.tensor_files import CHECKSUM, CHECKSUMS, HEADER
 from spotlight_asars.sampling import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,7 +236,7 @@ def rewritten(saved, path, tensors=(), drop=(), **header):
         text = json.loads(file.metadata()[HEADER])
     arrays = {name: array for name, array in {**load_file(saved), **dict(tensors)}.items() if name not in drop}
     text = json.dumps({**text, **header})
-    save_file(arrays, path, {HEADER: text, CHECKSUM: _checksum(text, arrays)})
+    save_file(arrays, path, {HEADER: text, CHECKSUM: CHECKSUMS[CHECKSUM](text, arrays)})
     return path
 
 
@@ -256,8 +258,15 @@ def test_a_pickle_is_not_run(tmp_path):
 
 
 def test_other_peoples_tensors_are_no_model(tmp_path):
-    for metadata in (None, {HEADER: "no json"}, {HEADER: "[]"}, {HEADER: '{"format": "x"}'}):
-        save_file({"weight": np.zeros(3)}, tmp_path / "other", metadata)
+    weight = {"weight": np.zeros(3)}
+    for metadata in (None, {HEADER: "no json"}):
+        save_file(weight, tmp_path / "other", metadata)
+        with pytest.raises(
+            ValueError, match=r"^path must be a whole file .*; got '.*other': it is a file of something"
+        ):
+            ASARSSequenceModel.load(tmp_path / "other")
+    for header in ([], {"format": "x"}):
+        tensor_files.write(tmp_path / "other", header, weight)
         with pytest.raises(ValueError, match=r"^path must be a file of ASARSSequenceModel.save; got '.*other'$"):
             ASARSSequenceModel.load(tmp_path / "other")
     with pytest.raises(FileNotFoundError, match=r"^path must name an existing file; got '.*none'$"):

@@ -13,7 +13,7 @@ import torch
 from numpy.random import RandomState
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
-from spotlight_asars.losses import LOSSES, OVER_TARGETS
+from spotlight_asars.losses import LOSSES
 from spotlight_asars.runtime.distributed import (
     ALONE,
     Ranks,
@@ -232,4 +232,4 @@ def test_a_mean_is_over_targets_or_over_pairs(name):
     first = LOSSES[name](positive, negative, mask=mask & torch.tensor([True, False]))
     second = LOSSES[name](positive, negative, mask=mask & torch.tensor([False, True]))
     weight = (LOSSES[name](positive, negative, mask=mask) - second) / (first - second)
-    assert weight.item() == pytest.approx(1 / 2 if LOSSES[name] in OVER_TARGETS else 1 / 3, abs=1e-5)
+    assert weight.item() == pytest.approx(1 / 2 if LOSSES[name].mean_over == "targets" else 1 / 3, abs=1e-5)

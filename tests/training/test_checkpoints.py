@@ -17,7 +17,7 @@ import pytest
 import torch
 from numpy.random import RandomState
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.losses import LOSSES
@@ -64,7 +64,7 @@ def state_of(model):
     digest = hashlib.sha256()
     packed, tensors = tensor_files.pack((model._net.state_dict(), model._optimizer.state_dict()))
     for name, tensor in tensors.items():
-        digest.update(name.encode() + tensor.numpy().tobytes())
+        digest.update(name.encode() + tensor.tobytes())
     generator = model._random_state.get_state()
     return json.dumps([packed, digest.hexdigest(), model.epochs, generator[1].tolist(), generator[2]])
 
@@ -260,10 +260,10 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_serves(damage, st
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
-    save_file({"weight": torch.ones(1)}, tmp_path / LATEST)
+    save_file({"weight": np.ones(1)}, tmp_path / LATEST)
     with pytest.raises(ValueError, match=r"checkpoint must be whole; got '.*': it is a file of something else$"):
         fit(make(), tmp_path)
-    tensor_files.write(tmp_path / LATEST, {"checkpoint": 99}, {"weight": torch.ones(1)})
+    tensor_files.write(tmp_path / LATEST, {"checkpoint": 99}, {"weight": np.ones(1)})
     with pytest.raises(ValueError, match=r"checkpoint must be of format 2, in '.*'; got 99"):
         fit(make(), tmp_path)
 
@@ -336,10 +336,10 @@ def test_a_folder_that_is_none_or_may_not_be_written_to_is_told_before_training(
     with pytest.raises(OSError, match=r"checkpoint must be a folder with room to write to; got '.*file': File exists"):
         fit(make(loss=stopping_at(1)), tmp_path / "file")
 
-    def denied(self, data):
+    def denied(dir):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_bytes", denied)  # as the superuser no mode of a folder would keep us out
+    monkeypatch.setattr("tempfile.TemporaryFile", denied)  # as the superuser no mode of a folder would keep us out
     with pytest.raises(OSError, match=r"checkpoint must be a folder .*: Permission denied"):
         fit(make(loss=stopping_at(1)), tmp_path)
 

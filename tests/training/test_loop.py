@@ -307,8 +307,8 @@ def test_dropout_stays_on_when_a_loss_predicts():
         if torch.is_grad_enabled():
             modes.append(module.training)
 
-    model = make_model(loss, n_iter=0).fit(SESSIONS)
-    model._n_iter = 3
+    model = make_model(loss, n_iter=3)
+    model._initialize(SESSIONS)
     model._net.net.dropout.register_forward_pre_hook(note)
     model.fit(SESSIONS)
     assert modes == [True] * 9

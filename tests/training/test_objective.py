@@ -10,7 +10,7 @@ from numpy.random import RandomState
 from torch.nn.functional import cross_entropy
 
 from spotlight_asars import SessionInteractions
-from spotlight_asars.losses import LOSSES, OVER_CATALOGUE
+from spotlight_asars.losses import LOSSES
 from spotlight_asars.memory import with_recall
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
 from spotlight_asars.sampling import SAMPLERS, Seen
@@ -193,7 +193,7 @@ def one_by_one(net, loss, sessions, rows, drawn):
         items, channels = make_batch(alone, np.array([row]), CPU)[1:3]
         state, target = net.states(items[:, :-1], channels.steps(slice(-1)))[:, -1], items[:, -1]
         positive.append(net.score(state, target)[0])
-        if LOSSES[loss] in OVER_CATALOGUE:
+        if LOSSES[loss].over_catalogue:
             negative.append(net.score_items(state)[0])
             mask.append(~np.isin(np.arange(ITEMS), [0, target.item()]))
         else:
@@ -223,7 +223,7 @@ def test_one_pass_teaches_what_all_prefixes_teach_one_by_one(name, loss, last_dw
     torch.testing.assert_close(gradients(net, together), gradients(net, alone), rtol=1e-9, atol=1e-14)
 
 
-@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if loss not in OVER_CATALOGUE])
+@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if not loss.over_catalogue])
 def test_a_user_who_has_seen_everything_teaches_nothing(loss):
     everything = np.arange(1, ITEMS)
     rows = np.zeros((3, ITEMS - 1), dtype=int)

@@ -96,14 +96,14 @@ class UserVSKNN(VSKNN):
         UserVSKNN
             Itself.
         """
-        self._check_fitted("update")
+        catalogue = self.known_catalogue("update")
         finished = as_sessions(sessions)
-        self._check_known(finished, "sessions")
+        catalogue.check(finished, "sessions")
         self._histories = self._histories.followed_by(UserHistories.of(finished))
         return self
 
     @contextmanager
-    def users_as_they_are(self) -> Iterator[None]:
+    def preserved_user_state(self) -> Iterator[None]:
         """A context that undoes all updates at its end."""
         kept = self._histories
         try:

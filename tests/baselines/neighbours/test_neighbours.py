@@ -70,7 +70,7 @@ def test_chunks_change_nothing(monkeypatch):
     sessions = sessions_of(draw.randint(1, ITEMS, (30, 6)).tolist(), np.arange(30), np.arange(30) % USERS)
     batch = torch.from_numpy(draw.randint(1, ITEMS, (7, 6)))
     for model in (SessionKNN(k=4), VSKNN(k=4), STAN(k=4), VSTAN(k=4), UserVSKNN(k=4)):
-        prefixes = model.fit(sessions).encode(batch, Channels(torch.arange(7) % USERS))[:, -1]
+        prefixes = model.fit(sessions).states(batch, Channels(torch.arange(7) % USERS))[:, -1]
         whole = model.scores(prefixes)
         with monkeypatch.context() as patch:
             for module in (nearest, session_knn):

@@ -1,0 +1,55 @@
+"""From options to a net and its optimizer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from spotlight_asars.losses import find_loss
+from spotlight_asars.memory import with_recall
+from spotlight_asars.model.options import Options
+from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.representations import Blueprint, build
+from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
+from spotlight_asars.runtime.devices import chosen_device
+from spotlight_asars.sessions import SessionInteractions
+
+OF_THE_LOG = ("num_items", "num_users", "dwell_scale", "offset", "sparse")  # the rest of a blueprint are options
+
+
+def build_for(sessions: SessionInteractions, options: Options) -> FittedNet:
+    """A net with fresh weights for the items, users and dwell times of training sessions."""
+    dwell = sessions.flat_dwell_times
+    scale = TIME_ENCODINGS[options.time_encoding].fit([] if dwell is None else dwell)
+    return build_fitted(options, sessions.num_items, sessions.num_users, scale)
+
+
+def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> FittedNet:
+    """A net with fresh weights that remembers nothing yet."""
+    blueprint = Blueprint(
+        num_items=num_items,
+        num_users=num_users,
+        dwell_scale=dwell_scale,
+        offset=find_loss(options.loss).feels_offsets,
+        sparse=options.sparse or _moves_touched_rows_only(options),
+        **{name: getattr(options, name) for name in Blueprint._fields if name not in OF_THE_LOG},
+    )
+    net = with_recall(build(options.representation, blueprint), options.history, options.transitions)
+    history_size = options.history_size if options.history else None
+    return FittedNet(net, num_items, num_users, dwell_scale, history_size, chosen_device(options.use_cuda))
+
+
+def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:
+    """The caller's optimizer, or Adagrad."""
+    if options.optimizer_func is not None:
+        optimizer: torch.optim.Optimizer = options.optimizer_func(net.parameters())
+        return optimizer
+    return torch.optim.Adagrad(net.parameters(), lr=options.learning_rate, weight_decay=options.l2)
+
+
+def _moves_touched_rows_only(options: Options) -> bool:
+    """Whether embeddings outside a mini-batch stay as they are: sparse gradients then change nothing but time."""
+    over_catalogue = find_loss(options.loss).over_catalogue is not None
+    return options.optimizer_func is None and options.l2 == 0 and not over_catalogue

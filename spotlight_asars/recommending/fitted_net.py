@@ -1,0 +1,101 @@
+"""A net together with what it remembers: all that scoring needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spotlight_asars._checks import require
+from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.memory import RecallNet, Transitions
+from spotlight_asars.recommending.recommendations import NEVER
+from spotlight_asars.recommending.user_state import UserState
+from spotlight_asars.representations import ASARSNet
+from spotlight_asars.sessions import Channels, SessionInteractions
+
+
+class FittedNet:
+    """A net, the memory of its users' histories, the transitions of the training sessions, and their device.
+
+    Parameters
+    ----------
+    net : Representation
+        Moved to the device.
+    num_items, num_users : int
+        Sizes of the catalogue, padding included, and of the training users.
+    dwell_scale : float64 array
+        Scale of the dwell encoding, fitted on the training sessions.
+    history_size : int, optional
+        Items of earlier sessions that a session sees; None keeps no history.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_items: int,
+        num_users: int,
+        dwell_scale: NDArray[np.float64],
+        history_size: int | None,
+        device: torch.device,
+    ) -> None:
+        self.net: Any = net.to(device)
+        self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
+        inner = net.net if isinstance(net, RecallNet) else net
+        self.asars = inner if isinstance(inner, ASARSNet) else None
+        self.users = UserState(self.asars, history_size)
+        self.transitions: Transitions | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the net is; a pickle may have been loaded to another place than it came from."""
+        tensors: Iterator[Tensor] = chain(self.net.parameters(), self.net.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+    def remember(self, sessions: SessionInteractions, transitions: bool) -> None:
+        """Forget what was remembered; remember these sessions, and which users are in them."""
+        self.users.start(sessions)
+        self.transitions = Transitions(sessions) if transitions else None
+        if self.asars is not None and sessions.user_ids is not None:
+            started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
+            self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)
+
+    def recall(self, items: Tensor, channels: Channels, training: bool = False) -> Channels:
+        """`channels` with the users' histories and the transitions from `items`; in training, without these sessions'
+        own."""
+        channels = self.users.recall(channels, training)
+        if self.transitions is None:
+            return channels
+        return channels._replace(transitions=self.transitions.query(items, training))
+
+    @torch.no_grad()
+    def states(self, items: Tensor, channels: Channels | None = None) -> Any:
+        """State after each step of a batch, (batch, time, ...), without dropout."""
+        return self.net.eval().states(items, self.recall(items, channels or Channels()))
+
+    @torch.no_grad()
+    def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
+        """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
+        scores: Tensor = self.net.score_items(states, item_ids)
+        scores[:, slice(0, 1) if item_ids is None else item_ids == PADDING_IDX] = NEVER
+        return scores
+
+    def viewed_items(self, items: Tensor, channels: Channels) -> Tensor:
+        """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
+        rule = "exclude_seen must be False or 'session' for a model without history"
+        require(self.users.memory is not None, rule, "history")
+        return torch.cat([items, self.users.viewed(channels, len(items)).to(self.device)], dim=1)
+
+    def dot_product_net(self, caller: str) -> ASARSNet:
+        """The net without memories, whose score is one dot product; ``ValueError`` where it is of another kind."""
+        inner = self.net.net if isinstance(self.net, RecallNet) else self.net
+        rule = f"{caller} must be asked of an ASARS representation, whose score is one dot product"
+        require(self.asars is not None, rule, type(getattr(inner, "net", inner)).__name__)
+        assert self.asars is not None
+        return self.asars.eval()

@@ -43,7 +43,7 @@ def quick(representation="dynamics", **changes):
 
 
 def users_of(model):
-    return model._users
+    return model._fitted.users
 
 
 KEEPS = [("dynamics", False), ("time_dynamics", False), ("gru4rec", True), ("dynamics", True)]

@@ -72,7 +72,9 @@ CASES = [(name, check) for name in ("time_user", "mixture") for check in CHECKS]
 
 
 @pytest.mark.parametrize(
-    ("name", "check"), CASES + [("time_user", check) for check in contracts.OUR_NETS], ids=lambda case: getattr(case, "__name__", case)
+    ("name", "check"),
+    CASES + [("time_user", check) for check in contracts.OUR_NETS],
+    ids=lambda case: getattr(case, "__name__", case),
 )
 def test_scores_with_terms_keep_the_contract(name, check):
     check(Scores(name))

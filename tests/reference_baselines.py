@@ -29,8 +29,8 @@ def popularity(train):
 def association_rules(train, prefix):
     scores, total = defaultdict(float), 0
     for session in train:
-        for x, given in enumerate(session):
-            if given == prefix[-1]:
+        for x, one in enumerate(session):
+            if one == prefix[-1]:
                 total += len(session) - 1
                 for y, other in enumerate(session):
                     if y != x:
@@ -41,9 +41,9 @@ def association_rules(train, prefix):
 def sequential_rules(train, prefix, steps, weighting):
     scores = defaultdict(float)
     for session in train:
-        for y, given in enumerate(session):
+        for y, one in enumerate(session):
             for x in range(y + 1, min(len(session), y + steps + 1)):
-                if given == prefix[-1]:
+                if one == prefix[-1]:
                     scores[session[x]] += BY_STEP[weighting](x - y)
     total = sum(scores.values())
     return {item: score / total for item, score in scores.items() if total}
@@ -77,11 +77,11 @@ def neighbours(train, started, weights, k, sample_size, compare, factor):
     order = sorted(range(len(train)), key=lambda number: (started[number], number), reverse=True)
     weights = {item: weight for item, weight in sorted(weights.items()) if weight > 0}
     sharing = [number for number in order if set(train[number]) & set(weights)][:sample_size]
-    found = []
+    pairs = []
     for number in sharing:
         shared = sum(weight for item, weight in weights.items() if item in train[number])
-        found.append((compare(shared, len(set(train[number]))) * factor(number), number))
-    return sorted(found, key=lambda pair: -pair[0])[:k]  # sorted is stable
+        pairs.append((compare(shared, len(set(train[number]))) * factor(number), number))
+    return sorted(pairs, key=lambda pair: -pair[0])[:k]  # sorted is stable
 
 
 def steps_ago(prefix, session):

@@ -12,6 +12,7 @@ from spotlight_asars._spotlight import ImplicitFactorizationModel, Interactions
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.counting import session_of_events
 from spotlight_asars.baselines.prefixes import Floats, Prefixes
+from spotlight_asars.runtime.devices import preserved_generators
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
@@ -63,7 +64,7 @@ class BPRMF(Baseline):
         self._row_of_user[owners[known]] = np.flatnonzero(known)
         users = owner_of_session[session_of_events(sessions)].astype(np.int32)
         events = Interactions(users, sessions.items, num_users=len(owners), num_items=sessions.num_items)
-        with torch.random.fork_rng([]):  # Spotlight seeds torch's global generator, which is the caller's
+        with preserved_generators():  # Spotlight seeds torch's global generator, which is the caller's
             self.factorization = ImplicitFactorizationModel(
                 loss="bpr",
                 embedding_dim=self._embedding_dim,

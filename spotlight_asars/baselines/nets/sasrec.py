@@ -14,7 +14,7 @@ from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.counting import session_of_events
 from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
 from spotlight_asars.recommending.recommendations import NEVER
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime.devices import SCORES_AT_ONCE, preserved_generators
 from spotlight_asars.runtime.quiet import quiet
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -94,7 +94,7 @@ class SASRec(Baseline):
         require(longest >= 2, "interactions must have a session of two events or more; the longest has", longest)
         usual = max(2, int(np.quantile(sessions.lengths, 0.99, method="inverted_cdf")))
         self._width = usual if self._max_sequence_length is None else min(self._max_sequence_length, longest)
-        with torch.random.fork_rng(), quiet(*LOGGERS):
+        with preserved_generators(torch.cuda.is_available()), quiet(*LOGGERS):
             torch.manual_seed(check_random_state(self._random_state).randint(2**31 - 1))
             self.sasrec: Any = SASRecModel(
                 n_blocks=self._num_blocks,

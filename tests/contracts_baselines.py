@@ -77,8 +77,6 @@ def check_options(make):
     model = make().fit(random_sessions())
     params = model.get_params()
     assert type(model)(**params).get_params() == params
-    with pytest.raises(ValueError, match=r"set_params must name arguments of the model, .*; got 'nonsense'"):
-        model.set_params(nonsense=1)
     assert model.set_params() is model
     assert model.get_params() == params
     with pytest.raises(RuntimeError, match="needs a fitted model; call fit first"):

@@ -23,7 +23,7 @@ import spotlight_asars
 from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.runtime.distributed import process_group, ranks
+from spotlight_asars.runtime.distributed import process_group, processes
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> None:
         n_iter=args.epochs, batch_size=args.batch_size, use_cuda=args.cuda, random_state=args.seed
     ).fit(train, verbose=True, checkpoint=args.checkpoint, every=args.every)
     seconds = time.perf_counter() - start
-    if ranks().rank == 0:  # the others have the same weights
+    if processes().rank == 0:  # the others have the same weights
         report = evaluate(model, test, k=20)
         print(f"{'processes':>9}{'MRR@20':>9}{'Recall@20':>11}{'seconds':>9}")
-        print(f"{ranks().size:9}{report['mrr@20']:9.4f}{report['recall@20']:11.4f}{seconds:9.1f}")
+        print(f"{processes().size:9}{report['mrr@20']:9.4f}{report['recall@20']:11.4f}{seconds:9.1f}")
         print(
             f"{len(train)} sessions, {args.epochs} epochs, {args.batch_size} sessions in a mini-batch, "
             f"seed {args.seed}, {spotlight_asars.SPOTLIGHT} Spotlight, torch {torch.__version__}"

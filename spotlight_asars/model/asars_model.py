@@ -30,7 +30,7 @@ from spotlight_asars.recommending.recommender import Recommender
 from spotlight_asars.recommending.requests import Catalogue, read_request
 from spotlight_asars.representations import Blueprint
 from spotlight_asars.runtime.devices import chosen_device, preserved_generators
-from spotlight_asars.runtime.distributed import ranks, share_random_state, share_weights
+from spotlight_asars.runtime.distributed import processes, share_random_state, share_weights
 from spotlight_asars.sampling import Sampler
 from spotlight_asars.sessions import Channels
 from spotlight_asars.sessions.batching import Batch
@@ -250,7 +250,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         checkpoints = None
         if checkpoint is not None:
             fit = {**self._options.as_text(), **data.fingerprints(), "epochs before": str(len(self.epochs))}
-            fit["processes"] = str(ranks().size)
+            fit["processes"] = str(processes().size)
             checkpoints = Checkpoints(checkpoint, every, fit, self._random_state, device)
         share_random_state(self._random_state)
         with seeded(self._random_state, device):

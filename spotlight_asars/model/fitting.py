@@ -21,7 +21,7 @@ from spotlight_asars.model.options import Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.recommending.requests import Catalogue
 from spotlight_asars.runtime.devices import preserved_generators
-from spotlight_asars.runtime.distributed import ranks, summed
+from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import SAMPLERS
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.batching import Batch, scoring_batches, training_batches, user_parallel_batches
@@ -89,7 +89,7 @@ def fit_epochs(
     """Train for ``n_iter`` epochs; the net then has the best or the averaged weights, as the options say."""
     fitted.remember(data.train, options.transitions)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
-    objective = _objective(options, data.train, random_state, **dropped, by_targets=True, ranks=ranks())
+    objective = _objective(options, data.train, random_state, **dropped, by_targets=True, processes=processes())
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
     epochs = train(
         fitted.net,
@@ -131,9 +131,9 @@ def _epoch(
     """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
     host = torch.device("cpu")  # where the memory is, too
     if fitted.users.drift is not None:
-        batches = user_parallel_batches(sessions, options.batch_size, host, random_state, start, ranks())
+        batches = user_parallel_batches(sessions, options.batch_size, host, random_state, start, processes())
     else:
-        batches = training_batches(sessions, options.batch_size, random_state, host, start, ranks())
+        batches = training_batches(sessions, options.batch_size, random_state, host, start, processes())
     for batch in batches:
         recalled = fitted.recall(batch.items, batch.channels, training=True)
         yield batch._replace(channels=recalled).to(fitted.device)
@@ -143,7 +143,7 @@ def _validate(fitted: FittedNet, options: Options, data: TrainingData) -> float:
     """The monitored value on the sessions held out: a mean over targets, of all ranks."""
     assert data.held_out is not None
     fitted.users.start_drift(data.train)
-    rank, size = ranks()
+    rank, size = processes()
     rows = np.flatnonzero(data.held_out.lengths >= 2)[rank::size]
     targets, value = int((data.held_out.lengths[rows] - 1).sum()), 0.0
     if targets:

@@ -20,18 +20,18 @@ from torch import Tensor, nn
 NONE, SPARSE, DENSE = 0, 1, 2  # kinds of gradients, in the order in which one gives way to another
 
 
-class Ranks(NamedTuple):
+class Processes(NamedTuple):
     """Which process this is, and of how many."""
 
     rank: int = 0
     size: int = 1
 
 
-ALONE = Ranks()
+ALONE = Processes()
 
 
 @contextmanager
-def process_group(backend: str | None = None, **options: Any) -> Iterator[Ranks]:
+def process_group(backend: str | None = None, **options: Any) -> Iterator[Processes]:
     """The default process group for as long as the block lasts, and which rank this is in it.
 
     Parameters
@@ -46,21 +46,21 @@ def process_group(backend: str | None = None, **options: Any) -> Iterator[Ranks]
     import_module("torch._dynamo")
     dist.init_process_group(backend, **options)
     try:
-        yield ranks()
+        yield processes()
     finally:
         dist.destroy_process_group()
 
 
-def ranks() -> Ranks:
+def processes() -> Processes:
     """Of the default process group; a process without one is alone."""
     if not (dist.is_available() and dist.is_initialized()):
         return ALONE
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    return Processes(dist.get_rank(), dist.get_world_size())
 
 
 def summed(value: Tensor) -> Tensor:
     """The sum over all ranks, of the same shape."""
-    if ranks().size > 1:
+    if processes().size > 1:
         total = value.to(_device(), copy=True)
         dist.all_reduce(total)
         value = total.to(value.device)
@@ -69,23 +69,23 @@ def summed(value: Tensor) -> Tensor:
 
 def gathered(value: Tensor) -> Tensor:
     """The values of all ranks, with a leading axis, (ranks, ...)."""
-    if ranks().size == 1:
+    if processes().size == 1:
         return value.unsqueeze(0)
     mine = value.to(_device()).contiguous()
-    values = [torch.empty_like(mine) for _ in range(ranks().size)]
+    values = [torch.empty_like(mine) for _ in range(processes().size)]
     dist.all_gather(values, mine)
     return torch.stack(values).to(value.device)
 
 
 def wait_for_all() -> None:
     """Until every rank has come here."""
-    if ranks().size > 1:
+    if processes().size > 1:
         dist.barrier()
 
 
 def share_random_state(random_state: RandomState) -> None:
     """Let all ranks draw as rank 0 does."""
-    if ranks().size > 1:
+    if processes().size > 1:
         box = [random_state.get_state(legacy=False)]
         dist.broadcast_object_list(box, src=0, device=_device())
         random_state.set_state(box[0])
@@ -93,7 +93,7 @@ def share_random_state(random_state: RandomState) -> None:
 
 def share_weights(net: nn.Module) -> None:
     """Let all ranks start from the weights and buffers of rank 0, and drop out by random numbers of their own."""
-    rank, size = ranks()
+    rank, size = processes()
     if size > 1:
         with torch.no_grad():
             for tensor in (*net.parameters(), *net.buffers()):
@@ -104,7 +104,7 @@ def share_weights(net: nn.Module) -> None:
 
 def add_up(net: nn.Module, loss: Tensor) -> Tensor:
     """Give all ranks the sum of their gradients; what comes back is the sum of their losses, float ()."""
-    if ranks().size == 1:
+    if processes().size == 1:
         return loss
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     kinds = torch.tensor([_kind(weight.grad) for weight in weights], device=_device())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.runtime.devices import moved
-from spotlight_asars.runtime.distributed import ALONE, Ranks
+from spotlight_asars.runtime.distributed import ALONE, Processes
 from spotlight_asars.sessions.channels import Chain, Channels
 from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.ragged import padded, real_steps
@@ -99,12 +99,12 @@ def training_batches(
     random_state: RandomState,
     device: torch.device,
     start: int = 0,
-    ranks: Ranks = ALONE,
+    processes: Processes = ALONE,
 ) -> Iterator[Batch]:
     """One epoch: every session of two events or more once, in random order, without the first `start` batches.
 
     Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
-    Each of the `ranks` gets its share of every batch, which may be empty.
+    Each of the `processes` gets its share of every batch, which may be empty.
     """
     lengths = sessions.lengths
     rows = random_state.permutation(np.flatnonzero(lengths >= 2))
@@ -112,7 +112,7 @@ def training_batches(
     rows = rows[np.lexsort((lengths[rows], pool))]
     for first in random_state.permutation(np.arange(0, len(rows), batch_size))[start:]:
         whole = rows[first : first + batch_size]
-        yield make_batch(sessions, whole[ranks.rank :: ranks.size], device, whole=whole)
+        yield make_batch(sessions, whole[processes.rank :: processes.size], device, whole=whole)
 
 
 def user_parallel_batches(
@@ -121,14 +121,14 @@ def user_parallel_batches(
     device: torch.device,
     random_state: RandomState | None = None,
     start: int = 0,
-    ranks: Ranks = ALONE,
+    processes: Processes = ALONE,
 ) -> Iterator[Batch]:
     """Every session once, in batches of whole users with their sessions in the order of time (eq. 13).
 
     Users come in random order with a `random_state`, else in the order of their ids; a session of an unknown user
     counts as a user of its own. A batch has about `batch_size` sessions. The sessions of a user who has more are cut
     into pieces of that size, in batches one after the other, so that a piece starts from the state that the last one
-    left. The first `start` batches are left out; each of the `ranks` gets its share of the users of the others.
+    left. The first `start` batches are left out; each of the `processes` gets its share of the users of the others.
     """
     owners = sessions.owners()
     rows = sessions.in_order_of_users()
@@ -142,7 +142,7 @@ def user_parallel_batches(
     batch = np.flatnonzero(starts_piece)[np.cumsum(starts_piece) - 1] // batch_size  # pieces that start near each other
     for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1)[start:]:
         user = np.cumsum(np.diff(owners[chunk], prepend=-1) != 0)
-        share = chunk[user % ranks.size == ranks.rank]
+        share = chunk[user % processes.size == processes.rank]
         yield make_batch(sessions, share, device, _chain(owners[share]), whole=chunk)
 
 

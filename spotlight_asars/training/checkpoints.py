@@ -24,8 +24,8 @@ from torch import Tensor
 
 from spotlight_asars._checks import require, whole
 from spotlight_asars.runtime import tensor_files
-from spotlight_asars.runtime.distributed import gathered, ranks, wait_for_all
-from spotlight_asars.training.progress import Epoch, Progress, Snapshot
+from spotlight_asars.runtime.distributed import gathered, processes, wait_for_all
+from spotlight_asars.training.progress import Epoch, Progress, Snapshot, copy_weights
 
 FORMAT = 2  # to be raised when files change so that other versions would misread them
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
@@ -67,7 +67,7 @@ class Checkpoints:
         self._random_state, self._device = random_state, device
         self._order = random_state.get_state(legacy=False)  # from which the order of the epoch was drawn
         self._draws_again = False
-        if ranks().rank > 0:
+        if processes().rank > 0:
             return
         with self._told_by_us():
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class Checkpoints:
             "now": now,
             "good": good and good.saved,
             "kept": kept and kept.saved,
-            "average": None if progress.average is None else (progress.average.epochs, progress.average.weights),
+            "average": _average(progress),
             "best": progress.stopping.best,
             "waited": progress.stopping.waited,
             "epochs": [tuple(epoch) for epoch in progress.epochs],
@@ -120,7 +120,7 @@ class Checkpoints:
             "numpy": self._random_state.get_state(legacy=False),
             "order": self._order,
         }
-        if ranks().rank > 0:
+        if processes().rank > 0:
             return
         try:
             packed, arrays = tensor_files.pack(content)
@@ -166,8 +166,8 @@ class Checkpoints:
         stopping.best, stopping.waited = content["best"], content["waited"]
         if progress.average is not None:
             epochs, weights = content["average"]
-            progress.average.epochs = epochs
-            progress.average.weights = {name: weight.to(self._device) for name, weight in weights.items()}
+            progress.average.n_averaged.fill_(epochs)
+            copy_weights(weights.values() or progress.net.parameters(), progress.average.module)
         progress.epochs = [Epoch(*epoch) for epoch in content["epochs"]]
         progress.losses = [] if content["losses"] is None else list(content["losses"].to(self._device).unbind())
         progress.finished = content["finished"]
@@ -200,9 +200,9 @@ class Checkpoints:
         return states
 
     def _set_torch_states(self, states: dict[str, Tensor]) -> None:
-        torch.set_rng_state(states["cpu"][ranks().rank].clone())
+        torch.set_rng_state(states["cpu"][processes().rank].clone())
         if "cuda" in states:
-            torch.cuda.set_rng_state(states["cuda"][ranks().rank].clone(), self._device)
+            torch.cuda.set_rng_state(states["cuda"][processes().rank].clone(), self._device)
 
     @contextmanager
     def _told_by_us(self) -> Iterator[None]:
@@ -215,6 +215,14 @@ class Checkpoints:
                 f"checkpoint must be a folder with room to write to; got {str(self._folder)!r}: {reason}. "
                 "The checkpoints that are there are as they were"
             ) from error
+
+
+def _average(progress: Progress) -> tuple[int, dict[str, Tensor]] | None:
+    """Epochs in the average of the weights, and the weights by name; None where there is no average."""
+    if progress.average is None:
+        return None
+    epochs = int(progress.average.n_averaged)
+    return epochs, dict(progress.average.module.named_parameters()) if epochs else {}
 
 
 def _sentence(told: str, way_out: str) -> str:

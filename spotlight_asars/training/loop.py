@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from spotlight_asars.runtime.distributed import add_up, ranks
+from spotlight_asars.runtime.distributed import add_up, processes
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.progress import EarlyStopping, Epoch, Progress, Snapshot
@@ -55,7 +55,7 @@ def train(
         checkpoints.resume(progress)
     done = len(progress.epochs) * batches_per_epoch + len(progress.losses)
     with tqdm(
-        total=n_epochs * batches_per_epoch, initial=done, disable=not verbose or ranks().rank > 0, unit="batch"
+        total=n_epochs * batches_per_epoch, initial=done, disable=not verbose or processes().rank > 0, unit="batch"
     ) as bar:
         while len(progress.epochs) < n_epochs and not progress.finished:
             _descend(progress, loss_of, batches, bar, checkpoints)

@@ -16,7 +16,7 @@ from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import SCORES_AT_ONCE, moved
-from spotlight_asars.runtime.distributed import ALONE, Ranks, summed
+from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import Sampler, Seen
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.channels import Channels
@@ -47,7 +47,7 @@ class NextItemObjective:
     by_targets : bool
         Weigh the loss of a batch by its targets, against those of as many average sessions. Batches hold sessions of
         like length; with a plain mean, a click in a short session would count for several in a long one.
-    ranks : Ranks
+    processes : Processes
         Processes that share out each mini-batch. The sum of their losses is that of the whole mini-batch.
     """
 
@@ -63,11 +63,11 @@ class NextItemObjective:
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
         by_targets: bool = False,
-        ranks: Ranks = ALONE,
+        processes: Processes = ALONE,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
-        self._ranks, self._num_items = ranks, sessions.num_items
+        self._processes, self._num_items = processes, sessions.num_items
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         if self._loss.over_catalogue is None:
@@ -86,7 +86,7 @@ class NextItemObjective:
             loss, weight = self._mean_loss(net, batch, drawn, salt)
         else:  # more ranks than sessions
             loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
-        if self._ranks.size > 1:
+        if self._processes.size > 1:
             total = summed(weight) if drawn is not None else torch.tensor(batch.whole.targets)
             loss = loss * (weight / total.clamp(min=1))
         if self._usual_targets is not None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
-LATE = 5  # eta of the average of weights
+ETA = 5  # of the average of weights
 
 
 class Snapshot:
@@ -45,60 +46,48 @@ class Snapshot:
         self._optimizer.load_state_dict(copy.deepcopy(state))  # it would go on with the very tensors that it is given
 
 
-class Average:
-    r"""The mean of a net's weights after each epoch, where later epochs count more.
+def late_epochs_count_more(average: Tensor, weight: Tensor, epochs: Tensor | int) -> Tensor:
+    r"""The mean of a weight after each epoch, where later epochs count more.
 
     .. math:: \bar w_t = \bar w_{t-1} + \frac{\eta + 1}{t + \eta} (w_t - \bar w_{t-1})
 
     with :math:`\eta` = 5: of ten epochs the last has 40 % of all weight, the fifth 2.5 %. What a net learns of
     single sessions differs from epoch to epoch and averages out; what it learns of all of them stays.
 
-    Attributes
+    Parameters
     ----------
-    epochs : int
-        That were taken.
-    weights : dict of Tensor
-        By their names; none before the first epoch.
+    average, weight : float tensors of one shape
+        The mean so far, and the weight after another epoch.
+    epochs : int ()
+        Epochs in the mean so far.
 
     References
     ----------
     O. Shamir, T. Zhang: Stochastic gradient descent for non-smooth optimization: convergence results and optimal
     averaging schemes. ICML 2013.
     """
+    return torch.lerp(average, weight, (ETA + 1) / (int(epochs) + 1 + ETA))
 
-    def __init__(self, net: nn.Module) -> None:
-        self._net = net
-        self.epochs, self.weights = 0, {}  # type: int, dict[str, Tensor]
 
-    def take(self) -> None:
-        """Take the weights as they are now, after another epoch."""
-        self.epochs += 1
-        share = (LATE + 1) / (self.epochs + LATE)
-        for name, weight in self._net.named_parameters():
-            if name in self.weights:
-                self.weights[name].lerp_(weight.detach(), share)
-            else:
-                self.weights[name] = weight.detach().clone()
+@contextmanager
+def weights_of(average: AveragedModel | None, net: nn.Module) -> Iterator[None]:
+    """Inside the block the net has the averaged weights."""
+    if average is None:
+        yield
+        return
+    own = [weight.detach().clone() for weight in net.parameters()]
+    copy_weights(average.parameters(), net)
+    try:
+        yield
+    finally:
+        copy_weights(own, net)
 
-    def load(self) -> None:
-        """Give them to the net."""
-        self._give(self.weights)
 
-    @contextmanager
-    def loaded(self) -> Iterator[None]:
-        """The net has them inside."""
-        own = {name: weight.detach().clone() for name, weight in self._net.named_parameters()}
-        self.load()
-        try:
-            yield
-        finally:
-            self._give(own)
-
-    def _give(self, weights: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, weight in self._net.named_parameters():
-                if name in weights:  # there are none before the first epoch
-                    weight.copy_(weights[name])
+def copy_weights(weights: Iterable[Tensor], net: nn.Module) -> None:
+    """Give a net these weights, in the order of its own."""
+    with torch.no_grad():
+        for own, weight in zip(net.parameters(), weights, strict=True):
+            own.copy_(weight)
 
 
 class Epoch(NamedTuple):
@@ -158,7 +147,7 @@ class Progress:
         Of the batches of the epoch under way.
     good : Snapshot or None
         From before the epoch under way.
-    average : Average or None
+    average : AveragedModel or None
         Of the weights, where it is what training ends with.
     finished : bool
         No epoch is under way, nor will be.
@@ -169,7 +158,7 @@ class Progress:
         self.epochs: list[Epoch] = []
         self.losses: list[Tensor] = []
         self.good: Snapshot | None = None
-        self.average = Average(net) if averaging else None
+        self.average = AveragedModel(net, avg_fn=late_epochs_count_more) if averaging else None
         self.finished = False
 
     def begin_epoch(self) -> None:
@@ -180,9 +169,9 @@ class Progress:
         """Validate what training would end with now; keep it if it is the best so far."""
         loss, value = torch.stack(self.losses).mean().item(), None
         if self.average is not None:
-            self.average.take()
+            self.average.update_parameters(self.net)
         if validate is not None:
-            with nullcontext() if self.average is None else self.average.loaded():
+            with weights_of(self.average, self.net):
                 value = validate()
                 if self.stopping.take(value):
                     self.stopping.kept = Snapshot(self.net, self.optimizer, self.stopping.kept)
@@ -193,8 +182,8 @@ class Progress:
         """What training ends with: the best epoch, if there was validation; the average, if there is one."""
         if self.stopping.kept is not None:
             self.stopping.kept.restore()
-        elif self.average is not None:
-            self.average.load()
+        elif self.average is not None and self.average.n_averaged:
+            copy_weights(self.average.parameters(), self.net)
         self.stopping.kept = self.good = None
         self.finished = True
 

@@ -16,11 +16,11 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.runtime.distributed import (
     ALONE,
-    Ranks,
+    Processes,
     add_up,
     gathered,
     process_group,
-    ranks,
+    processes,
     share_weights,
     summed,
 )
@@ -194,7 +194,7 @@ def test_no_thread_outlives_the_group_and_could_abort_the_process_at_its_end(ran
 
 def test_a_process_without_a_group_is_alone():
     net, value = torch.nn.Linear(1, 1), torch.tensor([2.0])
-    assert ranks() == ALONE == Ranks(0, 1)
+    assert processes() == ALONE == Processes(0, 1)
     assert summed(value) is value
     assert gathered(value).tolist() == [[2.0]]
     torch.manual_seed(0)
@@ -211,7 +211,7 @@ def test_shares_make_up_the_whole_and_users_stay_together(size):
         lambda part: training_batches(sessions, 8, RandomState(3), CPU, 1, part),
         lambda part: user_parallel_batches(sessions, 8, CPU, RandomState(3), 1, part),
     ):
-        shares = [list(batches(Ranks(rank, size))) for rank in range(size)]
+        shares = [list(batches(Processes(rank, size))) for rank in range(size)]
         for whole, *parts in zip(batches(ALONE), *shares, strict=True):
             assert sorted(np.concatenate([part.rows for part in parts])) == sorted(whole.rows)
             assert whole.whole.sessions == len(whole.rows)

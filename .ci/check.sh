@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Style and types: what a pull request must pass before its tests count.
+# What must be green before a change goes in: style, types, and the tests with their doctests, warnings as errors.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ruff format --check .
 ruff check .
 mypy
+pytest

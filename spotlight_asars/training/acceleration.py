@@ -1,4 +1,4 @@
-"""A net as training asks it, faster where the machine can: in half precision, or compiled. Predicting does without."""
+"""Faster training of a net: in half precision, or compiled."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Checkpoints:
         self._draws_again = False
         if processes().rank > 0:
             return
-        with self._told_by_us():
+        with self._clear_errors():
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._folder):
                 pass
@@ -128,7 +128,7 @@ class Checkpoints:
             rule = "optimizer_func must make an optimizer whose state is of tensors, numbers and strings"
             raise TypeError(f"{rule}; {str(error).partition('; ')[2]}. Without checkpoint it serves") from None
         header = {"checkpoint": FORMAT, "fit": self._fit, "content": packed}
-        with self._told_by_us():
+        with self._clear_errors():
             tensor_files.write(self._folder / LATEST, header, arrays, earlier=self._folder / PREVIOUS)
 
     def resume(self, progress: Progress) -> None:
@@ -205,8 +205,8 @@ class Checkpoints:
             torch.cuda.set_rng_state(states["cuda"][processes().rank].clone(), self._device)
 
     @contextmanager
-    def _told_by_us(self) -> Iterator[None]:
-        """What the operating system refuses is told in our words."""
+    def _clear_errors(self) -> Iterator[None]:
+        """Raise what the operating system refuses with a message that names the argument."""
         try:
             yield
         except OSError as error:
@@ -225,5 +225,5 @@ def _average(progress: Progress) -> tuple[int, dict[str, Tensor]] | None:
     return epochs, dict(progress.average.module.named_parameters()) if epochs else {}
 
 
-def _sentence(told: str, way_out: str) -> str:
-    return f"{told}. {way_out}" if way_out else told
+def _sentence(text: str, way_out: str) -> str:
+    return f"{text}. {way_out}" if way_out else text

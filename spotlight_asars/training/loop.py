@@ -1,4 +1,4 @@
-"""The loop over epochs: each starts from weights known to be good, and ends with a check that they still are."""
+"""The training loop: epochs of mini-batches, with checks that losses and weights stay finite."""
 
 from __future__ import annotations
 
@@ -36,13 +36,29 @@ def train(
     averaging: bool = False,
     checkpoints: Checkpoints | None = None,
 ) -> list[Epoch]:
-    """Descend along ``loss_of(net, batch)`` for `n_epochs` of about `batches_per_epoch`; what came of each is returned.
+    """Train a net, and return the loss and validation of each epoch.
 
-    ``batches(start)`` are those of another epoch, but for the first `start`. With `averaging`, the weights at the end
-    are the ``Average`` of those after every epoch, and it is what `validate` looks at. With `validate`, they are those
-    of the epoch that `stopping` finds best. In a process group the loss is this rank's part of a sum, and every rank
-    descends along the sum of the gradients. With `checkpoints`, training goes on from the latest of them, and ends as
-    if it had never been interrupted.
+    Parameters
+    ----------
+    net, optimizer
+        What is trained, in place.
+    loss_of : callable
+        ``(net, batch) -> scalar``. In a process group it is this process's part of a sum, and every process descends
+        along the sum of the gradients.
+    batches : callable
+        ``batches(start)`` gives the mini-batches of another epoch, without the first `start`.
+    n_epochs, batches_per_epoch : int
+        The second is for the progress bar.
+    verbose : bool
+        Show a progress bar.
+    validate : callable, optional
+        Gives the monitored value after an epoch. The weights at the end are then those of the epoch that `stopping`
+        finds best.
+    stopping : EarlyStopping, optional
+    averaging : bool
+        Validate and end with an average of the weights after each epoch.
+    checkpoints : Checkpoints, optional
+        Training goes on from the latest of them, and ends as if it had never been interrupted.
 
     Raises
     ------
@@ -77,7 +93,7 @@ def _descend(
     bar: Any,
     checkpoints: Checkpoints | None,
 ) -> None:
-    """The rest of an epoch, from its start or from where it was interrupted."""
+    """Train for the rest of an epoch, from its start or from where it was interrupted."""
     if not progress.losses:
         progress.begin_epoch()
         if checkpoints is not None:
@@ -97,7 +113,7 @@ def _descend(
 def _ahead(
     progress: Progress, batches: Callable[[int], Iterable[Batch]], checkpoints: Checkpoints | None
 ) -> Iterator[Batch]:
-    """Batches of the epoch that are still to come."""
+    """The mini-batches of the epoch that are still to come."""
     with nullcontext() if checkpoints is None else checkpoints.drawing_order():
         ahead = iter(batches(len(progress.losses)))
         first = list(islice(ahead, 1))  # with which the order of the epoch is drawn
@@ -106,8 +122,8 @@ def _ahead(
 
 def _describe(epochs: list[Epoch], n_epochs: int) -> str:
     loss, validation = epochs[-1]
-    told = f"epoch {len(epochs)}/{n_epochs}, loss {loss:.4f}"
-    return told if validation is None else f"{told}, validation {validation:.4f}"
+    text = f"epoch {len(epochs)}/{n_epochs}, loss {loss:.4f}"
+    return text if validation is None else f"{text}, validation {validation:.4f}"
 
 
 def _step(net: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:

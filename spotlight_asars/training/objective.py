@@ -1,4 +1,4 @@
-"""What one mini-batch teaches: the loss of predicting each event after the first from those before it."""
+"""The training objective: the loss of predicting each event of a mini-batch from those before it."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class NextItemObjective:
         row, step = (part.cpu().numpy() for part in batch.viewed)
         owner = batch.rows[row]
         target, item = self._seen.of(owner)
-        drawn = np.flatnonzero(_by_lot(owner[target], step[target], item, salt) < self._chance)
+        drawn = np.flatnonzero(hash_uniform(owner[target], step[target], item, salt) < self._chance)
         target, item = target[drawn], item[drawn]
         slot = np.arange(len(target)) - np.searchsorted(target, target)  # number of each pair among those of its target
         pairs = (moved(torch.from_numpy(part), targets.device) for part in (target, item, slot))
@@ -167,13 +167,13 @@ class NextItemObjective:
         return torch.from_numpy(self._sample.log_probability(items, events)).to(like)
 
 
-def _by_lot(
+def hash_uniform(
     rows: NDArray[np.int64], steps: NDArray[np.int64], items: NDArray[np.int64], salt: int
 ) -> NDArray[np.float64]:
-    """A number from 0 up to 1 for each session, step and item, which broadcast: the same whoever draws it.
+    """A uniform number in [0, 1) for each session, step and item, which broadcast: a hash of them and of `salt`.
 
-    What a generator would give next depends on what it gave others; processes that share out a mini-batch must agree.
-    The mixing is that of splitmix64 (Steele, Lea and Flood: Fast splittable pseudorandom number generators. 2014).
+    A generator's next number depends on how many it gave before, and processes that share a mini-batch must agree. The
+    mixing is that of splitmix64 (Steele, Lea and Flood: Fast splittable pseudorandom number generators. 2014).
     """
     mixed = np.array(salt, dtype=np.uint64)
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""Where training stands: all that changes from batch to batch, and what it can go back to."""
+"""The state of a training run: weights, optimizer, losses, the average of weights, and snapshots to return to."""
 
 from __future__ import annotations
 

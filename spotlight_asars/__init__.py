@@ -1,35 +1,18 @@
 """Session-aware recommendation on Spotlight: who is browsing, and how long they looked.
 
-The way of the data, and where to find each stage:
+Data goes one way through the rooms:
 
-=====================  =================================================================================
-``events``             raw ids, timestamps and dwell -> ``EventLog`` (``frames`` reads, ``timeline`` knows order)
-``raw_ids``            whose vocabulary an id is in
-``encoding``           distinct ids and their codes, without sorting a log
-``preparation``        the same way for logs larger than memory, on DuckDB, polars or PySpark
-``sessions``           any Spotlight ``Interactions`` -> sessions, cut where a user is idle
-``channels``           ``SessionInteractions``: items, users and dwell side by side; ``batch_channels``: of a batch
-``memory``             what each user viewed in earlier sessions; ``transitions``: what followed each item
-``batching``           sessions -> trimmed mini-batches
-``representations``    a session's items, user and dwell -> its state: the networks
-``losses, sampling``   the target's score against those of other items
-``objective``          what one mini-batch teaches
-``training``           the loop over epochs, early stopping
-``model, options``     ``ASARSSequenceModel``; ``fitting``: fit and update; ``scores``: predict and recommend;
-                       ``user_state``: what is kept of users between sessions
-``histories``          what ``recommend`` is asked for, raw or not; ``recommendations``: what it answers
-``live_session``       a session that goes on event by event
-``serving, export``    vectors for an index of neighbours, graphs for other programs
-``persistence``        a fitted model <-> one safetensors file
-``evaluation``         ranks, and metrics of ranks
-``baselines``          models to be measured against: popularity, rules, neighbours, other nets
-``search``             grid and random search over the model's options
-``analysis, dwell``    what a log looks like before any model; ``plots`` draws it
-``datasets``           published logs, and one with planted effects
-``cli``                all of it from the command line
-=====================  =================================================================================
+``events``           raw ids and timestamps -> ``EventLog``, cleaned and split
+``sessions``         a log -> ``SessionInteractions`` with users and dwell times -> mini-batches
+``representations``  a session -> its state after each step: the networks
+``memory``           users' histories and transitions between items, as learned terms of the score
+``training``         the loss of a mini-batch, the loop, checkpoints; beside it ``losses`` and ``sampling``
+``recommending``     scores, lists, live sessions, vectors, exported graphs
+``model``            ``ASARSSequenceModel``: options, fitting, files
 
-``_spotlight`` chooses the Spotlight underneath: the one that is installed, or the built-in ``_core``.
+On top of them stand ``evaluation``, ``search``, ``baselines`` and ``cli``; ``datasets``, ``preparation`` and ``analysis``
+go with events; ``runtime`` is the machine below. ``_spotlight`` chooses the Spotlight underneath: the one that is
+installed, or the built-in ``_core``.
 """
 
 from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight

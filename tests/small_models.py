@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
+from spotlight_asars.model.building import build_for
+from spotlight_asars.recommending.requests import Catalogue
 
 
 def make_log(seed=0, first=0, items=("ä", "b", "", "dd", "日本", "🐙")):
@@ -22,6 +24,11 @@ def make_log(seed=0, first=0, items=("ä", "b", "", "dd", "日本", "🐙")):
 def quick(**changes):
     options = {"n_iter": 1, "batch_size": 8, "embedding_dim": 4, "hidden_dim": 5, "user_dim": 3, "time_dim": 3}
     return ASARSSequenceModel(**{**options, "random_state": 0, **changes})
+
+
+def build(model, sessions):
+    """Give a model the fresh net that the first ``fit`` on these sessions would train."""
+    model._take(build_for(sessions, model._options), Catalogue.of(sessions))
 
 
 TRAIN = to_sessions(make_log())

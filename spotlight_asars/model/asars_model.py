@@ -255,7 +255,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         share_random_state(self._random_state)
         with seeded(self._random_state, device):
             if self._fitted is None:
-                self._initialize(data.train)
+                self._take(build_for(data.train, self._options), Catalogue.of(data.train))
             fitted = self._fitted_net("fit")
             share_weights(fitted.net)
             self.epochs += fit_epochs(
@@ -470,11 +470,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         if self._fitted is None:
             raise RuntimeError(f"{caller} needs a fitted model; call fit first")
         return self._fitted
-
-    def _initialize(self, interactions: SequenceInteractions) -> None:
-        """Build a fresh net for these sessions; Spotlight's name for it."""
-        sessions = as_sessions(interactions)
-        self._take(build_for(sessions, self._options), Catalogue.of(sessions))
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue) -> None:
         """Make this net the model's own, also under Spotlight's names for it."""

@@ -18,6 +18,7 @@ import torch
 from numpy.random import RandomState
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
+from small_models import build
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.losses import LOSSES
@@ -367,7 +368,7 @@ def test_an_optimizer_that_no_file_can_hold_is_refused(tmp_path):
 
 def test_a_net_of_another_shape_is_refused(stopped):
     model = make(loss=stopping_at(0))
-    model._initialize(log())
+    build(model, log())
     model._net.gates = torch.nn.Linear(5, 2, bias=False)
     with pytest.raises(ValueError, match=r"checkpoint must fit the net; got '.*latest.safetensors': Error"):
         fit(model, stopped)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_models import build
 from torch import nn
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
@@ -308,7 +309,7 @@ def test_dropout_stays_on_when_a_loss_predicts():
             modes.append(module.training)
 
     model = make_model(loss, n_iter=3)
-    model._initialize(SESSIONS)
+    build(model, SESSIONS)
     model._net.net.dropout.register_forward_pre_hook(note)
     model.fit(SESSIONS)
     assert modes == [True] * 9

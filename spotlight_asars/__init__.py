@@ -10,9 +10,9 @@ Data goes one way through the rooms:
 ``recommending``     scores, lists, live sessions, vectors, exported graphs
 ``model``            ``ASARSSequenceModel``: options, fitting, files
 
-On top of them stand ``evaluation``, ``search``, ``baselines`` and ``cli``; ``datasets``, ``preparation`` and ``analysis``
-go with events; ``runtime`` is the machine below. ``_spotlight`` chooses the Spotlight underneath: the one that is
-installed, or the built-in ``_core``.
+On top of them stand ``evaluation``, ``search``, ``baselines`` and ``cli``; ``datasets``, ``preparation`` and
+``analysis`` go with events; ``runtime`` is the machine below. ``_spotlight`` chooses the Spotlight underneath: the one
+that is installed, or the built-in ``_core``.
 """
 
 from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight

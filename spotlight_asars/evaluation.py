@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import integers, one_of, reject, require
-from spotlight_asars._spotlight import FLOAT_MAX, PADDING_IDX, SequenceInteractions
 from spotlight_asars.events.vocabulary import check_vocabulary
 from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 Ranks = NDArray[np.float64]
+
+LOWEST = float(np.finfo(np.float32).min)  # score of items that are ranked last, as Spotlight has it
 
 
 def reciprocal_rank(ranks: Ranks, k: int) -> Ranks:
@@ -186,7 +188,7 @@ def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding
     for place, row in enumerate(rows):
         scores = np.array(model.predict(row), ndmin=2)  # a copy, to write to
         if exclude_preceding:
-            scores[0, np.asarray(row)] = -FLOAT_MAX
+            scores[0, np.asarray(row)] = LOWEST
         reciprocal[place] = 1.0 / _rank(torch.from_numpy(scores), targets[[place]])[0]
     return reciprocal
 
@@ -262,7 +264,7 @@ def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: boo
             chunk = slice(start, start + rows_at_once)
             scores = model.score_catalogue(states[chunk])
             if exclude_preceding:
-                scores.scatter_(1, before[chunk], -FLOAT_MAX)
+                scores.scatter_(1, before[chunk], LOWEST)
             ranks[batch.rows[chunk]] = _rank(scores, batch.items[chunk, -1].cpu().numpy())
     return ranks
 

@@ -24,9 +24,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.events import DAY
 from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, History
 
 EARLIER_TERMS = ("seen", "times", "sessions_ago", "time_ago", "dwell")

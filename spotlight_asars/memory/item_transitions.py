@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.runtime.devices import moved
+from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Candidates
 from spotlight_asars.sessions.interactions import SessionInteractions
 

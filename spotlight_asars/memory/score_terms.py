@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.sessions import PADDING_IDX
 
 
 class ScoreTerms(NamedTuple):

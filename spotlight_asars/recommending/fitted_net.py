@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spotlight_asars._checks import require
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.memory import RecallNet, Transitions
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet
-from spotlight_asars.sessions import Channels, SessionInteractions
+from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 
 
 class FittedNet:

@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spotlight_asars._checks import one_of, require
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.recommending.index_vectors import as_query
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.attention import Prefix
 from spotlight_asars.representations.stepping import Carry, Stepper, choose
 from spotlight_asars.runtime.quiet import quiet
+from spotlight_asars.sessions import PADDING_IDX
 
 FORMATS, OUTPUTS = ("onnx", "torch"), ("scores", "query")
 INPUTS = ("items", "dwell_times", "user_ids", "started")

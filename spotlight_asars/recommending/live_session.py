@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import moments, number, require, warn_renamed, whole
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.vocabulary import encode_raw
 from spotlight_asars.memory import RecallNet
@@ -31,7 +30,7 @@ from spotlight_asars.recommending.requests import (
     encode_candidates,
 )
 from spotlight_asars.representations.stepping import Arrival, Stepper
-from spotlight_asars.sessions import Channels, SessionInteractions
+from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.recommending.requests import Request, Unknown
+from spotlight_asars.sessions import PADDING_IDX
 
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
 

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import integers, reject, require, seconds
-from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw, raw_array
-from spotlight_asars.sessions import SessionInteractions, to_sessions
+from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions, SessionInteractions, to_sessions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, as_sessions
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
-from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import SCORES_AT_ONCE, moved
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import Sampler, Seen
+from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions

@@ -24,6 +24,7 @@ from spotlight_asars.sessions.channels import History
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.sessions.ragged import flat_ranges
 
+LARGE_ADDITION = 0.25  # of the memory: what was added beyond is sorted in
 RECALLED = 200  # postings that a session sees at most, the latest ones
 
 
@@ -55,6 +56,9 @@ class Views(NamedTuple):
 class Memory:
     """Earlier sessions of known users.
 
+    Two indices share them: one of what was there at first, and a small one of all sessions of the users to whom
+    ``with_sessions`` added some; so an addition costs the histories of its users, and not the memory.
+
     Parameters
     ----------
     sessions : SessionInteractions, optional
@@ -73,38 +77,96 @@ class Memory:
     def __init__(self, sessions: SessionInteractions | None = None, size: int = RECALLED) -> None:
         require(size >= 1, "size must be 1 or more", size)
         self.size = size
-        self._index(_NO_VIEWS if sessions is None else _views(sessions))
+        self._base, self._added = _Index(_NO_VIEWS if sessions is None else _views(sessions)), _Index(_NO_VIEWS)
+        self._num_sessions = int(self._base.views.session.max(initial=-1)) + 1
 
     def with_sessions(self, sessions: SessionInteractions) -> Memory:
-        """A memory of these sessions as well."""
+        """A memory of these sessions as well; this one stays as it is."""
         more = _views(sessions)
-        later = more._replace(session=more.session + self._views.session.max(initial=-1) + 1)
-        memory = Memory(size=self.size)
-        memory._index(self._views.append(later))
+        if not len(more.item):
+            return self
+        later = more._replace(session=more.session + self._num_sessions)
+        moved = np.setdiff1d(more.user, self._added.users)  # their earlier sessions go along
+        added = self._added.views.append(self._base.of_users(moved)).append(later)
+        memory = copy.copy(self)
+        memory._num_sessions += int(more.session.max()) + 1
+        if len(added.item) > LARGE_ADDITION * len(self._base):
+            memory._base, memory._added = _Index(self._base.of_others(added.user).append(added)), _Index(_NO_VIEWS)
+        else:
+            memory._added = _Index(added)
         return memory
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, for a model file."""
-        return self._views._asdict()
+        return self._merged().views._asdict()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], size: int) -> Memory:
         """The memory whose ``arrays`` these are."""
         memory = cls(size=size)
-        memory._index(Views(**arrays))
+        memory._base = _Index(Views(**arrays))
+        memory._num_sessions = int(memory._base.views.session.max(initial=-1)) + 1
         return memory
 
     def __len__(self) -> int:
-        return len(self._views.item)
+        return len(self._merged())
 
     def __repr__(self) -> str:
-        return f"<Memory ({len(self._users)} users x {len(self._session_keys)} sessions x {len(self)} postings)>"
+        index = self._merged()
+        return f"<Memory ({len(index.users)} users x {len(index.session_keys)} sessions x {len(index)} postings)>"
 
-    def _index(self, views: Views) -> None:
-        """Sort the views by user and time, and link the postings of each user and item."""
+    def _merged(self) -> _Index:
+        return (
+            _Index(self._base.of_others(self._added.users).append(self._added.views))
+            if len(self._added)
+            else self._base
+        )
+
+    def recall(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> History:
+        """The history of each session's user.
+
+        Parameters
+        ----------
+        user_ids : int64 (batch,)
+            -1 and users without a session have no history.
+        started : float64 (batch,) [s]
+            When each session starts; NaN is after everything that is remembered.
+
+        Returns
+        -------
+        History
+            In the order of time, padded from the left.
+        """
+        return self._recall(user_ids, started, self.size)
+
+    def viewed(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> torch.Tensor:
+        """Items of all earlier sessions, even beyond `size`: int64 (batch, slots), padded with 0 from the left."""
+        return self._recall(user_ids, started, len(self._base) + len(self._added) + 1).items
+
+    def _recall(self, user_ids: NDArray[np.int64], started: NDArray[np.float64], size: int) -> History:
+        now = np.where(np.isnan(started), max(self._base.latest, self._added.latest), started)
+        added = np.isin(user_ids, self._added.users)
+        parts = [
+            index.postings(rows, user_ids[rows], started[rows], now[rows], size)
+            for index, rows in ((self._base, np.flatnonzero(~added)), (self._added, np.flatnonzero(added)))
+            if len(index) and len(rows)
+        ]
+        if not parts:
+            return History.empty(len(user_ids))
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if len(parts) > 1:
+            order = np.argsort(columns["row"], kind="stable")
+            columns = {name: column[order] for name, column in columns.items()}
+        return History.from_flat(columns.pop("row"), len(user_ids), **columns)
+
+
+class _Index:
+    """Postings in the order of users, and of time within a user, each linked to the user's next view of the item."""
+
+    def __init__(self, views: Views) -> None:
         order = np.lexsort((views.item, views.session, views.started, views.user))
-        self._views = views = views.take(order)
-        self._users, user = np.unique(views.user, return_inverse=True)
+        self.views = views = views.take(order)
+        self.users, user = np.unique(views.user, return_inverse=True)
         self._starts, moment = np.unique(views.started, return_inverse=True)  # NaN, if there, is the last of them
         self.latest = np.nanmax(views.started, initial=-np.inf)  # [s], start of the latest session
 
@@ -114,8 +176,8 @@ class Memory:
         first_of_session = np.flatnonzero(begins)
         self._first_posting = np.r_[first_of_session, len(user)]  # of each session
         self._moments = len(self._starts) + 1
-        self._session_keys = user[first_of_session] * self._moments + moment[first_of_session]
-        self._user_sessions = np.searchsorted(self._session_keys, np.arange(len(self._users) + 1) * self._moments)
+        self.session_keys = user[first_of_session] * self._moments + moment[first_of_session]
+        self._user_sessions = np.searchsorted(self.session_keys, np.arange(len(self.users) + 1) * self._moments)
 
         by_item = np.lexsort((np.arange(len(user)), views.item, user))
         again = np.zeros(len(user), dtype=bool)  # the posting before it in this order is of the same user and item
@@ -135,50 +197,48 @@ class Memory:
         self._next = np.full(len(user), len(first_of_session))  # session of the same user's next view of the item
         self._next[by_item[:-1]] = np.where(again[1:], self._session[by_item[1:]], len(first_of_session))
 
-    def recall(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> History:
-        """The history of each session's user.
+    def __len__(self) -> int:
+        return len(self.views.item)
 
-        Parameters
-        ----------
-        user_ids : int64 (batch,)
-            -1 and users without a session have no history.
-        started : float64 (batch,) [s]
-            When each session starts; NaN is after everything that is remembered.
+    def of_users(self, users: NDArray[np.int64]) -> Views:
+        """The postings of these users, by search."""
+        place = np.searchsorted(self.users, users)
+        place = place[(np.r_[self.users, -1][place] == users)]
+        starts, stops = self._user_sessions[place], self._user_sessions[place + 1]
+        return self.views.take(flat_ranges(self._first_posting[starts], self._first_posting[stops]))
 
-        Returns
-        -------
-        History
-            In the order of time, padded from the left.
-        """
-        if not len(self):
-            return History.empty(len(user_ids))
-        user = np.searchsorted(self._users, user_ids).clip(max=len(self._users) - 1)
+    def of_others(self, users: NDArray[np.int64]) -> Views:
+        """The postings of all other users."""
+        return self.views.take(np.flatnonzero(~np.isin(self.views.user, users)))
+
+    def postings(
+        self,
+        rows: NDArray[np.intp],
+        user_ids: NDArray[np.int64],
+        started: NDArray[np.float64],
+        now: NDArray[np.float64],
+        size: int,
+    ) -> dict[str, NDArray[Any]]:
+        """Columns of the histories of some sessions, and which of the `rows` each entry belongs to."""
+        user = np.searchsorted(self.users, user_ids).clip(max=len(self.users) - 1)
         moment = np.where(np.isnan(started), self._moments - 1, np.searchsorted(self._starts, started))
-        end = np.searchsorted(self._session_keys, user * self._moments + moment)  # first session that is not earlier
+        end = np.searchsorted(self.session_keys, user * self._moments + moment)  # first session that is not earlier
         stop = self._first_posting[end]
-        start = np.maximum(self._first_posting[self._user_sessions[user]], stop - self.size)
-        start = np.where((self._users[user] == user_ids) & (user_ids != UNKNOWN_USER), start, stop)
+        start = np.maximum(self._first_posting[self._user_sessions[user]], stop - size)
+        start = np.where((self.users[user] == user_ids) & (user_ids != UNKNOWN_USER), start, stop)
 
-        row = np.repeat(np.arange(len(user_ids)), stop - start)
+        entry = np.repeat(np.arange(len(user_ids)), stop - start)
         place = flat_ranges(start, stop)
-        latest = self._next[place] >= end[row]  # the user has not viewed the item again before the session
-        row, place = row[latest], place[latest]
-        now = np.where(np.isnan(started), self.latest, started)
-        return History.from_flat(
-            row,
-            len(user_ids),
-            items=self._views.item[place],
-            times=self._times[place],
-            sessions_ago=end[row] - self._session[place],
-            seconds_ago=now[row] - self._views.started[place],
-            dwell=self._dwell[place],
-        )
-
-    def viewed(self, user_ids: NDArray[np.int64], started: NDArray[np.float64]) -> torch.Tensor:
-        """Items of all earlier sessions, even beyond `size`: int64 (batch, slots), padded with 0 from the left."""
-        whole = copy.copy(self)
-        whole.size = len(self) + 1
-        return whole.recall(user_ids, started).items
+        latest = self._next[place] >= end[entry]  # the user has not viewed the item again before the session
+        entry, place = entry[latest], place[latest]
+        return {
+            "row": rows[entry],
+            "items": self.views.item[place],
+            "times": self._times[place],
+            "sessions_ago": end[entry] - self._session[place],
+            "seconds_ago": now[entry] - self.views.started[place],
+            "dwell": self._dwell[place],
+        }
 
 
 _NO_VIEWS = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4")))

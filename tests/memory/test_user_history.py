@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotlight_asars import SessionInteractions
+from spotlight_asars.memory import user_history
 from spotlight_asars.memory.user_history import Memory
 
 NEVER_SEEN = [None, -1, 9]  # users whom no memory has
@@ -83,12 +84,21 @@ def test_it_recalls_what_a_dictionary_says(sessions, questions):
 
 @given(logs(min_size=2), st.data())
 def test_sessions_that_come_in_pieces_are_remembered_alike(sessions, data):
-    cut = data.draw(st.integers(1, len(sessions) - 1))
-    rows = np.arange(len(sessions))
-    pieces = Memory(sessions.take(rows[:cut])).with_sessions(sessions.take(rows[cut:]))
-    assert len(pieces) == len(Memory(sessions))
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(sessions) - 1), min_size=1, max_size=4)))
+    first, *others = np.split(np.arange(len(sessions)), cuts)
+    large = data.draw(st.sampled_from([0.25, 100.0]))  # with and without sorting additions in
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user_history, "LARGE_ADDITION", large)
+        pieces = Memory(sessions.take(first))
+        for rows in others:
+            if len(rows):
+                pieces = pieces.with_sessions(sessions.take(rows))
+    whole = Memory(sessions)
+    assert repr(pieces) == repr(whole)
+    for name, column in whole.arrays().items():
+        np.testing.assert_array_equal(pieces.arrays()[name], column, err_msg=name)
     users, now = np.repeat([-1, 0, 1, 2], 8), np.tile([*range(7), math.nan], 4)
-    for one, other in zip(pieces.recall(users, now), Memory(sessions).recall(users, now), strict=True):
+    for one, other in zip(pieces.recall(users, now), whole.recall(users, now), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 

@@ -232,9 +232,9 @@ def _count(compares: Callable[..., Tensor], scores: Tensor, own: Tensor) -> NDAr
 
 def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
     """Rank from the states after every step, which one pass over a session gives."""
-    rows_at_once = max(1, SCORES_AT_ONCE // model.num_items)
     for batch in scoring_batches(sessions, 256, model.device):
         ends, time = sessions.offsets[batch.rows + 1], batch.items.shape[1]
+        rows_at_once = max(1, SCORES_AT_ONCE // max(model.num_items, time))  # a state's own session has terms, too
         if time < 2:  # no session here has a target, and an RNN takes no empty input
             continue
         places = ends[:, None] - np.arange(time, 0, -1)  # (batch, time), of each event in the flat arrays

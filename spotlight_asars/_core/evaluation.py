@@ -52,6 +52,9 @@ def _get_precision_recall(predictions: NDArray[Any], targets: NDArray[Any], k: i
 def mrr_score(model: Any, test: Interactions, train: Interactions | None = None) -> NDArray[Any]:
     """Mean reciprocal rank of the test items of each user who has any.
 
+    A sequence model takes the number of the user for the item of a sequence, as upstream's does, and the result means
+    nothing: ``sequence_mrr_score`` is its metric.
+
     Parameters
     ----------
     model : fitted factorization model

@@ -44,8 +44,7 @@ def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) 
 def read_training_sessions(args: argparse.Namespace) -> SessionInteractions:
     """The sessions of EVENTS, a file of events or a folder that ``prepare --sessions`` wrote."""
     if Path(args.events).is_dir():
-        shards = SessionShards(args.events)
-        return shards.read().named(shards.user_vocabulary, shards.item_vocabulary)
+        return SessionShards(args.events).read()
     return to_sessions(read_log(args), args.inactivity, args.max_length)
 
 

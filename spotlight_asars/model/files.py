@@ -65,7 +65,14 @@ def write(content: Content, path: Path) -> None:
         "epochs": [list(epoch) for epoch in content.epochs],
         "random_state": [int(generator["state"]["pos"]), int(generator["has_gauss"]), float(generator["gauss"])],
     }
-    tensor_files.write(path, header, arrays)
+    try:
+        tensor_files.write(path, header, arrays)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"path must be in a folder that is there, with room to write to; got {str(path)!r}: {reason}. "
+            "What was there before is as it was"
+        ) from error
 
 
 def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class SessionShards(Sequence[SessionInteractions]):
     """Sessions that ``LazyLog.write_sessions`` wrote, read a shard at a time.
 
-    All shards share the ids, so that one model learns from them in turn: ``for shard in shards: model.fit(shard)``.
+    All shards share the ids, so a model that was fitted on some of them can score the others. Each call of ``fit``
+    makes the memories anew of the sessions that it is given, so a model is to be fitted on all that it should remember.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ class SessionShards(Sequence[SessionInteractions]):
             num_users=self.num_users,
             started=started,
             max_sequence_length=self.max_sequence_length,
-        )
+        ).named(self.user_vocabulary, self.item_vocabulary)
 
     def _table(self, shard: Shard) -> dict[str, Any]:
         path = self.path / shard.file

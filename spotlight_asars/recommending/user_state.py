@@ -14,10 +14,10 @@ from torch import Tensor
 from spotlight_asars.memory import Memory
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.sessions import Channels, SessionInteractions
-from spotlight_asars.sessions.batching import user_parallel_batches
+from spotlight_asars.sessions.batching import STEPS_AT_ONCE, user_parallel_batches
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
-ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward
+ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward, at most
 
 
 class UserState:
@@ -57,7 +57,8 @@ class UserState:
     def _roll_drift(self, sessions: SessionInteractions) -> None:
         if self._net is not None and self.drift is not None:
             self._net.eval()
-            for batch in user_parallel_batches(sessions, ROLLED_AT_ONCE, self.drift.state.device):
+            at_once = max(1, min(ROLLED_AT_ONCE, STEPS_AT_ONCE // max(int(sessions.lengths.max()), 1)))
+            for batch in user_parallel_batches(sessions, at_once, self.drift.state.device):
                 self._net.roll(batch.items, batch.channels)
 
     def recall(self, channels: Channels, training: bool = False) -> Channels:

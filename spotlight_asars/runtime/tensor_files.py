@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
@@ -42,7 +43,8 @@ def write(path: Path, header: Any, arrays: Arrays, earlier: Path | None = None) 
         save_file(whole, beside, {HEADER: text, CHECKSUM: CHECKSUMS[CHECKSUM](text, whole)})
         _move(beside, path, earlier)
     except SafetensorError as error:
-        raise OSError(str(error)) from None
+        number = re.search(r"os error (\d+)", str(error))
+        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from None
     finally:
         beside.unlink(missing_ok=True)
 

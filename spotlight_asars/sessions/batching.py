@@ -18,6 +18,7 @@ from spotlight_asars.sessions.channels import Chain, Channels
 from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.ragged import padded, real_steps
 
+STEPS_AT_ONCE = 2**16  # rows times columns of a batch that is scored: long sessions come in fewer rows
 POOL = 64  # batches whose rows are sorted by length together, so that rows of like length share a batch
 
 
@@ -156,7 +157,16 @@ def _chain(owners: NDArray[np.int64]) -> Chain:
 
 
 def scoring_batches(sessions: SessionInteractions, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Every session once, the short ones first; ``Batch.rows`` gives their numbers."""
+    """Every session once, the short ones first; ``Batch.rows`` gives their numbers.
+
+    A batch has at most `batch_size` sessions, and at most ``STEPS_AT_ONCE`` steps unless a single session has more.
+    """
     order = np.argsort(sessions.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield make_batch(sessions, order[start : start + batch_size], device)
+    lengths = sessions.lengths[order]
+    start = 0
+    while start < len(order):
+        stop = min(start + batch_size, len(order))
+        steps = lengths[start:stop] * np.arange(1, stop - start + 1)  # of a batch that ends with each session; rises
+        stop = start + max(1, int(np.searchsorted(steps, STEPS_AT_ONCE, side="right")))
+        yield make_batch(sessions, order[start:stop], device)
+        start = stop

@@ -279,6 +279,16 @@ def test_a_share_holds_the_latest_sessions_out():
     assert by_share.epochs == by_hand.epochs
 
 
+def test_nothing_is_kept_of_a_first_fit_that_is_refused(sessions):
+    model, fresh = quick(random_state=7), quick(random_state=7)
+    for refused in (SessionInteractions([[1, 9]]), 1.0):
+        with pytest.raises(ValueError, match=r"^validation must "):
+            model.fit(sessions, validation=refused)
+    with pytest.raises(RuntimeError, match=r"^predict needs a fitted model; call fit first$"):
+        model.predict([1])
+    np.testing.assert_array_equal(model.fit(sessions).predict([1]), fresh.fit(sessions).predict([1]))
+
+
 @pytest.mark.parametrize(
     ("options", "validation", "message"),
     [

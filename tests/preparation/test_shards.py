@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from messages import refuses
 
-from spotlight_asars import EventLog, to_sessions
+from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
+from spotlight_asars.evaluation import evaluate
 from spotlight_asars.preparation import LazyLog, SessionShards, manifest, read_sessions, shard_writer
 
 MANIFEST = {"format": "spotlight_asars sessions 1", "num_items": 4, "num_users": 3, "max_sequence_length": 50}
@@ -162,3 +163,12 @@ def test_a_vocabulary_of_another_size_is_refused(folder):
     pq.write_table(pa.table({"raw": ["a"]}), folder / "items.parquet")
     with refuses("items.parquet must hold the 3 ids of the manifest; got 1"):
         SessionShards(folder).item_vocabulary  # noqa: B018
+
+
+def test_a_model_that_was_fitted_on_a_folder_knows_its_raw_ids(folder, table):
+    model = ASARSSequenceModel(n_iter=1, random_state=0).fit(read_sessions(folder))
+    assert set(model.recommend([["a", "b"]], k=3, user_ids=3).items[0]) == {"a", "b", "c"}
+    assert SessionShards(folder)[0].take(np.array([0])).item_vocabulary.raw.tolist() == ["a", "b", "c"]
+    numbered_otherwise = to_sessions(EventLog.from_frame(table.replace("a", "z")))  # b, c, z
+    with pytest.raises(ValueError, match=r"^test must have the item ids that the model was trained with, .*; got 'b'"):
+        evaluate(model, numbered_otherwise)

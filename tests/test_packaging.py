@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"pandas", "polars", "pyarrow", "duckdb", "pyspark", "h5py", "matplotlib", "onnxscript", "usearch"}
+HEAVY = {"pandas", "polars", "pyarrow", "duckdb", "pyspark", "h5py", "matplotlib", "onnxscript", "usearch", "optuna"}
 
 
 def test_nothing_heavy_is_needed_without_extras():

@@ -165,19 +165,20 @@ class Options:
         return {name: getattr(self, name) for name in OPTIONS}
 
     def as_text(self) -> dict[str, str]:
-        """The options as text that is the same in every run: of functions their names, of other objects their class."""
-        return {name: _text(value) for name, value in self.as_dict().items()}
+        """The options as text that is the same in every run; see ``text_of``."""
+        return {name: text_of(value) for name, value in self.as_dict().items()}
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as text that is the same in every run: of a function its name, of any other object its class."""
     if isinstance(value, np.generic):
         return str(value.item())
     if isinstance(value, partial):
-        words = [_text(part) for part in (value.func, *value.args)]
-        words += [f"{name}={_text(part)}" for name, part in value.keywords.items()]
+        words = [text_of(part) for part in (value.func, *value.args)]
+        words += [f"{name}={text_of(part)}" for name, part in value.keywords.items()]
         return f"partial({', '.join(words)})"
     if isinstance(value, Loss):
-        return _text(value.function)
+        return text_of(value.function)
     if callable(value) or isinstance(value, RandomState):
         named = value if hasattr(value, "__qualname__") else type(value)
         return f"{named.__module__}.{named.__qualname__}"

@@ -14,7 +14,7 @@ import pytest
 from benchmarking import figures, results, runs
 from numpy.random import RandomState
 
-from spotlight_asars import SessionInteractions, search, to_sessions
+from spotlight_asars import SessionInteractions, to_sessions
 from spotlight_asars.baselines import BASELINES
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
@@ -84,7 +84,6 @@ def test_every_model_can_be_made_and_every_space_is_of_its_options():
     assert {space for model in models for space in model.spaces} == {*runs.SPACES}
 
 
-@pytest.mark.skipif(not hasattr(search, "search"), reason="needs the search of the package")
 def test_tuning_gives_every_model_the_same_number_of_trials(calls, tmp_path):
     for _ in range(2):
         benchmark.main(["--models", "most_popular", "item_knn", "--trials", "3", *FAST, str(tmp_path)])

@@ -1,18 +1,18 @@
 """The command line: ``spotlight-asars``, or ``python -m spotlight_asars``.
 
-One file for each command, which says how it is called and what it answers. It must satisfy: what is asked for goes to
-stdout, as text or with ``--json`` as one JSON document, and everything else to stderr; a command fails before it works,
-in one line; whatever is written comes as the library would give it.
+One file for each command, with its arguments and what it does. It must satisfy: the answer goes to stdout, as text or
+with ``--json`` as one JSON document, and everything else to stderr; wrong arguments are refused before work starts,
+in one line; results are those of the library.
 
 =====================  ==============================================================
 ``prepare``            a raw log -> train and test files, or a folder of sessions
 ``train``              events -> a model file
 ``evaluate``           a model file and test events -> metrics
 ``recommend``          a model file and what was viewed -> the items to come
-``tune``               events -> the best options, by trials in a resumable csv file
+``tune``               events -> the best options, by trials that can go on after an interruption
 ``analyse``            what a log looks like before any model
 ``export``             a model file -> a graph for other programs
-``arguments``          what several commands ask for; ``options``: those of the model
+``arguments``          of several commands; ``options``: those of the model
 ``reading``            files -> logs, sessions and models; ``writing``: tables -> files
 ``answers``            what a command answers
 =====================  ==============================================================
@@ -41,7 +41,14 @@ COMMANDS = {
     "export": export,
 }
 FINE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
-EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)  # what checks and machines raise
+EXPECTED = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+    OSError,
+    MemoryError,
+)  # of checks, files, devices
 
 EPILOG = f"""\
 the whole way:
@@ -91,7 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and give its exit code.
+    """Run one command and return its exit code.
 
     Parameters
     ----------
@@ -110,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # who reads stdout has seen enough; nothing more may be written to it
+    except BrokenPipeError:  # the reader has closed stdout; nothing more may be written to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except EXPECTED as error:

@@ -21,7 +21,7 @@ FIGURES = (".png", ".pdf", ".svg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_events(parser, datasets=True)
     add_inactivity(parser)
     parser.add_argument(
@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     check_place(args.plot, "--plot", FIGURES)
-    found = analyse(read_log(args), args.inactivity, earlier=args.earlier)
-    text = str(found)
+    analysis = analyse(read_log(args), args.inactivity, earlier=args.earlier)
+    text = str(analysis)
     if args.plot is not None:
-        plot_analysis(found).savefig(args.plot)
+        plot_analysis(analysis).savefig(args.plot)
         text += f"\n\nfigure in {args.plot}"
-    return Answer(text, vars(found))
+    return Answer(text, vars(analysis))

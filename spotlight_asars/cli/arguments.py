@@ -1,4 +1,4 @@
-"""Arguments that several commands ask for, in one place and the same words."""
+"""Arguments that several commands have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DWELL, SESSION = "dwell_seconds", "session_number"  # columns that prepare write
 
 
 class UsageError(ValueError):
-    """The command line itself is wrong, whatever is in the files."""
+    """The command line is wrong, whatever is in the files."""
 
 
 def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional: bool = False) -> None:
-    """The log, its columns, and published data sets if asked for."""
+    """Add the log, its columns, and with `datasets` the published data sets."""
     what = "csv, csv.gz or parquet file of one event a row"
     nargs = "?" if datasets or optional else None
     if datasets:
@@ -45,7 +45,7 @@ def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional
 
 
 def add_inactivity(parser: argparse.ArgumentParser) -> None:
-    """What ends a session."""
+    """Add what ends a session."""
     parser.add_argument(
         "--inactivity",
         type=float,
@@ -56,7 +56,7 @@ def add_inactivity(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sessions(parser: argparse.ArgumentParser) -> None:
-    """How events become rows of sessions."""
+    """Add how events become rows of sessions."""
     add_inactivity(parser)
     parser.add_argument(
         "--max-length", type=int, default=50, metavar="N", help="events of a row; longer sessions are cut; default 50"
@@ -64,12 +64,12 @@ def add_sessions(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser, purpose: str) -> None:
-    """The model file."""
+    """Add the model file."""
     parser.add_argument("--model", type=Path, required=True, metavar="FILE", help=f"model file (safetensors) {purpose}")
 
 
 def add_cuda(parser: argparse.ArgumentParser) -> None:
-    """Where it runs."""
+    """Add the choice of the device."""
     parser.add_argument("--cuda", action="store_true", help="run on the GPU; default on the CPU")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from spotlight_asars import to_sessions
 from spotlight_asars.cli.answers import Answer, table
 from spotlight_asars.cli.arguments import add_cuda, add_events, add_model, add_sessions, whole_numbers
 from spotlight_asars.cli.reading import read_log, read_model
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.sessions import to_sessions
 
 PURPOSE = "rank the next items of test sessions with a model, and give the metrics"
 EPILOG = """\
@@ -21,7 +21,7 @@ example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_events(parser)
     add_model(parser, "to read")
     add_sessions(parser)
@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     model = read_model(args)
     log = read_log(args, model).encode_like(model)
     sessions = to_sessions(log, args.inactivity, args.max_length)
     report = evaluate(model, sessions, args.k, args.positions, args.roll_history)
     rows = [("metric", "value"), *((name, f"{value:.4f}") for name, value in report.items())]
-    told = (
+    summary = (
         f"{args.positions} position of {len(sessions):,} sessions, {len(report.ranks):,} targets, each among "
         f"{model.num_items - 1:,} items; {log.dropped.events:,} events of unknown items dropped"
     )
@@ -59,4 +59,4 @@ def run(args: argparse.Namespace) -> Answer:
         "items": model.num_items - 1,
         "dropped": log.dropped,
     }
-    return Answer(f"{table(rows)}\n{told}", data)
+    return Answer(f"{table(rows)}\n{summary}", data)

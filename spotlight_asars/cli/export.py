@@ -12,7 +12,6 @@ from spotlight_asars.cli.answers import Answer
 from spotlight_asars.cli.arguments import add_model
 from spotlight_asars.cli.reading import read_model
 from spotlight_asars.cli.writing import TABLES, check_place, write_table
-from spotlight_asars.recommending.graph_export import FORMATS, OUTPUTS
 
 PURPOSE = "write the scores of a model as a graph that needs neither this package nor, as ONNX, torch"
 EPILOG = """\
@@ -25,24 +24,22 @@ example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_model(parser, "to read")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the graph; replaced if it is there")
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="for an ONNX runtime, or torch; default onnx")
-    parser.add_argument(
-        "--gives", choices=OUTPUTS, default="scores", help="scores, or a query for an index of items; default scores"
-    )
+    parser.add_argument("--format", default="onnx", help="onnx, for an ONNX runtime, or torch; default onnx")
+    parser.add_argument("--gives", default="scores", help="scores, or query, for an index of items; default scores")
     parser.add_argument("--ids", type=Path, metavar="FILE", help="csv, parquet or json of the items' ids; default none")
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     check_place(args.output, "--output")
     check_place(args.ids, "--ids", (*TABLES, ".json"))
     model = read_model(args)
     vocabulary = model.item_vocabulary
     knows = args.ids is None or vocabulary is not None
-    require(knows, "--ids must be asked of a model that knows raw ids, as one that train wrote", str(args.model))
+    require(knows, "--ids must come with a model that knows raw ids, as one that train wrote", str(args.model))
     model.export(args.output, args.format, args.gives)
     text = f"{args.gives} of {model.num_items - 1:,} items as {args.format} in {args.output}"
     if args.ids is not None and vocabulary is not None:

@@ -1,4 +1,4 @@
-"""The model's own options as ``NAME=VALUE``: read by the type of their default, and listed for ``--help``."""
+"""The model's own options as ``NAME=VALUE``: read, checked, and listed for ``--help``."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ from collections.abc import Iterable
 from textwrap import wrap
 from typing import Any
 
+from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.cli.arguments import UsageError
-from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.model.options import OPTIONS
 
-NO_TEXT = ("optimizer_func", "use_cuda")  # a function, and what --cuda says
 DEFAULTS: dict[str, Any] = {
     name: parameter.default
     for name, parameter in inspect.signature(ASARSSequenceModel).parameters.items()
-    if name not in NO_TEXT
+    if OPTIONS[name].read is not None
 } | {"random_state": 0}
-KINDS: dict[str, type] = {"patience": int} | {
-    name: type(value) for name, value in DEFAULTS.items() if value is not None
-}
-VALUES: dict[str, Iterable[str]] = {name: kind.choices for name, kind in OPTIONS.items() if kind.choices}
-TRUTHS = {"true": True, "false": False}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of the model."""
+    """Add the options of the model."""
     parser.add_argument(
         "--set",
         action="append",
@@ -41,25 +35,25 @@ def option_help() -> str:
     lines = ["options of the model, NAME=DEFAULT:"]
     for name, default in DEFAULTS.items():
         lines.append(f"  {name}={_shown(default)}")
-        if name in VALUES:
-            lines += wrap(", ".join(sorted(VALUES[name])), 100, initial_indent="    ", subsequent_indent="    ")
+        choices = ", ".join(sorted(OPTIONS[name].choices))
+        lines += wrap(choices, 100, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
-def read_options(given: Iterable[str], cuda: bool = False) -> dict[str, Any]:
-    """The constructor's arguments of a list of ``NAME=VALUE``; the seed is 0 unless it is given."""
+def read_options(texts: Iterable[str], cuda: bool = False) -> dict[str, Any]:
+    """The constructor's arguments of a list of ``NAME=VALUE``; the seed is 0 unless it is among them."""
     options: dict[str, Any] = {"random_state": 0, "use_cuda": cuda}
-    for text in given:
+    for text in texts:
         name, values = _split(text, "--set")
         options[name] = read_value(name, values)
     check_options(options)
     return options
 
 
-def read_space(given: Iterable[str]) -> dict[str, list[Any]]:
+def read_space(texts: Iterable[str]) -> dict[str, list[Any]]:
     """Lists of values of a list of ``NAME=VALUE,VALUE,...``."""
     space: dict[str, list[Any]] = {}
-    for text in given:
+    for text in texts:
         name, values = _split(text, "--try")
         space[name] = [read_value(name, value) for value in values.split(",")]
     return space
@@ -74,19 +68,17 @@ def check_options(options: dict[str, Any]) -> None:
 
 
 def read_value(name: str, text: str) -> Any:
-    """The value of one option, of the type of its default.
+    """The value of an option, or the text itself where it can't be read, which the option's check will refuse.
 
     >>> read_value("history", "false"), read_value("dropout", "0.1"), read_value("patience", "none")
     (False, 0.1, None)
     """
-    kind = KINDS[name]
-    if text.lower() == "none" and DEFAULTS[name] is None:
-        return None
+    read = OPTIONS[name].read
+    assert read is not None, "DEFAULTS has only options that can be read"
     try:
-        return TRUTHS[text.lower()] if kind is bool else kind(text)
+        return read(text)
     except (KeyError, ValueError):
-        rule = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise UsageError(f"{name} must be {rule}; got {text!r}") from None
+        return text
 
 
 def _split(text: str, argument: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_events(parser, datasets=True)
     parser.add_argument("--train", type=Path, metavar="FILE", help="write training events here: csv, csv.gz, parquet")
     parser.add_argument("--test", type=Path, metavar="FILE", help="write test events here: csv, csv.gz, parquet")
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     if args.sessions is not None:
         if args.train or args.test:
             raise UsageError("--sessions must stand without --train and --test, for there is no split")

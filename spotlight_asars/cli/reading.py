@@ -6,15 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, to_sessions
 from spotlight_asars.cli.arguments import DWELL, SESSION, UsageError
 from spotlight_asars.datasets import DATASETS, fetch
-from spotlight_asars.events import EventLog
 from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.vocabulary import Vocabulary
-from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.preparation import SessionShards
-from spotlight_asars.sessions import to_sessions
-from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) -> EventLog:

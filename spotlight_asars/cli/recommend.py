@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from spotlight_asars import ASARSSequenceModel, to_sessions
 from spotlight_asars._checks import require
-from spotlight_asars.cli.answers import Answer, table
+from spotlight_asars.cli.answers import Answer, plain, table
 from spotlight_asars.cli.arguments import USER, UsageError, add_cuda, add_events, add_inactivity, add_model
 from spotlight_asars.cli.reading import read_ids, read_log, read_model
 from spotlight_asars.cli.writing import TABLES, check_place, write_table
-from spotlight_asars.model import ASARSSequenceModel
-from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations
-from spotlight_asars.sessions import to_sessions
 
 PURPOSE = "recommend the next items of sessions"
 EPILOG = """\
@@ -32,7 +30,7 @@ SEEN = {"no": False, "session": "session", "history": "history"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_events(parser, optional=True)
     add_model(parser, "to read")
     parser.add_argument("--items", metavar="ID,ID", help="items of one session, oldest first, instead of EVENTS")
@@ -53,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     if (args.events is None) == (args.items is None):
         raise UsageError("recommend must have either EVENTS or --items")
     check_place(args.output, "--output", (*TABLES, ".json"))
@@ -64,47 +62,31 @@ def run(args: argparse.Namespace) -> Answer:
     options: dict[str, Any] = {"k": args.k, "exclude_seen": SEEN[args.exclude_seen], "raw": True}
     if args.candidates is not None:
         options["candidates"] = read_ids(args.candidates.split(","), model.item_vocabulary, "--candidates")
-    found = _of_items(args, model, options) if args.items is not None else _of_events(args, model, options)
-    columns = _columns(found)
-    unknown = found.unknown
-    told = f"unknown to the model: {unknown.events} events of {unknown.items} items; {unknown.users} users"
+    best = _of_items(args, model, options) if args.items is not None else _of_events(args, model, options)
+    columns = {name: plain(column) for name, column in best.columns().items()}
+    unknown = best.unknown
+    skipped = f"unknown to the model: {unknown.events} events of {unknown.items} items; {unknown.users} users"
     data = {"unknown": unknown._asdict()}
     if args.output is not None:
         write_table(columns, args.output)
-        rows = f"{len(columns['rank']):,} recommendations for {len(found.items):,} sessions in {args.output}"
-        return Answer(f"{rows}\n{told}", {"file": str(args.output), "sessions": len(found.items), **data})
+        rows = f"{len(columns['rank']):,} recommendations for {len(best.items):,} sessions in {args.output}"
+        return Answer(f"{rows}\n{skipped}", {"file": str(args.output), "sessions": len(best.items), **data})
     rows_of = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if not args.json and any(unknown):
-        print(told, file=sys.stderr)
+        print(skipped, file=sys.stderr)
     shown = [tuple(columns), *((*row[:-1], f"{row[-1]:.4f}") for row in zip(*columns.values(), strict=True))]
     return Answer(table(shown), {"recommendations": rows_of, **data})
 
 
-def _of_items(args: argparse.Namespace, model: ASARSSequenceModel, options: dict[str, Any]) -> RawRecommendations:
+def _of_items(args: argparse.Namespace, model: ASARSSequenceModel, options: dict[str, Any]) -> Any:
     items = read_ids(args.items.split(",") if args.items else [], model.item_vocabulary, "--items")
     user = None if args.user is None else read_ids([args.user], model.user_vocabulary, "--user")
-    found = model.recommend([items], user_ids=user, **options)
-    assert isinstance(found, RawRecommendations)
-    return found
+    return model.recommend([items], user_ids=user, **options)
 
 
-def _of_events(args: argparse.Namespace, model: ASARSSequenceModel, options: dict[str, Any]) -> RawRecommendations:
+def _of_events(args: argparse.Namespace, model: ASARSSequenceModel, options: dict[str, Any]) -> Any:
     args.user = args.user or USER
     log = read_log(args, model)
     longest = int(np.bincount(log.session_ids(args.inactivity)).max())
     sessions = to_sessions(log, args.inactivity, longest, min_sequence_length=1)
-    found = model.recommend(sessions, **options)
-    assert isinstance(found, RawRecommendations)
-    return found
-
-
-def _columns(found: RawRecommendations) -> dict[str, list[Any]]:
-    """A row for each recommendation: user (where known), session, rank from 1, item and score."""
-    session, place = np.nonzero(found.scores > NEVER)
-    users = {} if found.user_ids is None else {"user_id": found.user_ids[session].tolist()}
-    return users | {
-        "session": session.tolist(),
-        "rank": (place + 1).tolist(),
-        "item_id": found.items[session, place].tolist(),
-        "score": found.scores[session, place].tolist(),
-    }
+    return model.recommend(sessions, **options)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 
+from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.cli.answers import Answer
 from spotlight_asars.cli.arguments import add_cuda, add_events, add_model, add_sessions
 from spotlight_asars.cli.options import add_options, option_help, read_options
 from spotlight_asars.cli.reading import read_training_sessions
 from spotlight_asars.cli.writing import check_place
-from spotlight_asars.model import ASARSSequenceModel
 
 PURPOSE = "train a model on a log, and write it to one file"
 EPILOG = f"""\
@@ -25,7 +25,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_events(parser)
     add_model(parser, "to write; replaced if it is there")
     add_sessions(parser)
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     options = read_options(args.set, args.cuda)
     check_place(args.model, "--model")
     sessions = read_training_sessions(args)

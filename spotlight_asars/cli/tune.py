@@ -1,4 +1,4 @@
-"""``tune``: trials of the model's options on one log, in a csv file that goes on where it was left."""
+"""``tune``: trials of the model's options on one log, in a file in which a later call goes on."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from spotlight_asars.cli.arguments import UsageError, add_cuda, add_events, add_
 from spotlight_asars.cli.options import add_options, check_options, option_help, read_options, read_space
 from spotlight_asars.cli.reading import read_training_sessions
 from spotlight_asars.cli.writing import check_place
-from spotlight_asars.search import Trial, grid_search, random_search
+from spotlight_asars.search import Trial, search
 
 PURPOSE = "try options of the model, judged on the latest sessions of the log"
 EPILOG = f"""\
-Every trial is a row of --trials as soon as it ends; the same command goes on after an interruption. Give the training
-file, and report on the test file.
+With --storage each trial is kept as soon as it ends; the same command goes on after an interruption, with more --trials
+too. Give the training file, and report on the test file.
 
 {option_help()}
 
-example:
-  spotlight-asars tune train.parquet --trials trials.csv --try learning_rate=0.02,0.05,0.1 --try history=true,false
+examples:
+  spotlight-asars tune train.parquet --try learning_rate=0.02,0.05,0.1 --try history=true,false
+  spotlight-asars tune train.parquet --try learning_rate=0.02,0.05,0.1 --try dropout=0,0.25,0.5 --trials 5 \\
+      --storage trials.log
 """
 SHOWN = 10  # trials in the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command is asked with."""
+    """Add the arguments of the command."""
     add_events(parser)
     parser.add_argument(
         "--try",
@@ -37,8 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE,VALUE",
         help="values of an option to try, with all of those of the others; may be given again",
     )
-    parser.add_argument("--trials", type=Path, metavar="FILE", help="csv file of the trials; default none is kept")
-    parser.add_argument("--random", type=int, metavar="N", help="try N combinations drawn at random; default all")
+    parser.add_argument("--trials", type=int, metavar="N", help="combinations to try; default all")
+    parser.add_argument(
+        "--sampler",
+        help="grid, random, or tpe, which learns from the trials so far; default tpe with --trials, else grid",
+    )
+    parser.add_argument("--storage", type=Path, metavar="FILE", help="file that keeps the trials; default none")
+    parser.add_argument(
+        "--pruning", action="store_true", help="give trials up that are below the median after some epochs"
+    )
     parser.add_argument(
         "--validation", type=float, default=0.1, metavar="SHARE", help="of the sessions, the latest; default 0.1"
     )
@@ -50,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do it."""
+    """Run the command."""
     space, fixed = read_space(args.space), read_options(args.set, args.cuda)
     twice = sorted(name for name in space if name in [text.partition("=")[0] for text in args.set])
     if twice:
@@ -59,19 +68,23 @@ def run(args: argparse.Namespace) -> Answer:
     for name, values in space.items():
         for value in values:
             check_options({**fixed, name: value})
-    check_place(args.trials, "--trials", [".csv"])
-    given: dict[str, Any] = {
-        "validation": args.validation,
-        "metric": args.metric,
-        "path": args.trials,
-        "n_jobs": args.jobs,
-        "verbose": not args.quiet,
-    }
-    train = read_training_sessions(args)
-    if args.random is None:
-        trials = grid_search(train, space, **given, **fixed)
-    else:
-        trials = random_search(train, space, args.random, **given, **fixed)
+    sampler = args.sampler or ("grid" if args.trials is None else "tpe")
+    if sampler != "grid" and args.trials is None:
+        raise UsageError(f"--sampler must come with --trials, unless it is grid; got {sampler}")
+    check_place(args.storage, "--storage")
+    trials = search(
+        read_training_sessions(args),
+        space,
+        n_trials=args.trials,
+        validation=args.validation,
+        metric=args.metric,
+        sampler=sampler,
+        storage=args.storage,
+        n_jobs=args.jobs,
+        pruning=args.pruning,
+        verbose=not args.quiet,
+        **fixed,
+    )
     return Answer(_text(trials, list(space), args.metric), {"metric": args.metric, "trials": _data(trials, space)})
 
 

@@ -14,10 +14,10 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from spotlight_asars import EventLog
 from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
-from spotlight_asars.events import EventLog
 from spotlight_asars.events.reading import ENDINGS, Library, installed_library
 
 TABLES = ENDINGS

@@ -63,8 +63,16 @@ class RawRecommendations(Recommendations):
         answer._backend, answer._names = request.backend, request.names
         return answer
 
+    def columns(self) -> dict[str, Any]:
+        """Columns with a row for each recommendation: user (where known), session, rank from 1, item and score."""
+        session, place = np.nonzero(self.scores > NEVER)
+        user, item = self._names
+        columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session].tolist()}
+        columns |= {"session": session, "rank": place + 1, item: self.items[session, place].tolist()}
+        return {**columns, "score": self.scores[session, place]}
+
     def to_frame(self, backend: Any = None) -> Any:
-        """A row for each recommendation: user (where known), session, rank from 1, item and score.
+        """The ``columns`` as a frame.
 
         Parameters
         ----------
@@ -80,11 +88,7 @@ class RawRecommendations(Recommendations):
         require(
             kind is not None, "backend must be 'pandas', 'polars' or 'pyarrow' where sessions are no frame", backend
         )
-        session, place = np.nonzero(self.scores > NEVER)
-        user, item = self._names
-        columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session].tolist()}
-        columns |= {"session": session, "rank": place + 1, item: self.items[session, place].tolist()}
-        return nw.from_dict({**columns, "score": self.scores[session, place]}, backend=kind).to_native()
+        return nw.from_dict(self.columns(), backend=kind).to_native()
 
 
 def top_k(scores: Tensor, k: int, viewed: Tensor | None = None, allowed: Tensor | None = None) -> Recommendations:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of, whole
 from spotlight_asars.events import HOUR, EventLog
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.distinct import distinct
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -148,7 +148,7 @@ def _codes(log: EventLog, by: str) -> Ints:
         return log.item_ids.astype(np.int64)
     if log.categories is None:
         raise ValueError(f"by must be 'item' for a log without categories; got {by!r}")
-    return Vocabulary.learn(log.categories, first=0)[1]
+    return distinct(log.categories)[1]
 
 
 def _shares(log: EventLog, by: str, inactivity: float) -> tuple[Ints, Ints, Floats]:

@@ -28,8 +28,8 @@ def distinct(values: NDArray[Any]) -> Coded:
     """
     if values.dtype.kind == "O":
         listed = values.tolist()
-        code = {value: place for place, value in enumerate(sorted(set(listed)))}
-        return np.array(list(code)), np.fromiter(map(code.__getitem__, listed), np.int64, len(listed))
+        code = {value: place for place, value in enumerate(sorted(set(listed), key=_none_last))}
+        return np.fromiter(code, object, len(code)), np.fromiter(map(code.__getitem__, listed), np.int64, len(listed))
     if values.dtype.kind in "iu" and len(values):
         low, high = int(values.min()), int(values.max())
         if high - low < TABLE_PER_VALUE * len(values):
@@ -37,9 +37,7 @@ def distinct(values: NDArray[Any]) -> Coded:
         if find_spec("pyarrow"):
             import pyarrow as pa
 
-            coded = _by_hash(pa.chunked_array([values]), values.dtype)
-            if coded is not None:
-                return coded
+            return _by_hash(pa.chunked_array([values]))
     raw, codes = np.unique(values, return_inverse=True)
     return raw, codes.astype(np.int64)
 
@@ -47,7 +45,7 @@ def distinct(values: NDArray[Any]) -> Coded:
 def distinct_texts(column: nw.Series[Any]) -> Coded | None:
     """``distinct`` of a column of strings.
 
-    None without pyarrow, for other columns, and for columns with missing values or strings that end in NUL.
+    None without pyarrow, for other columns, and for columns with missing values.
     """
     if not find_spec("pyarrow") or column.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
         return None
@@ -66,6 +64,10 @@ def distinct_texts(column: nw.Series[Any]) -> Coded | None:
     return _by_hash(chunks) if text and not chunks.null_count and len(chunks) else None
 
 
+def _none_last(value: Any) -> tuple[bool, Any]:
+    return value is None, value
+
+
 def _by_table(values: NDArray[Any], low: int, high: int) -> Coded:
     wide = np.uint64 if values.dtype == np.uint64 else np.int64  # the range of int8 values exceeds int8
     place = np.subtract(values, low, dtype=wide).astype(np.int64)
@@ -75,15 +77,13 @@ def _by_table(values: NDArray[Any], low: int, high: int) -> Coded:
     return raw.astype(values.dtype), (np.cumsum(present) - 1)[place]
 
 
-def _by_hash(chunks: Any, dtype: np.dtype[Any] | None = None) -> Coded | None:
-    """Codes by pyarrow's hash table; None where numpy cannot hold the values, as its text ends before a final NUL."""
+def _by_hash(chunks: Any) -> Coded:
+    import pyarrow.compute as pc
+
     coded = chunks.dictionary_encode().unify_dictionaries()
-    values = coded.chunk(0).dictionary.to_pylist()
-    raw = np.array(values, dtype=dtype)
-    if raw.tolist() != values:
-        return None
-    order = np.argsort(raw, kind="stable")
+    values = coded.chunk(0).dictionary
+    order = pc.array_sort_indices(values)  # of text by UTF-8, which is the order of Python's strings
     rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
+    rank[order.to_numpy()] = np.arange(len(order))
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
-    return raw[order], rank[codes]
+    return np.array(values.take(order).to_numpy(zero_copy_only=False)), rank[codes]

@@ -37,7 +37,7 @@ class EventLog(Interactions):
     dwell_times : float (events,), optional
         Measured time spent on each event [s], NaN where unknown. Without it the gaps to a user's next event serve.
     categories : array (events,), optional
-        Category of each event's item.
+        Category of each event's item; None where it is unknown.
     sessions : int (events,), optional
         The session of each event, where that is known: sessions then end where this changes, whatever the inactivity,
         and the sessions of one user must not overlap. Without it they end where a user is idle.
@@ -173,7 +173,7 @@ class EventLog(Interactions):
             item_ids,
             frames.timestamps(table, timestamp),
             dwell_times=None if dwell is None else frames.numbers(table, dwell, "dwell"),
-            categories=None if category is None else frames.ids(table, category, "category"),
+            categories=None if category is None else frames.optional_ids(table, category, "category"),
             sessions=None if session is None else frames.encoded(table, session, "session", first=0)[1],
             user_vocabulary=users,
             item_vocabulary=items,

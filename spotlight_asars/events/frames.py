@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import narwhals as nw
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.events.distinct import distinct_texts
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, raw_array
+
+
+WIDE = (nw.Int128, nw.UInt128, nw.Decimal)  # types that numpy does not have
 
 
 def to_frame(frame: Any) -> nw.DataFrame[Any]:
@@ -33,36 +37,67 @@ def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any
 
 
 def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
-    """Raw ids of one column: integers, whole floats, strings or categories; none may be missing."""
+    """Raw ids of one column: integers, whole floats and decimals, strings, categories or UUIDs; none is missing."""
     column = _column(frame, name, argument)
     rule = f"{argument} column {name!r} must have no missing ids"
-    missing = column.is_null().to_numpy()
-    reject(missing, np.full(len(missing), None), rule)
-    values = column.to_numpy()
+    missing = _missing(column)
+    reject(missing, np.where(missing, None, 0), rule)  # type: ignore[call-overload]
+    values = np.array(column.to_list(), object) if column.dtype in WIDE else column.to_numpy()
+    label = f"{argument} column {name!r}"
     if values.dtype.kind == "f":
-        reject(np.isnan(values), values, rule)
-    if values.dtype.kind in "OU":
-        objects = values.tolist()
-        types = {type(value) for value in objects}
-        alike = len(types) == 1 and all(issubclass(type_, (str, int, float, np.number)) for type_ in types)
-        rule = f"{argument} column {name!r} must hold ids of one type, integers or strings"
-        require(alike and bool not in types, rule, sorted(type_.__name__ for type_ in types))
-        if issubclass(types.pop(), str):
-            bad = [value for value in {*objects} if value.endswith("\0")]  # numpy's fixed-width text would drop the NUL
-            require(not bad, f"{argument} column {name!r} must have no ids that end in NUL", bad)
-            return values.astype(object)  # with fixed width, one long id would widen them all
-        values = np.array(objects)
-    rule = f"{argument} column {name!r} must hold integers of 64 bits, or strings"
-    require(values.dtype.kind in "iuf", rule, str(values.dtype))
-    return integers(values, f"{argument} column {name!r}") if values.dtype.kind == "f" else values
+        return integers(values, label)
+    if all(isinstance(value, (float, np.floating, Decimal)) for value in values.flat):  # stops at the first other
+        values = _whole(values, label)
+    require(values.dtype.kind in "iuOU", f"{label} must hold integers of 64 bits, or strings", str(values.dtype))
+    try:
+        return raw_array(values, label)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
-def encoded(frame: nw.DataFrame[Any], name: str, argument: str, first: int) -> tuple[Vocabulary, NDArray[np.int64]]:
-    """The vocabulary of the raw ids in one column (as of ``ids``), numbered from `first`, and the encoded column."""
+def optional_ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
+    """As ``ids``, with None where one is missing."""
+    missing = _missing(_column(frame, name, argument))
+    if not missing.any():
+        return ids(frame, name, argument)
+    values = np.full(len(missing), None, dtype=object)
+    if not missing.all():
+        values[~missing] = ids(frame.filter((~missing).tolist()), name, argument)
+    return values
+
+
+def _missing(column: nw.Series[Any]) -> NDArray[np.bool_]:
+    missing = column.is_null()
+    if column.dtype in (nw.Float32, nw.Float64):
+        missing = missing | column.is_nan().fill_null(True)
+    return missing.to_numpy().astype(bool)
+
+
+def _whole(values: NDArray[Any], argument: str) -> NDArray[Any]:
+    """Floats and decimals as integers."""
+    broken = np.array([value != value // 1 for value in values.tolist()], dtype=bool)
+    reject(broken, values, f"{argument} must be whole numbers of 64 bits")
+    return np.fromiter(map(int, values.tolist()), object, len(values))
+
+
+def encoded(
+    frame: nw.DataFrame[Any], name: str, argument: str, first: int, missing: bool = False
+) -> tuple[Vocabulary, NDArray[np.int64]]:
+    """The vocabulary of the raw ids in one column (as of ``ids``), numbered from `first`, and the encoded column.
+
+    Where ids may be `missing`, they are encoded as the number that follows the last of the vocabulary.
+    """
     texts = distinct_texts(_column(frame, name, argument))
-    if texts is None:
+    if texts is not None:
+        return Vocabulary(texts[0], first), texts[1] + first
+    if not missing:
         return Vocabulary.learn(ids(frame, name, argument), first)
-    return Vocabulary(texts[0], first), texts[1] + first
+    values = optional_ids(frame, name, argument)
+    known = np.array([value is not None for value in values]) if values.dtype.kind == "O" else np.ones(len(values), bool)
+    vocabulary, codes = Vocabulary.learn(raw_array(values[known], argument), first)
+    encoded = np.full(len(values), first + len(vocabulary), dtype=np.int64)
+    encoded[known] = codes
+    return vocabulary, encoded
 
 
 def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:

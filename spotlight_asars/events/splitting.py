@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
 from spotlight_asars.events import timeline
-from spotlight_asars.events.vocabulary import Vocabulary, encode_raw, vocabularies
+from spotlight_asars.events.vocabulary import Vocabulary, encode_raw, raw_array, vocabularies
 
 if TYPE_CHECKING:
     from spotlight_asars.events.event_log import EventLog
@@ -42,8 +42,8 @@ class NewIds(NamedTuple):
         newcomers = np.unique(used[self.of_old[used] < 0])
         of_old = self.of_old.copy()
         of_old[newcomers] = self.vocabulary.first + len(self.vocabulary) + np.arange(len(newcomers))
-        raw = np.concatenate([self.vocabulary.raw, old.raw[newcomers - old.first]])
-        return NewIds(Vocabulary(raw, old.first), of_old)
+        raw = [*self.vocabulary.raw.tolist(), *old.raw[newcomers - old.first].tolist()]  # int64 and uint64 may meet
+        return NewIds(Vocabulary(raw_array(raw, "users"), old.first), of_old)
 
 
 class Part(NamedTuple):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import integers, reject, require
+from spotlight_asars._checks import integers, reject
 from spotlight_asars.events.distinct import distinct
 
-ID_TYPES = {"i": "integers", "u": "integers", "U": "strings", "O": "strings"}  # by the kind of numpy's dtype
+ID_TYPES = {"i": "integers", "u": "integers", "O": "strings"}  # by the kind of numpy's dtype
 
 
 class Vocabulary:
@@ -24,7 +25,8 @@ class Vocabulary:
     Parameters
     ----------
     raw : array (n,)
-        Distinct raw ids, integers or strings, in the order of their contiguous ids.
+        Distinct raw ids, integers or strings, in the order of their contiguous ids. They are kept as int64, as uint64
+        where one exceeds int64, or as an array of objects of type str.
     first : int
         Contiguous id of ``raw[0]``: 0 for users, 1 for items, whose 0 is padding.
 
@@ -38,11 +40,15 @@ class Vocabulary:
     ABSENT = -1
 
     def __init__(self, raw: NDArray[Any], first: int) -> None:
-        self.raw, self.first = raw, first
+        self.raw, self.first = raw_array(raw, "raw"), first
 
     @cached_property
     def _order(self) -> NDArray[np.intp]:
         return np.argsort(self.raw, kind="stable")
+
+    @cached_property
+    def _id_of_text(self) -> dict[str, int]:
+        return {text: place for place, text in enumerate(self.raw.tolist(), self.first)}
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -58,15 +64,17 @@ class Vocabulary:
 
     def encode(self, values: ArrayLike) -> NDArray[np.int64]:
         """Contiguous ids; -1 for a raw id that is not in the vocabulary."""
-        values = np.asarray(values)
+        values = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
         if not len(self):
             return np.full(values.shape, self.ABSENT, dtype=np.int64)
-        alike = values
-        if self.raw.dtype.kind in "iu" and values.dtype.kind in "iu":
-            alike = values.astype(self.raw.dtype)  # numpy would compare int64 and uint64 as floats
+        if self.raw.dtype.kind == "O":
+            known = self._id_of_text
+            codes = (known.get(value, self.ABSENT) for value in values.ravel().tolist())
+            return np.fromiter(codes, np.int64, values.size).reshape(values.shape)
+        alike, fits = _as_dtype(values, self.raw.dtype)
         place = np.searchsorted(self.raw, alike, sorter=self._order).clip(max=len(self) - 1)
         code = self._order[place]
-        return np.where(self.raw[code] == values, code + self.first, self.ABSENT)
+        return np.where(fits & (self.raw[code] == alike), code + self.first, self.ABSENT)
 
     def decode(self, ids: ArrayLike) -> NDArray[Any]:
         """Raw ids; ``ValueError`` for an id that is not in the vocabulary."""
@@ -100,46 +108,74 @@ def vocabularies(owner: Any) -> tuple[Vocabulary, Vocabulary]:
     return users, items
 
 
+def _as_dtype(values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """`values` as int64 or uint64, and which of them that leaves as they are: numpy compares the two as floats."""
+    if values.dtype.kind in "iu":
+        alike = values.astype(dtype)
+        return alike, (alike >= 0) & (values >= 0) if values.dtype.kind != dtype.kind else np.ones(values.shape, bool)
+    limits = np.iinfo(dtype)
+    listed = [value if _is_whole(value) and limits.min <= value <= limits.max else None for value in values.ravel()]
+    fits = np.array([value is not None for value in listed], dtype=bool).reshape(values.shape)
+    return np.array([value or 0 for value in listed], dtype=dtype).reshape(values.shape), fits
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _one_type(values: Any, argument: str) -> NDArray[Any]:
+    """Raw ids as an array of integers, or of objects that are all int or all str, with None where they are missing."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        return values
+    array = np.array(values, dtype=object)
+    ids = array.ravel().tolist()
+    types = {type(value) for value in ids if value is not None}
+    if all(issubclass(kind, (str, UUID)) for kind in types):
+        texts = (value if value is None else str(value) for value in ids)
+        return np.fromiter(texts, object, len(ids)).reshape(array.shape)
+    names = sorted({"strings" if issubclass(kind, str) else kind.__name__ for kind in types})
+    if not all(value is None or _is_whole(value) for value in ids):
+        raise TypeError(f"{argument} must be raw ids, all strings or all integers; got {names}")
+    return array
+
+
 def raw_array(values: Any, argument: str) -> NDArray[Any]:
-    """Raw ids as an array of int64 or uint64, or of strings.
+    """Raw ids as an array of int64, of uint64 where one exceeds int64, or of objects of type str, as UUIDs become.
 
     Raises
     ------
     TypeError
-        For ids of other types, and for a mixture of strings and integers.
-    ValueError
-        For strings that end in NUL.
+        For ids of other types, a mixture of strings and integers, and integers that neither int64 nor uint64 has.
     """
-    array = values if isinstance(values, np.ndarray) and values.dtype.kind in "iuU" else np.array(values, dtype=object)
-    if array.dtype.kind == "O" and array.size:
-        ids = array.ravel().tolist()
-        types = {"strings" if isinstance(value, str) else type(value).__name__ for value in ids}
-        whole = all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in ids)
-        if types != {"strings"} and not whole:
-            raise TypeError(f"{argument} must be raw ids, all strings or all integers; got {sorted(types)}")
-        cut = [value for value in ids if types == {"strings"} and value.endswith("\0")]
-        require(not cut, f"{argument} must have no ids that end in NUL, where numpy's text ends", cut)
-        array = np.array(ids).reshape(array.shape)
-        if array.dtype.kind not in "iuU":  # integers beyond 64 bits or on both sides of int64
-            raise TypeError(f"{argument} must be integers of 64 bits; got {max(ids, key=abs)}")
-    return array
+    array = _one_type(values, argument)
+    if not array.size or (array.dtype.kind == "O" and isinstance(array.flat[0], str)):
+        return array
+    low, high = int(array.min()), int(array.max())
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype)
+    raise TypeError(f"{argument} must be integers of 64 bits, all int64 or all uint64; got {low} and {high}")
 
 
 def encode_raw(vocabulary: Vocabulary, values: ArrayLike, argument: str) -> NDArray[np.int64]:
-    """Contiguous ids of raw ones, -1 for those that the vocabulary does not have.
+    """Contiguous ids of raw ones, -1 for None and for those that the vocabulary does not have.
 
     Raises
     ------
     TypeError
         For strings where the vocabulary has integers, or the other way round: "7" and 7 would silently differ.
     """
-    array = raw_array(values, argument)
-    if not array.size:
-        return np.full(array.shape, Vocabulary.ABSENT, dtype=np.int64)
-    expected, found = ID_TYPES.get(vocabulary.raw.dtype.kind), ID_TYPES.get(array.dtype.kind)
-    if len(vocabulary) and expected != found:
-        raise TypeError(f"{argument} must be {expected}, as in training; got {found}, like {array.flat[0].item()!r}")
+    array = _one_type(values, argument)
+    one = next((value for value in array.flat if value is not None), None)
+    if one is not None and len(vocabulary):
+        expected, found = ID_TYPES[vocabulary.raw.dtype.kind], "strings" if isinstance(one, str) else "integers"
+        if expected != found:
+            raise TypeError(f"{argument} must be {expected}, as in training; got {found}, like {_plain(one)!r}")
     return vocabulary.encode(array)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_vocabulary(model: Any, other: Any, argument: str) -> None:
@@ -153,10 +189,10 @@ def check_vocabulary(model: Any, other: Any, argument: str) -> None:
         if own is None or its is None or own is its:
             continue
         both = min(len(own), len(its))
-        alike = own.raw.dtype.kind == its.raw.dtype.kind and np.array_equal(own.raw[:both], its.raw[:both])
-        if not alike:
-            place = int(np.argmax(own.raw[:both] != its.raw[:both]))
+        ours, theirs = own.raw[:both].tolist(), its.raw[:both].tolist()
+        place = next((place for place in range(both) if ours[place] != theirs[place]), None)
+        if place is not None:
             raise ValueError(
                 f"{argument} must have the {kind} ids that the model was trained with, where {place + own.first} is "
-                f"{own.raw[place].item()!r}; got {its.raw[place].item()!r}. log.encode_like(model) re-encodes a log"
+                f"{ours[place]!r}; got {theirs[place]!r}. log.encode_like(model) re-encodes a log"
             )

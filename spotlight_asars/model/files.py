@@ -154,7 +154,7 @@ def _vocabulary(name: str, arrays: Arrays, first: int) -> Vocabulary | None:
         return None
     text, offsets = arrays.pop(f"{name}.utf8").tobytes(), arrays.pop(f"{name}.offsets").tolist()
     texts = [text[start:stop].decode("utf-8", "surrogatepass") for start, stop in pairwise(offsets)]
-    return Vocabulary(np.array(texts, "U"), first)
+    return Vocabulary(np.array(texts, object), first)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays]:

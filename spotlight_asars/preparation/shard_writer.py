@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 
 from spotlight_asars.events import frames
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
 from spotlight_asars.sessions.cutting import LengthLimits
 
@@ -37,7 +37,7 @@ def write_shards(folder: Path, items: pa.ChunkedArray, parts: Iterable[pa.Table]
 
     raw = pa.table({"raw": items}).sort_by("raw")
     pq.write_table(raw, folder / ITEMS)
-    vocabulary = Vocabulary(np.array(raw["raw"].to_pylist()), first=1)
+    vocabulary = Vocabulary(raw_array(raw["raw"].to_pylist(), "item"), first=1)
     users: list[pa.Array] = []
     shards: list[Shard] = []
     num_users = longest = 0

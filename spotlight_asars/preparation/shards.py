@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from spotlight_asars._checks import require, warn_renamed
-from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -143,7 +143,7 @@ class SessionShards(Sequence[SessionInteractions]):
     def _vocabulary(self, file: str, first: int, size: int) -> Vocabulary:
         raw = _parquet(self.path / file, ["raw"])["raw"]
         require(len(raw) == size, f"{file} must hold the {size} ids of the manifest", len(raw))
-        return Vocabulary(np.array(raw.to_pylist()), first)
+        return Vocabulary(raw_array(raw.to_pylist(), file), first)
 
 
 def read_sessions(path: str | Path) -> SessionInteractions:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars.events import Vocabulary
+from spotlight_asars.events.vocabulary import raw_array
 from spotlight_asars.recommending.requests import Request, Unknown
 from spotlight_asars.sessions import PADDING_IDX
 
+TABLES = ("pandas", "polars", "pyarrow")
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
 
 
@@ -36,8 +38,8 @@ class RawRecommendations(Recommendations):
     Attributes
     ----------
     items : raw ids (session, k)
-        Of the vocabulary's type; an array of objects with None at the end of rows with fewer than k candidates, where
-        there are such rows.
+        Integers, or objects of type str; always objects, with None at the end of rows with fewer than k candidates,
+        where there are such rows.
     scores : float32 (session, k)
     user_ids : raw ids (session,), or None
         Whose session each row is, as given.
@@ -67,8 +69,8 @@ class RawRecommendations(Recommendations):
         """Columns with a row for each recommendation: user (where known), session, rank from 1, item and score."""
         session, place = np.nonzero(self.scores > NEVER)
         user, item = self._names
-        columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session].tolist()}
-        columns |= {"session": session, "rank": place + 1, item: self.items[session, place].tolist()}
+        columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session]}
+        columns |= {"session": session, "rank": place + 1, item: self.items[session, place]}
         return {**columns, "score": self.scores[session, place]}
 
     def to_frame(self, backend: Any = None) -> Any:
@@ -77,7 +79,8 @@ class RawRecommendations(Recommendations):
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}, optional
-            Kind of the frame; by default that of the frame which was asked for.
+            Kind of the frame; by default that of the frame which was asked for. Whole numbers beside a missing user
+            are objects in pandas, which would make them floats.
 
         Raises
         ------
@@ -85,10 +88,19 @@ class RawRecommendations(Recommendations):
             Without a kind, where no frame was asked for.
         """
         kind = backend or self._backend
-        require(
-            kind is not None, "backend must be 'pandas', 'polars' or 'pyarrow' where sessions are no frame", backend
-        )
-        return nw.from_dict(self.columns(), backend=kind).to_native()
+        known = kind is not None and nw.Implementation.from_backend(kind).value in TABLES
+        rule = "backend must be 'pandas', 'polars' or 'pyarrow' where sessions are no such frame"
+        require(known, rule, kind if kind is None else str(kind))
+        return nw.from_dict({name: _column(values, name, kind) for name, values in self.columns().items()}).to_native()
+
+
+def _column(values: NDArray[Any], name: str, backend: Any) -> nw.Series[Any]:
+    """A column that holds exactly these values: 2**60 + 1 stays a whole number, though None is beside it."""
+    known = values if values.dtype.kind != "O" else raw_array([one for one in values if one is not None], name)
+    dtype = {"i": nw.Int64, "u": nw.UInt64, "O": nw.String}.get(known.dtype.kind)
+    if len(known) < len(values) and nw.Implementation.from_backend(backend).is_pandas():
+        return nw.new_series(name, values, nw.Object, backend=backend)
+    return nw.new_series(name, values.tolist() if values.dtype.kind == "O" else values, dtype, backend=backend)
 
 
 def top_k(scores: Tensor, k: int, viewed: Tensor | None = None, allowed: Tensor | None = None) -> Recommendations:

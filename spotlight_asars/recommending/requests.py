@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import narwhals as nw
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import integers, reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
-from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw, raw_array
+from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions, SessionInteractions, to_sessions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, as_sessions
 
@@ -166,8 +167,8 @@ def _of_rows(
     if raw or not isinstance(given, np.ndarray) or given.dtype.kind in "UO":
         rows = _rows(given, "sessions")
         require(rows is not None or not raw, "sessions must be lists of raw ids with raw=True", type(given).__name__)
-    if rows is not None and (raw or (raw is None and any(isinstance(item, str) for row in rows for item in row))):
-        items = raw_array([item for row in rows for item in row], "sessions")
+    if rows is not None and (raw or (raw is None and any(isinstance(item, (str, UUID)) for row in rows for item in row))):
+        items = np.array([item for row in rows for item in row], dtype=object)
         codes = encode_raw(catalogue.raw_items("sessions"), items, "sessions")
         offsets = np.r_[0, np.cumsum([len(row) for row in rows], dtype=np.int64)]
         users = None if user_ids is None else np.atleast_1d(np.array(user_ids, dtype=object))
@@ -232,9 +233,8 @@ def _without_unknown(
     users, unknown_users = None, 0
     if raw_users is not None:
         users = np.full(len(raw_users), UNKNOWN_USER)
-        named = np.flatnonzero([user is not None for user in raw_users])
-        if catalogue.user_vocabulary is not None and len(named):
-            users[named] = encode_raw(catalogue.user_vocabulary, raw_users[named], "user_ids")
+        if catalogue.user_vocabulary is not None:
+            users = encode_raw(catalogue.user_vocabulary, raw_users, "user_ids")
         unknown_users = len({user for user in raw_users[users == UNKNOWN_USER].tolist() if user is not None})
     known = codes != Vocabulary.ABSENT
     sessions = SessionInteractions.from_ragged(
@@ -245,5 +245,5 @@ def _without_unknown(
         dwell_times=None if dwell_times is None else dwell_times[known],
         started=started,
     )
-    unknown = Unknown(int((~known).sum()), len(np.unique(items[~known])), unknown_users)
+    unknown = Unknown(int((~known).sum()), len({*items[~known].tolist()}), unknown_users)
     return Request(sessions, True, unknown, raw_users)

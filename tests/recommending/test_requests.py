@@ -64,7 +64,7 @@ def test_strings_in_strings_out(model, rows):
     items, scores = contiguous(model, [row or [0] for row in rows] if [] not in rows else rows[:-1], k=3)
     assert found.items[: len(items)].tolist() == items
     np.testing.assert_allclose(found.scores[: len(items)], scores, rtol=1e-5)
-    assert found.items.dtype.kind == "U"
+    assert found.items.dtype.kind == "O"
     assert found.unknown == (0, 0, 0)
 
 
@@ -168,7 +168,7 @@ def test_a_log_of_its_own_numbering_is_understood(model, log):
     assert model.recommend(own, k=3, raw=False).items.max() <= 6
     frame = found.to_frame("pandas")
     assert frame["user_id"].tolist() == ["cem"] * 3 + ["zed"] * 3
-    with pytest.raises(ValueError, match=r"^backend must be 'pandas', .* where sessions are no frame; got None$"):
+    with pytest.raises(ValueError, match=r"^backend must be 'pandas', .* where sessions are no such frame; got None$"):
         found.to_frame()
     sessions = to_sessions(log)
     named = model.recommend(sessions, k=3, raw=True)

@@ -13,14 +13,13 @@ from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.events.distinct import distinct_texts
 from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 
-
 WIDE = (nw.Int128, nw.UInt128, nw.Decimal)  # types that numpy does not have
 
 
 def to_frame(frame: Any) -> nw.DataFrame[Any]:
     """A pandas, polars or pyarrow table as a narwhals frame, collected if it is lazy; at least one event."""
     try:
-        table = nw.from_native(frame)
+        table = nw.from_native(known_types(frame))
     except TypeError:
         kind = type(frame)
         raise TypeError(
@@ -29,6 +28,27 @@ def to_frame(frame: Any) -> nw.DataFrame[Any]:
     table = table.collect() if isinstance(table, nw.LazyFrame) else table
     require(len(table) > 0, "frame must have at least one event", len(table))
     return table
+
+
+def known_types(frame: Any) -> Any:
+    """`frame` with dates of kinds that narwhals knows: pandas has zones and pyarrow a date64 that it does not."""
+    table = nw.from_native(frame, pass_through=True)
+    if not isinstance(table, nw.DataFrame) or nw.Unknown not in table.schema.values():
+        return frame
+    if table.implementation.is_pandas():
+        import pandas as pd
+
+        frame = frame.copy(deep=False)
+        for name, dtype in frame.dtypes.items():
+            if isinstance(dtype, pd.DatetimeTZDtype):
+                frame[name] = frame[name].dt.tz_convert("UTC")
+    if table.implementation.is_pyarrow():
+        import pyarrow as pa
+
+        days, moment = pa.date64(), pa.timestamp("ms")
+        kinds = [field.with_type(moment) if field.type == days else field for field in frame.schema]
+        frame = frame.cast(pa.schema(kinds))
+    return frame
 
 
 def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
@@ -93,7 +113,9 @@ def encoded(
     if not missing:
         return Vocabulary.learn(ids(frame, name, argument), first)
     values = optional_ids(frame, name, argument)
-    known = np.array([value is not None for value in values]) if values.dtype.kind == "O" else np.ones(len(values), bool)
+    known = (
+        np.array([value is not None for value in values]) if values.dtype.kind == "O" else np.ones(len(values), bool)
+    )
     vocabulary, codes = Vocabulary.learn(raw_array(values[known], argument), first)
     encoded = np.full(len(values), first + len(vocabulary), dtype=np.int64)
     encoded[known] = codes

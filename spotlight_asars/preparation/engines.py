@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from spotlight_asars._checks import require
+from spotlight_asars.events.frames import known_types
+from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.steps import Frame
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def to_lazy(frame: Any, order: str | None) -> tuple[Frame, str]:
         For an engine without file order, where `order` names no column.
     """
     try:
-        known = nw.from_native(frame)
+        known = nw.from_native(known_types(frame))
     except TypeError:
         known = None
     if known is None or known.implementation.value not in KNOWN:
@@ -55,6 +57,26 @@ def _from_arrow(table: Any) -> Any:
 
         return pl.from_arrow(table)
     return table.to_pandas()
+
+
+def exact_ids(frame: Frame) -> Frame:
+    """`frame` with whole numbers that pandas does not turn into floats when a column is shifted."""
+    if not frame.implementation.is_pandas():
+        return frame
+    require_pyarrow()
+    table = frame.collect().to_native()
+    kinds = {"i": "int64[pyarrow]", "u": "uint64[pyarrow]"}
+    whole = {name: kinds[kind] for name in ("user", "item") if (kind := table[name].dtype.kind) in kinds}
+    return nw.from_native(table.astype(whole)).lazy()
+
+
+def uuids_as_text(frame: Frame, name: str) -> Frame:
+    """`frame` with a column of DuckDB's type UUID as text."""
+    if frame.implementation.is_duckdb() and frame.collect_schema()[name] == nw.Unknown:
+        native = frame.to_native()
+        if str(native.types[native.columns.index(name)]) == "UUID":
+            return frame.with_columns(nw.col(name).cast(nw.String))
+    return frame
 
 
 def dates_as_seconds(frame: Frame, name: str) -> Frame:

@@ -10,6 +10,7 @@ import narwhals as nw
 
 from spotlight_asars._checks import positive, require, whole
 from spotlight_asars.events import HOUR
+from spotlight_asars.events.frames import WIDE
 from spotlight_asars.preparation import engines
 from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
@@ -93,7 +94,9 @@ class LazyLog:
             require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
         if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
             events = engines.dates_as_seconds(events, timestamp)
-            schema = events.collect_schema()
+        for name in (user, item):
+            events = engines.uuids_as_text(events, name)
+        schema = events.collect_schema()
         columns = {
             "user": _ids(user, schema, "user"),
             "item": _ids(item, schema, "item"),
@@ -104,7 +107,8 @@ class LazyLog:
             numeric = schema[dwell].is_numeric()
             require(numeric, f"dwell column {dwell!r} must be numbers, in seconds", str(schema[dwell]))
             columns["dwell"] = nw.col(dwell).cast(nw.Float64).fill_nan(None)
-        return cls(RecordedLog(events.select(**columns), inactivity, measured=dwell is not None))
+        events = engines.exact_ids(events.select(**columns))
+        return cls(RecordedLog(events, inactivity, measured=dwell is not None))
 
     def collapse_repeats(self) -> LazyLog:
         """Each run of one item inside a session becomes one event, as ``EventLog.collapse_repeats`` does."""
@@ -161,8 +165,8 @@ class LazyLog:
 def _ids(name: str, schema: nw.Schema, argument: str) -> nw.Expr:
     kind = schema[name]
     text = kind in (nw.String, nw.Categorical, nw.Enum)
-    rule = f"{argument} column {name!r} must hold integers or strings"
-    require(text or kind.is_integer(), rule, str(kind), "Cast it to one of them")
+    rule = f"{argument} column {name!r} must hold integers of 64 bits or strings"
+    require(text or (kind.is_integer() and kind not in WIDE), rule, str(kind), "Cast it to one of them")
     return nw.col(name).cast(nw.String) if text else nw.col(name)
 
 

@@ -41,8 +41,7 @@ def with_sessions(events: Frame, inactivity: float, measured: bool) -> Frame:
 def collapse_repeats(events: Frame) -> Frame:
     """Each run of one item inside a session becomes its first event, with the sum of the known dwell.
 
-    Its ``order`` is the smallest of the run. That need not be the order of its first event, but it sorts runs in the
-    same way: of two runs that start at one time, all events of the earlier come before those of the later.
+    Its ``order`` is the number of the run, for the smallest order of its events may be that of a later one.
     """
     item, session, dwell = nw.col("item"), nw.col("session"), nw.col("dwell")
     events = events.with_columns(
@@ -53,10 +52,10 @@ def collapse_repeats(events: Frame) -> Frame:
     events = events.with_columns(starts=nw.when(same).then(nw.lit(0)).otherwise(nw.lit(1)))
     events = events.with_columns(run=nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
     runs = events.group_by("user", "session", "run").agg(
-        *(nw.col(name).min() for name in ("item", *IN_ORDER)), total=dwell.sum(), known=dwell.count()
+        item.min(), nw.col("time").min(), total=dwell.sum(), known=dwell.count()
     )
     total = nw.when(nw.col("known") > 0).then(nw.col("total").cast(nw.Float64))
-    return runs.with_columns(dwell=total).drop("run", "total", "known")
+    return runs.with_columns(dwell=total, order=nw.col("run")).drop("run", "total", "known")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from spotlight_asars.recommending.requests import Request, Unknown
 from spotlight_asars.sessions import PADDING_IDX
 
 TABLES = ("pandas", "polars", "pyarrow")
+DTYPES: dict[str, Any] = {"i": nw.Int64, "u": nw.UInt64, "O": nw.String}
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
 
 
@@ -96,11 +97,15 @@ class RawRecommendations(Recommendations):
 
 def _column(values: NDArray[Any], name: str, backend: Any) -> nw.Series[Any]:
     """A column that holds exactly these values: 2**60 + 1 stays a whole number, though None is beside it."""
-    known = values if values.dtype.kind != "O" else raw_array([one for one in values if one is not None], name)
-    dtype = {"i": nw.Int64, "u": nw.UInt64, "O": nw.String}.get(known.dtype.kind)
-    if len(known) < len(values) and nw.Implementation.from_backend(backend).is_pandas():
-        return nw.new_series(name, values, nw.Object, backend=backend)
-    return nw.new_series(name, values.tolist() if values.dtype.kind == "O" else values, dtype, backend=backend)
+    if values.dtype.kind != "O":
+        return nw.new_series(name, values, backend=backend)
+    here = np.array([value is not None for value in values], dtype=bool)
+    known = raw_array(values[here], name)
+    kept = values.copy()
+    kept[here] = known
+    if not here.all() and nw.Implementation.from_backend(backend).is_pandas():
+        return nw.new_series(name, kept, nw.Object, backend=backend)
+    return nw.new_series(name, kept.tolist(), DTYPES[known.dtype.kind], backend=backend)
 
 
 def top_k(scores: Tensor, k: int, viewed: Tensor | None = None, allowed: Tensor | None = None) -> Recommendations:

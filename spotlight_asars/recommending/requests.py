@@ -167,7 +167,9 @@ def _of_rows(
     if raw or not isinstance(given, np.ndarray) or given.dtype.kind in "UO":
         rows = _rows(given, "sessions")
         require(rows is not None or not raw, "sessions must be lists of raw ids with raw=True", type(given).__name__)
-    if rows is not None and (raw or (raw is None and any(isinstance(item, (str, UUID)) for row in rows for item in row))):
+    if rows is not None and (
+        raw or (raw is None and any(isinstance(item, (str, UUID)) for row in rows for item in row))
+    ):
         items = np.array([item for row in rows for item in row], dtype=object)
         codes = encode_raw(catalogue.raw_items("sessions"), items, "sessions")
         offsets = np.r_[0, np.cumsum([len(row) for row in rows], dtype=np.int64)]

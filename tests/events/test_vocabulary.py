@@ -137,7 +137,9 @@ def test_one_long_text_does_not_widen_the_others():
 
 def test_vocabularies_are_compared_by_value():
     near, wide = raw_array([2**53, 2**53 + 1], "ids"), raw_array([2**53, 2**53 + 1, 2**63], "ids")
-    log = [SimpleNamespace(user_vocabulary=None, item_vocabulary=Vocabulary(raw, 1)) for raw in (near, wide, near[::-1])]
+    log = [
+        SimpleNamespace(user_vocabulary=None, item_vocabulary=Vocabulary(raw, 1)) for raw in (near, wide, near[::-1])
+    ]
     check_vocabulary(log[0], log[1], "log")
     rule = "log must have the item ids that the model was trained with, where 1 is"
     with refuses(f"{rule} {2**53}; got {2**53 + 1}. log.encode_like(model) re-encodes a log"):

@@ -10,8 +10,11 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from uuid import UUID
 
+import narwhals as nw
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -325,3 +328,27 @@ def test_no_damaged_file_is_loaded(saved, tmp_path_factory, data):
     else:  # blank space after the header's JSON means nothing
         twin = ASARSSequenceModel.load(saved)
         np.testing.assert_array_equal(model.predict(LATER.sequences), twin.predict(LATER.sequences))
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[5, 2**63 - 1, 2**63], ["a\0", "", "x" * 2000], [UUID(int=n) for n in (7, 8, 9)]],
+    ids=["uint64", "text", "uuid"],
+)
+def test_raw_ids_of_any_kind_come_back_from_a_file_and_from_recommend(tmp_path, ids):
+    columns = {"user_id": ids * 2, "item_id": ids[::-1] + ids, "timestamp": [0] * 6}
+    table = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    table = table.astype({"timestamp": int})
+    model = quick().fit(to_sessions(EventLog.from_frame(table)))
+    model.save(tmp_path / "model")
+    texts = [str(one) if isinstance(one, UUID) else one for one in ids]
+    for one in (model, ASARSSequenceModel.load(tmp_path / "model")):
+        assert one.item_vocabulary.raw.tolist() == one.user_vocabulary.raw.tolist() == sorted(texts)
+        assert one.item_vocabulary.raw.nbytes == 8 * 3
+        best = one.recommend([[ids[0]], [ids[1]]], k=3, raw=True, user_ids=[None, ids[2]])
+        assert sorted(best.items[0].tolist()) == sorted(texts)
+        for backend in ("pandas", "polars", "pyarrow"):
+            found = best.to_frame(backend)
+            users = nw.from_native(found)["user_id"].to_list()
+            assert users == [None] * 3 + [texts[2]] * 3
+            assert nw.from_native(found)["item_id"].to_list() == best.items.ravel().tolist()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from messages import refuses
 from reference_data import LOGS, columns
@@ -79,6 +80,8 @@ def assert_same_sessions(found, expected, log):
     assert items.raw.tolist() == log.item_vocabulary.raw.tolist()
 
 
+NEAR = 1_700_000_000_000_000_000  # as floats, items near it would be one
+
 TASKS = st.fixed_dictionaries(
     {
         "events": LOGS,
@@ -99,12 +102,12 @@ TASKS = st.fixed_dictionaries(
 
 def table_of(events, text, measured):
     users, items, times = columns(events)
-    users, items = 7 - 2 * users, items * 10
+    users, items = 7 - 2 * users, items + NEAR
     table = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": times})
     if text:
         table = table.assign(user_id=[f"u{user}" for user in users], item_id=[f"é{item}" for item in items])
     if measured:
-        table["look"] = np.where(items == 20, np.nan, times % 1000 / 8)
+        table["look"] = np.where(items == NEAR + 2, np.nan, times % 1000 / 8)
     return table
 
 
@@ -151,6 +154,46 @@ def test_sessions_are_those_of_the_log_in_memory(engine, examples, lazy_log):
 
 
 ENGINES = ["pandas", "polars_lazy", "pyarrow", "duckdb", SPARK]
+UNSORTED = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from([NEAR + 1, NEAR + 2]), st.integers(0, 3).map(lambda t: t * 1800)),
+    min_size=1,
+    max_size=9,
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(UNSORTED)
+@example([("a", 2, 5), ("a", 1, 0), ("a", 2, 0)])
+def test_runs_of_an_unsorted_log_are_those_of_the_log_in_memory(engine, lazy_log, events):
+    table = pd.DataFrame(events, columns=["user_id", "item_id", "timestamp"])
+    expected = to_sessions(log := EventLog.from_frame(table).collapse_repeats(), min_sequence_length=1)
+    lazy = lazy_log(table).collapse_repeats()
+    assert_same_sessions(written(lazy, min_sequence_length=1, events_per_shard=4), expected, log)
+
+
+@pytest.mark.parametrize("engine", ["pandas", "polars_lazy", "pyarrow"])
+def test_ids_around_2_to_the_63_are_three(engine, lazy_log):
+    table = pd.DataFrame({"user_id": np.array([5, 2**63 - 1, 2**63], np.uint64), "timestamp": 0})
+    table["item_id"] = table.user_id
+    _, users, items = written(lazy_log(table), min_sequence_length=1)
+    assert users.raw.tolist() == items.raw.tolist() == [5, 2**63 - 1, 2**63]
+
+
+def test_ids_of_duckdb_are_kept_or_refused():
+    import duckdb
+
+    events = duckdb.sql("select ('0000000' || i || '-0000-0000-0000-000000000000')::uuid u, i, i t from range(3) s(i)")
+    options = {"user": "u", "item": "u", "timestamp": "t", "order": "t"}
+    _, users, items = written(LazyLog.from_frame(events, **options), min_sequence_length=1)
+    assert users.raw.tolist() == items.raw.tolist() == [str(UUID(int=i << 96)) for i in range(3)]
+    assert EventLog.from_frame(events, "u", "u", "t").item_vocabulary.raw.tolist() == items.raw.tolist()
+    huge = duckdb.sql("select i, i::hugeint + 4611686018427387904 as h from range(3) s(i)")
+    assert EventLog.from_frame(huge, "h", "i", "i").user_vocabulary.raw.tolist() == [2**62, 2**62 + 1, 2**62 + 2]
+    with refuses("user column 'h' must hold integers of 64 bits or strings; got 'Int128'. Cast it to one of them"):
+        LazyLog.from_frame(huge, "h", "i", "i", order="i")
+
+
 TIES = pd.DataFrame(
     {
         "user_id": ["b", "a", "a", "a", "a", "b", "a"],
@@ -217,7 +260,7 @@ def test_an_empty_log_is_refused(engine, lazy_log):
         (
             {},
             TIES.assign(item_id=1.5),
-            "item column 'item_id' must hold integers or strings; got 'Float64'. Cast it to one of them",
+            "item column 'item_id' must hold integers of 64 bits or strings; got 'Float64'. Cast it to one of them",
         ),
         (
             {},

@@ -41,14 +41,7 @@ COMMANDS = {
     "export": export,
 }
 FINE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
-EXPECTED = (
-    ValueError,
-    TypeError,
-    RuntimeError,
-    ImportError,
-    OSError,
-    MemoryError,
-)  # of checks, files, devices
+EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)  # of checks, files, devices
 
 EPILOG = f"""\
 the whole way:

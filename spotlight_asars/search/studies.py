@@ -22,12 +22,12 @@ from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.model.fitting import TrainingData
 from spotlight_asars.runtime.quiet import quiet
 from spotlight_asars.search.points import Points, Space
-from spotlight_asars.search.trials import Trial, bars, run
+from spotlight_asars.search.trials import Trial, run, thresholds
 
 if TYPE_CHECKING:
     from optuna import Study
 
-SAMPLERS = ("tpe", "random", "grid")
+STUDY_SAMPLERS = ("tpe", "random", "grid")
 
 
 def search(
@@ -108,7 +108,7 @@ def search(
     (4, ['mrr@20', 'recall@20'])
     """
     optuna = _optuna()
-    one_of(sampler, SAMPLERS, "sampler")
+    one_of(sampler, STUDY_SAMPLERS, "sampler")
     whole(n_jobs, "n_jobs", least=1)
     parse_metric(metric)
     points = Points(space, model, fixed, whole(random_state, "random_state", least=0))
@@ -130,7 +130,7 @@ def search(
                 asked.add_trial(past)
     left = max(0, int(most) - len(trials))
     new = islice(_proposals(asked, points, sampler, {*trials}, random_state), left)
-    jobs = ((trial, (model, points.given(trial.params), data, metric, bars(asked, pruning))) for trial in new)
+    jobs = ((trial, (model, points.given(trial.params), data, metric, thresholds(asked, pruning))) for trial in new)
     with tqdm(total=int(most), initial=len(trials), disable=not verbose, unit="trial") as bar:
         for trial, (outcome, looks) in run(jobs, n_jobs):
             for step, value in enumerate(looks):

@@ -35,7 +35,7 @@ class Trial:
     error: str  # why the trial failed or was pruned; empty where it did neither
 
 
-def bars(study: Study, pruning: bool) -> list[tuple[float, float]]:
+def thresholds(study: Study, pruning: bool) -> list[tuple[float, float]]:
     """Shares of the epochs, and what the metric must be after each: at least the median of the trials so far."""
     looks = [trial.intermediate_values for trial in study.get_trials(deepcopy=False)]
     past = [[look[step] for look in looks if step in look] for step in range(len(SHARES))]
@@ -64,7 +64,7 @@ def _try(
     arguments: dict[str, Any],
     data: TrainingData,
     metric: str,
-    bars: list[tuple[float, float]],
+    thresholds: list[tuple[float, float]],
 ) -> tuple[dict[str, Any], list[float]]:
     """The fields of a ``Trial`` without its arguments, and the metric at each share of the epochs."""
     threads, start = torch.get_num_threads(), time.perf_counter()
@@ -72,7 +72,7 @@ def _try(
     outcome: dict[str, Any] = {"metrics": {}, "epochs": 0, "error": ""}
     looks: list[float] = []
     try:
-        for share, least in bars:
+        for share, least in thresholds:
             epochs = math.ceil(make(**arguments).get_params()["n_iter"] * share)
             looks.append(_judge(make, {**arguments, "n_iter": epochs}, data, metric)[0][metric])
             if looks[-1] < least:

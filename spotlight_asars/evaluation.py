@@ -17,13 +17,14 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars.events.vocabulary import check_vocabulary
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 Ranks = NDArray[np.float64]
 
+SESSIONS_AT_ONCE = 256
 LOWEST = float(np.finfo(np.float32).min)  # score of items that are ranked last, as Spotlight has it
 
 
@@ -189,7 +190,9 @@ def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding
         scores = np.array(model.predict(row), ndmin=2)  # a copy, to write to
         if exclude_preceding:
             scores[0, np.asarray(row)] = LOWEST
-        reciprocal[place] = 1.0 / _rank(torch.from_numpy(scores), targets[[place]])[0]
+        reciprocal[place] = 1.0 / float(
+            _rank(torch.from_numpy(scores), torch.tensor([targets[place]], dtype=torch.int64))
+        )
     return reciprocal
 
 
@@ -211,61 +214,61 @@ def _check_items(sessions: SessionInteractions, num_items: int) -> None:
     reject(sessions.items >= num_items, sessions.items, f"test must have item ids below {num_items}, as in training")
 
 
-def _rank(scores: Tensor, targets: NDArray[Any]) -> Ranks:
-    """Rank of one target in each row of scores, as scipy's ``rankdata`` gives it.
+def _rank(scores: Tensor, targets: Tensor) -> Tensor:
+    """Rank of one target in each row of scores, as scipy's ``rankdata`` gives it: float64 (rows,), on their device.
 
     1 is highest; ties get the mean; a row with a NaN in it gives NaN.
     """
-    place = torch.from_numpy(np.asarray(targets, dtype=np.int64)).to(scores.device).unsqueeze(1)
-    own = scores.gather(1, place)  # (rows, 1)
+    own = scores.gather(1, targets.unsqueeze(1))  # (rows, 1)
     ranks = (_count(torch.gt, scores, own) + 1 + _count(torch.ge, scores, own)) / 2
-    ranks[scores.amax(dim=1).isnan().cpu().numpy()] = np.nan
-    return ranks
+    return ranks.masked_fill(scores.amax(dim=1).isnan(), torch.nan)
 
 
-def _count(compares: Callable[..., Tensor], scores: Tensor, own: Tensor) -> NDArray[np.float64]:
+def _count(compares: Callable[..., Tensor], scores: Tensor, own: Tensor) -> Tensor:
     """How many scores of each row compare so with its own; as sums of floats, which are several times faster."""
     ones = compares(scores, own, out=torch.empty_like(scores))
     exact = torch.float64 if scores.shape[1] >= 2**24 else None
-    return ones.sum(dim=1, dtype=exact).double().cpu().numpy()
+    return ones.sum(dim=1, dtype=exact).double()
 
 
 def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
     """Rank from the states after every step, which one pass over a session gives."""
-    for batch in scoring_batches(sessions, 256, model.device):
-        ends, time = sessions.offsets[batch.rows + 1], batch.items.shape[1]
-        rows_at_once = max(1, SCORES_AT_ONCE // max(model.num_items, time))  # a state's own session has terms, too
-        if time < 2:  # no session here has a target, and an RNN takes no empty input
-            continue
-        places = ends[:, None] - np.arange(time, 0, -1)  # (batch, time), of each event in the flat arrays
-        wanted = (batch.items[:, :-1] != PADDING_IDX).cpu().numpy()
+    for batch in scoring_batches(sessions, SESSIONS_AT_ONCE, model.device):
+        (row, step), time = batch.viewed, batch.items.shape[1]
         if last:
-            wanted[:, :-1] = False
-        states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[torch.from_numpy(wanted)]
-        target_places = places[:, 1:][wanted]
-        for start in range(0, len(target_places), rows_at_once):
-            at = target_places[start : start + rows_at_once]
-            scores = model.score_catalogue(states[start : start + rows_at_once])
-            ranks[at] = _rank(scores, sessions.items[at])
+            at_end = step == time - 2
+            row, step = row[at_end], step[at_end]
+        if not len(row):  # no session here has a target
+            continue
+        states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[row, step]
+        targets = batch.items[row, step + 1]
+        at_once = rows_at_once(model.device, max(model.num_items, time))  # a state's own session has terms, too
+        found = [
+            _rank(model.score_catalogue(states[start : start + at_once]), targets[start : start + at_once])
+            for start in range(0, len(row), at_once)
+        ]
+        places = sessions.offsets[batch.rows + 1][row.cpu().numpy()] - time + 1 + step.cpu().numpy()
+        ranks[places] = torch.cat(found).cpu().numpy()
 
 
 def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: bool) -> Ranks:
     """Rank of each session's last item, float64 (session,)."""
     _check_items(sessions, _catalogue_size(model, "sequence_mrr_score", sessions))
     ranks = np.empty(len(sessions))
-    rows_at_once = max(1, SCORES_AT_ONCE // model.num_items)
-    for batch in scoring_batches(sessions, 256, model.device):
+    at_once = rows_at_once(model.device, model.num_items)
+    for batch in scoring_batches(sessions, SESSIONS_AT_ONCE, model.device):
         before = F.pad(batch.items[:, :-1], (1, 0))  # a session of one event has nothing before it but padding
         channels = batch.channels.steps(slice(-1))
         if channels.dwell_times is not None:
             channels = channels._replace(dwell_times=F.pad(channels.dwell_times, (1, 0), value=torch.nan))
-        states = model.states(before, channels)[:, -1]
-        for start in range(0, len(before), rows_at_once):
-            chunk = slice(start, start + rows_at_once)
+        states, found = model.states(before, channels)[:, -1], []
+        for start in range(0, len(before), at_once):
+            chunk = slice(start, start + at_once)
             scores = model.score_catalogue(states[chunk])
             if exclude_preceding:
                 scores.scatter_(1, before[chunk], LOWEST)
-            ranks[batch.rows[chunk]] = _rank(scores, batch.items[chunk, -1].cpu().numpy())
+            found.append(_rank(scores, batch.items[chunk, -1]))
+        ranks[batch.rows] = torch.cat(found).cpu().numpy()
     return ranks
 
 
@@ -274,7 +277,7 @@ def _rank_predictions(model: Any, sessions: SessionInteractions, last: bool, ran
     for row, position, place in _targets(sessions, last):
         scores = np.array(model.predict(sessions.sequences[row, :position]), dtype=np.float64, ndmin=2)
         scores[:, PADDING_IDX] = -np.inf
-        ranks[place] = _rank(torch.from_numpy(scores), sessions.items[[place]])[0]
+        ranks[place] = float(_rank(torch.from_numpy(scores), torch.tensor([sessions.items[place]], dtype=torch.int64)))
 
 
 def _targets(sessions: SessionInteractions, last: bool) -> Iterator[tuple[int, int, int]]:

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from spotlight_asars import ASARSSequenceModel, SessionInteractions, evaluation
+from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions, spotlight_sequence_mrr_score
 from spotlight_asars.evaluation import METRICS, Report, evaluate, sequence_mrr_score
-from spotlight_asars.recommending import recommender as scores_module
 from spotlight_asars.representations import REPRESENTATIONS
+from spotlight_asars.runtime.devices import SCORES_AT_ONCE
 
 ITEMS, USERS, WIDTH = 13, 5, 6
 SPOTLIGHTS = ("pooling", "cnn", "lstm", "mixture")
@@ -169,8 +169,7 @@ def test_how_much_is_scored_at_once_changes_nothing(name, monkeypatch):
     ranks = evaluate(model, TEST).ranks
     scores = [sequence_mrr_score(model, TEST, exclude) for exclude in (False, True)]
     for at_once in (1, 3 * ITEMS):
-        monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", at_once)
-        monkeypatch.setattr(scores_module, "SCORES_AT_ONCE", at_once)
+        monkeypatch.setitem(SCORES_AT_ONCE, "cpu", at_once)
         np.testing.assert_array_equal(evaluate(model, TEST).ranks, ranks)
         for exclude in (False, True):
             np.testing.assert_array_equal(sequence_mrr_score(model, TEST, exclude), scores[exclude])

@@ -75,7 +75,7 @@ class HistoryTerms(nn.Module):
         here, steps_ago, last = self.here
         return here + steps_ago * (1 + ago) ** -self.log_decay[2].exp() + last * (ago == 0)
 
-    def forward(self, viewed: ViewedItems, values: Tensor, rows: Tensor, steps: Tensor) -> ScoreTerms:
+    def forward(self, viewed: ViewedItems, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         gates = self.gates(values.flatten(1))  # (states, 2)
         items = viewed.items[rows]  # (states, time)
@@ -86,9 +86,14 @@ class HistoryTerms(nn.Module):
         if viewed.history is not None and viewed.earlier_terms is not None:
             before = viewed.history.items[rows]  # (states, slots)
             earlier = viewed.earlier_terms[rows] + gates[:, 1:] * (before != PADDING_IDX)
-            items, terms = torch.cat([before, items], dim=1), torch.cat([earlier, terms], dim=1)
-        state = torch.arange(len(rows), device=rows.device).repeat_interleave(items.shape[1])
-        return ScoreTerms(state, items.flatten(), terms.flatten())
+            return [_by_state(before, earlier), _by_state(items, terms)]
+        return [_by_state(items, terms)]
+
+
+def _by_state(items: Tensor, terms: Tensor) -> ScoreTerms:
+    """Terms of items (states, slots) as entries."""
+    state = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1])
+    return ScoreTerms(state, items.flatten(), terms.flatten())
 
 
 class ViewedItems:

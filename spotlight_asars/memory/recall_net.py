@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
-from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.memory.score_terms import ScoreTerms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions.channels import Channels
 
 
 def with_recall(net: nn.Module, history: bool, transitions: bool) -> nn.Module:
     """`net` with the terms of its users' histories and of item transitions added to its scores, if wanted."""
+    device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), None)  # of a net of one's own, too
     with torch.no_grad():
-        state_size = net.states(torch.ones(1, 1, dtype=torch.int64))[0, 0].numel()  # type: ignore[operator]
+        item = torch.ones(1, 1, dtype=torch.int64, device=device)
+        state_size = net.states(item)[0, 0].numel()  # type: ignore[operator]
     terms = [HistoryTerms(state_size)] * history + [TransitionTerms(state_size)] * transitions
     return RecallNet(net, *terms) if terms else net
 
@@ -32,7 +34,7 @@ class RecallNet(nn.Module):
     net : Representation
     *terms : nn.Module
         Each has ``recall(items, channels)``, which looks a batch up in its memory, and
-        ``forward(recalled, values, rows, steps)``, the ``ScoreTerms`` of states.
+        ``forward(recalled, values, rows, steps)``, the ``ScoreTerms`` of states, one for each kind.
     """
 
     def __init__(self, net: nn.Module, *terms: nn.Module) -> None:
@@ -57,8 +59,10 @@ class RecallNet(nn.Module):
 
     def score(self, states: RecalledStates, targets: Tensor) -> Tensor:
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
-        scores = self.net.score(states.values, targets)  # type: ignore[operator]
-        return states.score_terms.add_to_targets(scores, targets)
+        scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
+        for terms in states.score_terms:
+            scores = terms.add_to_targets(scores, targets)
+        return scores
 
     def score_pairs(self, states: RecalledStates, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of pairs of a state and an item, no two alike, and whether they have terms.
@@ -73,14 +77,19 @@ class RecallNet(nn.Module):
         scores : float (pairs,)
         has_terms : bool (pairs,)
         """
-        scores = self.net.score(states.values[state], items)  # type: ignore[operator]
-        return states.score_terms.add_to_pairs(scores, state, items)
+        scores: Tensor = self.net.score(states.values[state], items)  # type: ignore[operator]
+        has_terms = torch.zeros_like(items, dtype=torch.bool)
+        for terms in states.score_terms:
+            scores, has_some = terms.add_to_pairs(scores, state, items)
+            has_terms = has_terms | has_some
+        return scores, has_terms
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
         scores: Tensor = self.net.score_items(states.values, item_ids)  # type: ignore[operator]
-        terms = states.score_terms
-        return terms.add_to_catalogue(scores) if item_ids is None else terms.add_to_items(scores, item_ids)
+        for terms in states.score_terms:
+            scores = terms.add_to_catalogue(scores) if item_ids is None else terms.add_to_items(scores, item_ids)
+        return scores
 
 
 class RecalledStates:
@@ -96,11 +105,11 @@ class RecalledStates:
         return len(self.rows)
 
     @cached_property
-    def score_terms(self) -> ScoreTerms:
-        """The terms of all memories for these states (rows, ...)."""
-        parts = [terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled]
-        return ScoreTerms.concatenate(parts)
+    def score_terms(self) -> list[ScoreTerms]:
+        """The terms of all memories for these states (rows, ...), kind by kind."""
+        found = (terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled)
+        return [kind for kinds in found for kind in kinds]
 
     def recalled_items(self) -> tuple[Tensor, Tensor]:
         """The distinct items that have terms, int64 (items,), and for which states, bool (rows, items)."""
-        return self.score_terms.touched_items(len(self))
+        return touched_items(self.score_terms, self.rows)

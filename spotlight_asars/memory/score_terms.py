@@ -1,4 +1,8 @@
-"""Terms that are added to scores, stored sparsely: their cost depends on their number, not on the catalogue."""
+"""Terms that are added to scores, stored sparsely: their cost depends on their number, not on the catalogue.
+
+Sums must not depend on the order in which a GPU adds: so within one ``ScoreTerms`` no state and item occur twice, and
+several of them are added one after the other.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from spotlight_asars.sessions import PADDING_IDX
 
 
 class ScoreTerms(NamedTuple):
-    """One entry for each term of a state's score of an item; terms of the same state and item add up.
+    """Terms of one kind, an entry for each state and item; none twice, but for the padding item.
 
     state, items : int64 (entries,)
     value : float (entries,), 0 for the padding item
@@ -22,20 +27,10 @@ class ScoreTerms(NamedTuple):
     items: Tensor
     value: Tensor
 
-    @classmethod
-    def empty(cls, like: Tensor) -> ScoreTerms:
-        """No terms, on the device and with the dtype of `like`."""
-        no_ids = torch.zeros(0, dtype=torch.int64, device=like.device)
-        return cls(no_ids, no_ids, like.new_zeros(0))
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[ScoreTerms]) -> ScoreTerms:
-        return cls(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
     def add_to_targets(self, scores: Tensor, targets: Tensor) -> Tensor:
         """`scores` (rows,) plus terms, where each state scores one item: `targets`, int64 (rows,)."""
-        hit = (self.items == targets[self.state]).nonzero().squeeze(1)
-        return scores.index_add(0, self.state[hit], self.value[hit].to(scores.dtype))
+        value = torch.where(self.items == targets[self.state], self.value, 0.0)
+        return scores.index_add(0, self.state, value.to(scores.dtype))
 
     def add_to_catalogue(self, scores: Tensor) -> Tensor:
         """`scores` (rows, items) plus terms."""
@@ -47,7 +42,8 @@ class ScoreTerms(NamedTuple):
         distinct, column = item_ids.unique(return_inverse=True)
         entry, place = _matches(distinct, self.items)
         terms = ScoreTerms(self.state[entry], place, self.value[entry])
-        return scores + terms.add_to_catalogue(scores.new_zeros(len(scores), len(distinct))).index_select(1, column)
+        of_distinct = terms.add_to_catalogue(scores.new_zeros(len(scores), len(distinct)))
+        return scores + F.embedding(column, of_distinct.T).T  # whose gradient adds up repeated items in a fixed order
 
     def add_to_pairs(self, scores: Tensor, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """`scores` (pairs,) of distinct pairs of a state and an item plus terms, and which have any, bool (pairs,)."""
@@ -61,14 +57,17 @@ class ScoreTerms(NamedTuple):
         has_terms = torch.zeros_like(items, dtype=torch.bool).index_fill(0, place, True)
         return scores.index_add(0, place, self.value[entry].to(scores.dtype)), has_terms
 
-    def touched_items(self, rows: int) -> tuple[Tensor, Tensor]:
-        """The distinct items that have terms, int64 (items,), and for which states, bool (rows, items)."""
-        distinct = self.items.unique()
-        distinct = distinct[distinct != PADDING_IDX]
-        entry, place = _matches(distinct, self.items)
-        touched = torch.zeros(rows, len(distinct), dtype=torch.bool, device=self.items.device)
-        touched[self.state[entry], place] = True
-        return distinct, touched
+
+def touched_items(parts: Sequence[ScoreTerms], like: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct items that have terms, int64 (items,), and for which of the states `like`, bool (states, items)."""
+    no_ids = torch.zeros(0, dtype=torch.int64, device=like.device)
+    state, items = (torch.cat([no_ids, *(part[column] for part in parts)]) for column in (0, 1))
+    distinct = items.unique()
+    distinct = distinct[distinct != PADDING_IDX]
+    entry, place = _matches(distinct, items)
+    touched = torch.zeros(len(like), len(distinct), dtype=torch.bool, device=like.device)
+    touched[state[entry], place] = True
+    return distinct, touched
 
 
 def _matches(distinct: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

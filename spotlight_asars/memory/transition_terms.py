@@ -9,6 +9,7 @@ The gates :math:`g_F, g_G` are linear in the state :math:`q_j`. All weights star
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spotlight_asars.memory.item_transitions import EVIDENCE
@@ -35,14 +36,18 @@ class TransitionTerms(nn.Module):
         """The query for candidates of a batch."""
         return channels.transitions
 
-    def forward(self, query: CandidateQuery | None, values: Tensor, rows: Tensor, steps: Tensor) -> ScoreTerms:
+    def forward(self, query: CandidateQuery | None, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         if query is None:
-            return ScoreTerms.empty(values)
+            return []
         weights = (self.weight + self.gates(values.flatten(1))).unbind(1)  # (states,) for each kind of evidence
         candidates = query.candidates(rows, steps)
-        parts = [
-            ScoreTerms(state, items, weight.index_select(0, state) * torch.log1p(beta * strength.to(values.dtype)))
+        return [
+            ScoreTerms(state, items, _at(weight, state) * torch.log1p(beta * strength.to(values.dtype)))
             for weight, beta, (state, items, strength) in zip(weights, self.log_beta.exp(), candidates, strict=True)
         ]
-        return ScoreTerms.concatenate(parts)
+
+
+def _at(weight: Tensor, state: Tensor) -> Tensor:
+    """`weight` at each `state`, with a gradient that adds up in a fixed order on a GPU, too."""
+    return F.embedding(state, weight.unsqueeze(1)).squeeze(1)

@@ -16,7 +16,7 @@ from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations, Recommendations, top_k
 from spotlight_asars.recommending.requests import Catalogue, check_exclusion, encode_candidates, read_request
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.sessions import Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch, scoring_batches
 
@@ -117,7 +117,7 @@ class Recommender(ABC):
             reject((ids < 0) | (ids >= num_items), ids, f"item_ids must lie in 0..{num_items - 1}")
             candidates, num_scores = torch.from_numpy(ids).to(self.device), len(ids)
         scores = np.empty((len(rows), num_scores), dtype=np.float32)
-        for batch in scoring_batches(rows, max(1, SCORES_AT_ONCE // num_scores), self.device):
+        for batch in scoring_batches(rows, rows_at_once(self.device, num_scores), self.device):
             final = self.states(batch.items, batch.channels)[:, -1]
             scores[batch.rows] = self.score_catalogue(final, candidates).cpu().numpy()
         return scores[0] if len(scores) == 1 else scores
@@ -204,7 +204,7 @@ class Recommender(ABC):
         k = min(k, among)
         items = np.zeros((len(sessions), k), dtype=np.int64)
         scores = np.full((len(sessions), k), NEVER, dtype=np.float32)
-        for batch in scoring_batches(sessions, max(1, SCORES_AT_ONCE // (among + 1)), self.device):
+        for batch in scoring_batches(sessions, rows_at_once(self.device, among + 1), self.device):
             score = self.score_catalogue(self.states(batch.items, batch.channels)[:, -1], columns)
             seen = self.viewed_items(batch) if excluded == "history" else batch.items if excluded else None
             items[batch.rows], scores[batch.rows] = top_k(score, k, seen, columns)

@@ -14,7 +14,7 @@ from spotlight_asars._checks import require
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE, moved
+from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import Sampler, Seen
 from spotlight_asars.sessions import PADDING_IDX
@@ -122,7 +122,7 @@ class NextItemObjective:
     def _loss_over_catalogue(self, net: Representation, states: Any, targets: Tensor) -> Tensor:
         """Mean over targets, a part of them at a time: a large matrix of scores would be new memory in every step."""
         assert self._loss.over_catalogue is not None
-        at_once = max(1, SCORES_AT_ONCE // self._num_items)
+        at_once = rows_at_once(targets.device, self._num_items)
         total = torch.zeros((), device=targets.device)
         for start in range(0, len(targets), at_once):
             part = slice(start, start + at_once)

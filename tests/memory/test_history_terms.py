@@ -68,7 +68,8 @@ def test_an_untrained_memory_changes_no_score():
 
 def test_an_empty_row_has_the_terms_of_its_users_history_alone():
     net, (items, channels) = make_net(), remembering_batch()
-    state, touched, value = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))[:, -1].score_terms
+    states = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))
+    state, touched, value = states[:, -1].score_terms[0]
     for row in range(BATCH):
         assert set(touched[(state == row) & (touched != 0)].tolist()) == set(HISTORIES[row])
     assert not value[touched == 0].any()
@@ -105,7 +106,9 @@ def test_every_loss_learns_that_items_repeat_or_that_they_do_not(loss):
         history = Memory(sessions).recall(users, np.full(USERS, np.nan))
         viewed, left = torch.from_numpy(rows[:, -1, :-1]), torch.from_numpy(rows[:, -1, -1])
         states = model._net.eval().states(viewed, Channels(torch.from_numpy(users), history=history))[:, -1]
-        terms = states.score_terms.add_to_catalogue(torch.zeros(USERS, sessions.num_items))
+        terms = torch.zeros(USERS, sessions.num_items)
+        for kind in states.score_terms:
+            terms = kind.add_to_catalogue(terms)
         if repeats:
             assert terms.gather(1, left[:, None]).mean() > terms.gather(1, viewed).mean() + 1, "the item that is left"
         else:

@@ -13,10 +13,10 @@ from spotlight_asars import SessionInteractions
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.memory import with_recall
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
+from spotlight_asars.runtime.devices import SCORES_AT_ONCE
 from spotlight_asars.sampling import SAMPLERS, Seen
 from spotlight_asars.sessions.batching import make_batch
 from spotlight_asars.sessions.channels import Channels
-from spotlight_asars.training import objective
 from spotlight_asars.training.objective import NextItemObjective, hide_channels, hide_events
 
 ITEMS, USERS, NEGATIVES = 13, 5, 11
@@ -157,7 +157,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 @pytest.mark.parametrize("at_once", [1, 4 * ITEMS + 1, 2**22])  # scores: a target by itself, four of them, all
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
-    monkeypatch.setattr(objective, "SCORES_AT_ONCE", at_once)
+    monkeypatch.setitem(SCORES_AT_ONCE, "cpu", at_once)
     sessions, net = log(), make_net(name)
     batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     value = make_objective(sessions, "cross_entropy")(net, batch)

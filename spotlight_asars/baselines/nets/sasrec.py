@@ -14,7 +14,7 @@ from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.counting import session_of_events
 from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
 from spotlight_asars.recommending.recommendations import NEVER
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE, preserved_generators
+from spotlight_asars.runtime.devices import preserved_generators, rows_at_once
 from spotlight_asars.runtime.quiet import quiet
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -118,7 +118,7 @@ class SASRec(Baseline):
         windows = torch.from_numpy(self._windows(prefixes)).to(vectors.device)
         states = [
             net.encode_sessions({"x": part}, vectors)[:, -1]
-            for part in windows.split(max(1, min(STATES_AT_ONCE, SCORES_AT_ONCE // self._width)))
+            for part in windows.split(min(STATES_AT_ONCE, rows_at_once(vectors.device, self._width)))
         ]
         scores = (torch.cat([vectors[:0], *states]) @ vectors.T).double().cpu().numpy()[:, self._row_of_item]
         scores[:, self._row_of_item == 0] = NEVER

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
 
@@ -43,7 +43,7 @@ class ScoreTerms(NamedTuple):
         entry, place = _matches(distinct, self.items)
         terms = ScoreTerms(self.state[entry], place, self.value[entry])
         of_distinct = terms.add_to_catalogue(scores.new_zeros(len(scores), len(distinct)))
-        return scores + F.embedding(column, of_distinct.T).T  # whose gradient adds up repeated items in a fixed order
+        return scores + take(of_distinct, 1, column)
 
     def add_to_pairs(self, scores: Tensor, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """`scores` (pairs,) of distinct pairs of a state and an item plus terms, and which have any, bool (pairs,)."""

@@ -9,11 +9,11 @@ The gates :math:`g_F, g_G` are linear in the state :math:`q_j`. All weights star
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spotlight_asars.memory.item_transitions import EVIDENCE
 from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import CandidateQuery, Channels
 
 
@@ -43,11 +43,6 @@ class TransitionTerms(nn.Module):
         weights = (self.weight + self.gates(values.flatten(1))).unbind(1)  # (states,) for each kind of evidence
         candidates = query.candidates(rows, steps)
         return [
-            ScoreTerms(state, items, _at(weight, state) * torch.log1p(beta * strength.to(values.dtype)))
+            ScoreTerms(state, items, take(weight, 0, state) * torch.log1p(beta * strength.to(values.dtype)))
             for weight, beta, (state, items, strength) in zip(weights, self.log_beta.exp(), candidates, strict=True)
         ]
-
-
-def _at(weight: Tensor, state: Tensor) -> Tensor:
-    """`weight` at each `state`, with a gradient that adds up in a fixed order on a GPU, too."""
-    return F.embedding(state, weight.unsqueeze(1)).squeeze(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
@@ -16,6 +17,7 @@ from spotlight_asars.memory import RecallNet, Transitions
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet
+from spotlight_asars.runtime.devices import FULL_PRECISION
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 
 
@@ -76,7 +78,9 @@ class FittedNet:
     @torch.no_grad()
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:
         """State after each step of a batch, (batch, time, ...), without dropout."""
-        return self.net.eval().states(items, self.recall(items, channels or Channels()))
+        recalled = self.recall(items, channels or Channels())
+        with FULL_PRECISION if items.is_cuda else nullcontext():
+            return self.net.eval().states(items, recalled)
 
     @torch.no_grad()
     def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,9 +27,38 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def take(values: Tensor, dim: int, index: Tensor) -> Tensor:
+    """``values.index_select(dim, index)``, whose gradient adds up in a fixed order on a GPU, too."""
+    if values.device.type == "cuda":
+        return values[(slice(None),) * dim + (index,)]  # its gradient is sorted first, where index_select's is not
+    return values.index_select(dim, index)
+
+
 def chosen_device(use_cuda: bool) -> torch.device:
     """The CPU, or the GPU that is current now: a bare "cuda" would follow whichever thread asks."""
     return torch.device("cuda", torch.cuda.current_device()) if use_cuda else torch.device("cpu")
+
+
+class _FullPrecision:
+    """cuDNN without TF32 for as long as any thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.backends.cudnn.allow_tf32 = self._before
+
+
+FULL_PRECISION = _FullPrecision()  # scores of a GPU then are those of a CPU, to rounding
 
 
 @contextmanager

@@ -20,18 +20,21 @@ class Accelerated:
     device : torch.device
         Where it is.
     autocast : bool
-        Compute matrix products in bfloat16. Weights, their gradients and the scores stay as they are.
+        Compute matrix products in bfloat16. Weights, their gradients and the scores stay as they are; so does all of a
+        net that has a recurrent layer on a GPU, where cuDNN would take float16 for it, and lose small gradients.
     compile : bool
         Compile the way from items to states, for any number of rows and steps at once.
     """
 
     def __init__(self, net: nn.Module, device: torch.device, autocast: bool, compile: bool) -> None:
         self._net, self._device, self._autocast = net, device.type, autocast
+        recurrent = any(isinstance(layer, nn.RNNBase) for layer in net.modules())
+        self._autocast_states = autocast and not (recurrent and device.type == "cuda")
         states: Any = net.states
         self._states = torch.compile(states, dynamic=True) if compile else states
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:
-        with self._precision():
+        with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast_states):
             return self._states(items, channels)
 
     def score(self, states: Any, targets: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
 
 from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.cli.answers import Answer
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> Answer:
     start = time.perf_counter()
     model = ASARSSequenceModel(**options).fit(sessions, verbose=not args.quiet, validation=args.validation)
     seconds = time.perf_counter() - start
-    model.save(args.model)
+    _save(model, args.model)
     losses = [epoch.loss for epoch in model.epochs]
     validation = [epoch.validation for epoch in model.epochs]
     last = f", loss {losses[-1]:.4f} in the last" if losses else ""
@@ -63,3 +65,13 @@ def run(args: argparse.Namespace) -> Answer:
         "seconds": seconds,
     }
     return Answer(text, data)
+
+
+def _save(model: ASARSSequenceModel, path: Path) -> None:
+    """Write the model; where that fails, write it to a temporary place, so that the training is not lost."""
+    try:
+        model.save(path)
+    except OSError as error:
+        saved = Path(tempfile.mkdtemp(prefix="spotlight-asars-")) / path.name
+        model.save(saved)
+        raise OSError(f"{error}. The model is in {str(saved)!r}") from error

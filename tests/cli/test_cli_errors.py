@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from commands import SMALL, call, raw_frame, refused
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.cli import COMMANDS, build_parser, main, train
+from spotlight_asars.runtime import tensor_files
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +223,20 @@ def test_the_program_runs_as_a_module():
     wrong = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == "spotlight-asars: error: path must name an existing file; got 'none.csv'\n"
+
+
+def test_a_trained_model_is_not_lost_where_its_file_cannot_be_written(folder, tmp_path, capsys, monkeypatch):
+    move, moves = tensor_files._move, []
+
+    def full_at_first(beside, path, earlier):
+        moves.append(path)
+        if len(moves) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        move(beside, path, earlier)
+
+    monkeypatch.setattr(tensor_files, "_move", full_at_first)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    text = refused(capsys, "train", folder / "log.parquet", "--model", tmp_path / "m", *SMALL)
+    saved = re.search(r"got '.*m': No space left on device\. .* The model is in '(.*)'", text)[1]
+    assert ASARSSequenceModel.load(saved).epochs

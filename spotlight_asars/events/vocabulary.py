@@ -189,6 +189,8 @@ def check_vocabulary(model: Any, other: Any, argument: str) -> None:
         if own is None or its is None or own is its:
             continue
         both = min(len(own), len(its))
+        if own.raw.dtype == its.raw.dtype and np.array_equal(own.raw[:both], its.raw[:both]):
+            continue
         ours, theirs = own.raw[:both].tolist(), its.raw[:both].tolist()
         place = next((place for place in range(both) if ours[place] != theirs[place]), None)
         if place is not None:

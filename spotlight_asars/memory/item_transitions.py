@@ -125,7 +125,7 @@ class TransitionQuery:
 
     def candidates(self, rows: Tensor, steps: Tensor) -> tuple[Candidates, ...]:
         """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence."""
-        row, step = rows.cpu().numpy(), steps.cpu().numpy()
+        row, step = torch.stack([rows, steps]).cpu().numpy()  # in one copy: each makes a GPU wait
         latest, first = self._latest[row, step], self._first[row]
         back = latest[:, None] - np.arange(WINDOW)  # (states, window), places of the latest events
         state, ago = np.nonzero(back >= first[:, None])

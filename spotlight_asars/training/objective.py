@@ -145,7 +145,7 @@ class NextItemObjective:
         A draw never compares these, so their terms would only ever see them as targets. They count as often as a
         uniform draw of as many negatives would find them.
         """
-        row, step = (part.cpu().numpy() for part in batch.viewed)
+        row, step = torch.stack(batch.viewed).cpu().numpy()
         owner = batch.rows[row]
         target, item = self._seen.of(owner)
         drawn = np.flatnonzero(hash_uniform(owner[target], step[target], item, salt) < self._chance)
@@ -164,7 +164,7 @@ class NextItemObjective:
 
     def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
         """Logarithm of the probability that the sampler draws each of `items`."""
-        return torch.from_numpy(self._sample.log_probability(items, events)).to(like)
+        return moved(torch.from_numpy(self._sample.log_probability(items, events)).to(like.dtype), like.device)
 
 
 def hash_uniform(

@@ -1,0 +1,150 @@
+"""A device that exists in tests only: it refuses what a GPU refuses, and counts what makes a GPU wait.
+
+Its tensors are wrappers of tensors on the CPU, which do the computing. A GPU works through a queue while Python goes
+on, until Python asks for a value, or for a size that depends on values: a *wait*. Each is counted together with the
+line of code that asked. An operation on tensors of two devices raises ``RuntimeError``.
+
+The type of the device is "lazy", which torch knows without a backend, so nothing has to be registered.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spotlight_asars.runtime.devices import moved
+
+SIMULATED = torch.device("lazy", 0)
+ROOT, LIBRARY = f"{Path(__file__).parents[1]}/", str(Path(torch.__file__).parent)
+
+SIZED_BY_VALUES = {"nonzero", "masked_select", "_unique", "_unique2", "unique_dim", "unique_consecutive", "bincount"}
+WAITING = SIZED_BY_VALUES | {"_local_scalar_dense", "equal", "_coalesce"}
+INDEXING = {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_"}  # also with indices on the CPU
+COPYING = {"_to_copy", "copy_"}
+
+
+class Wait(NamedTuple):
+    """A line at which a GPU would wait, and the operation of torch that it would wait for."""
+
+    file: str
+    line: int
+    function: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}: {self.operation}"
+
+
+@contextmanager
+def simulated_device() -> Iterator[Counter[Wait]]:
+    """Inside the block there is the device ``SIMULATED``; how often each wait has come so far is counted."""
+    waits: Counter[Wait] = Counter()
+    lifts_on_host = torch._C._only_lift_cpu_tensors()
+    torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device=...) copies where the mode sees it
+    try:
+        with _Operations(waits):
+            yield waits
+    finally:
+        torch._C._set_only_lift_cpu_tensors(lifts_on_host)
+
+
+class SimulatedTensor(torch.Tensor):
+    """A tensor on the device, whose values are those of ``on_host``."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+    on_host: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, on_host):
+        strided = {} if on_host.is_sparse else {"strides": on_host.stride(), "storage_offset": on_host.storage_offset()}
+        like = {"dtype": on_host.dtype, "layout": on_host.layout, "device": SIMULATED}
+        tensor = torch.Tensor._make_wrapper_subclass(cls, on_host.size(), **strided, **like)
+        tensor.on_host = on_host
+        return tensor
+
+    def __repr__(self):
+        return f"<SimulatedTensor {tuple(self.shape)} of {self.dtype}>"
+
+    def tolist(self):
+        return self.cpu().tolist()  # torch's own is for no subclass
+
+    @classmethod
+    def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
+        raise RuntimeError(f"{operation} needs simulated_device()")
+
+
+class _Operations(TorchDispatchMode):
+    """Carries out all operations, those on the simulated device by way of the CPU."""
+
+    def __init__(self, waits):
+        super().__init__()
+        self._waits = waits
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name, kwargs = operation.overloadpacket.__name__, dict(kwargs or {})
+        tensors = [entry for value in (*args, *kwargs.values()) for entry in _entries(value)]
+        simulated = {id(tensor.on_host): tensor for tensor in tensors if isinstance(tensor, SimulatedTensor)}
+        device = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
+        if not simulated and device != SIMULATED.type:
+            return operation(*args, **kwargs)
+        if _waits(name, args, kwargs, tensors):
+            self._count(name)
+        if device is not None:
+            kwargs["device"] = torch.device("cpu")
+        on_host = {key: _each(value, _on_host) for key, value in kwargs.items()}
+        result = operation(*_each(args, _on_host), **on_host)
+        if device == "cpu" or (name == "copy_" and not isinstance(args[0], SimulatedTensor)):
+            return result
+        if torch.Tag.inplace_view in operation.tags:  # the wrapper changes its shape as well
+            with torch._C._DisableTorchDispatch(), torch._C._IncludeDispatchKeyGuard(torch._C.DispatchKey.Meta):
+                return operation(*args, **kwargs)
+        # what works in place returns what it was given
+        return _each(result, lambda out: simulated[id(out)] if id(out) in simulated else SimulatedTensor(out))
+
+    def _count(self, name):
+        frame = sys._getframe(2)
+        while frame.f_code.co_filename.startswith((LIBRARY, __file__)):
+            frame = frame.f_back
+        if frame.f_code is not moved.__code__:  # where there is a GPU, that copies from pinned memory
+            file = frame.f_code.co_filename.removeprefix(ROOT)
+            self._waits[Wait(file, frame.f_lineno, frame.f_code.co_name, name)] += 1
+
+
+def _waits(name, args, kwargs, tensors):
+    """Whether a GPU would wait in this operation; ``RuntimeError`` for tensors of two devices."""
+    strangers = [tensor for tensor in tensors if not isinstance(tensor, SimulatedTensor)]
+    if name in COPYING:
+        return bool(strangers) or "cpu" in str(kwargs.get("device"))
+    indices = [index for index in args[1] if index is not None] if name in INDEXING else []
+    if isinstance(args[0], SimulatedTensor):
+        strangers = [tensor for tensor in strangers if not any(tensor is index for index in indices)]
+    for tensor in strangers:
+        if tensor.dim():  # else it is a number
+            raise RuntimeError(f"{name} must have tensors of one device; got one {tuple(tensor.shape)} on the CPU")
+    if name == "repeat_interleave":
+        return kwargs.get("output_size") is None
+    return name in WAITING or any(i.dtype == torch.bool or not isinstance(i, SimulatedTensor) for i in indices)
+
+
+def _on_host(tensor):
+    return tensor.on_host if isinstance(tensor, SimulatedTensor) else tensor
+
+
+def _entries(value):
+    """The tensors of an argument, which may be a list of them."""
+    entries = value if isinstance(value, (list, tuple)) else (value,)
+    return [entry for entry in entries if isinstance(entry, torch.Tensor)]
+
+
+def _each(value, change):
+    """The value with all tensors in it changed."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_each(entry, change) for entry in value)
+    return change(value) if isinstance(value, torch.Tensor) else value

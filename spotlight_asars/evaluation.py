@@ -247,7 +247,8 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
             _rank(model.score_catalogue(states[start : start + at_once]), targets[start : start + at_once])
             for start in range(0, len(row), at_once)
         ]
-        places = sessions.offsets[batch.rows + 1][row.cpu().numpy()] - time + 1 + step.cpu().numpy()
+        rows, steps = torch.stack([row, step]).cpu().numpy()
+        places = sessions.offsets[batch.rows + 1][rows] - time + 1 + steps
         ranks[places] = torch.cat(found).cpu().numpy()
 
 

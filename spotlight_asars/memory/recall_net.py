@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
-from spotlight_asars.memory.score_terms import ScoreTerms, touched_items
+from spotlight_asars.memory.score_terms import ItemSet, ScoreTerms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions.channels import Channels
 
@@ -78,17 +78,18 @@ class RecallNet(nn.Module):
         has_terms : bool (pairs,)
         """
         scores: Tensor = self.net.score(states.values[state], items)  # type: ignore[operator]
-        has_terms = torch.zeros_like(items, dtype=torch.bool)
+        has_terms, item_set = torch.zeros_like(items, dtype=torch.bool), ItemSet.of(items)
         for terms in states.score_terms:
-            scores, has_some = terms.add_to_pairs(scores, state, items)
+            scores, has_some = terms.add_to_pairs(scores, state, item_set)
             has_terms = has_terms | has_some
         return scores, has_terms
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
         scores: Tensor = self.net.score_items(states.values, item_ids)  # type: ignore[operator]
+        item_set = None if item_ids is None else ItemSet.of(item_ids)
         for terms in states.score_terms:
-            scores = terms.add_to_catalogue(scores) if item_ids is None else terms.add_to_items(scores, item_ids)
+            scores = terms.add_to_catalogue(scores) if item_set is None else terms.add_to_items(scores, item_set)
         return scores
 
 

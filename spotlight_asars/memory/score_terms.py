@@ -37,24 +37,22 @@ class ScoreTerms(NamedTuple):
         flat = scores.reshape(-1).index_add(0, self.state * scores.shape[1] + self.items, self.value.to(scores.dtype))
         return flat.view(scores.shape)
 
-    def add_to_items(self, scores: Tensor, item_ids: Tensor) -> Tensor:
-        """`scores` (rows, items) plus terms, where every state scores `item_ids`, int64 (items,)."""
-        distinct, column = item_ids.unique(return_inverse=True)
-        entry, place = _matches(distinct, self.items)
+    def add_to_items(self, scores: Tensor, items: ItemSet) -> Tensor:
+        """`scores` (rows, items) plus terms, where every state scores the same `items`."""
+        entry, place = items.matches(self.items)
         terms = ScoreTerms(self.state[entry], place, self.value[entry])
-        of_distinct = terms.add_to_catalogue(scores.new_zeros(len(scores), len(distinct)))
-        return scores + take(of_distinct, 1, column)
+        of_distinct = terms.add_to_catalogue(scores.new_zeros(len(scores), len(items.distinct)))
+        return scores + take(of_distinct, 1, items.place)
 
-    def add_to_pairs(self, scores: Tensor, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def add_to_pairs(self, scores: Tensor, state: Tensor, items: ItemSet) -> tuple[Tensor, Tensor]:
         """`scores` (pairs,) of distinct pairs of a state and an item plus terms, and which have any, bool (pairs,)."""
-        distinct, column = items.unique(return_inverse=True)
-        keys, pair = (state * len(distinct) + column).sort()
-        entry, place = _matches(distinct, self.items)
-        key = self.state[entry] * len(distinct) + place
+        keys, pair = (state * len(items.distinct) + items.place).sort()
+        entry, place = items.matches(self.items)
+        key = self.state[entry] * len(items.distinct) + place
         nearest = torch.searchsorted(keys, key).clamp(max=max(len(keys) - 1, 0))
         hit = (keys[nearest] == key).nonzero().squeeze(1)
         entry, place = entry[hit], pair[nearest[hit]]
-        has_terms = torch.zeros_like(items, dtype=torch.bool).index_fill(0, place, True)
+        has_terms = torch.zeros_like(state, dtype=torch.bool).index_fill(0, place, True)
         return scores.index_add(0, place, self.value[entry].to(scores.dtype)), has_terms
 
 
@@ -64,17 +62,34 @@ def touched_items(parts: Sequence[ScoreTerms], like: Tensor) -> tuple[Tensor, Te
     state, items = (torch.cat([no_ids, *(part[column] for part in parts)]) for column in (0, 1))
     distinct = items.unique()
     distinct = distinct[distinct != PADDING_IDX]
-    entry, place = _matches(distinct, items)
+    entry, place = ItemSet.of(distinct).matches(items)
     touched = torch.zeros(len(like), len(distinct), dtype=torch.bool, device=like.device)
     touched[state[entry], place] = True
     return distinct, touched
 
 
-def _matches(distinct: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of `items` are among the sorted `distinct` ones, and at which place there: int64 (matches,) each."""
-    last = int(distinct[-1]) if len(distinct) else -1
-    place_of = torch.full((last + 2,), -1, device=items.device)  # the last entry serves all larger ids
-    place_of[distinct] = torch.arange(len(distinct), device=items.device)
-    place = place_of[items.clamp(max=last + 1)]
-    entry = (place >= 0).nonzero().squeeze(1)
-    return entry, place[entry]
+class ItemSet(NamedTuple):
+    """Items that are scored, and where each distinct one of them is found.
+
+    distinct : int64 (distinct,), rising
+    place : int64 (items,), which of these each item is
+    place_of : int64 (largest id + 2,), the same by id, -1 for other ids; the last entry serves all larger ones
+    """
+
+    distinct: Tensor
+    place: Tensor
+    place_of: Tensor
+
+    @classmethod
+    def of(cls, items: Tensor) -> ItemSet:
+        distinct, place = items.unique(return_inverse=True)
+        last = int(distinct[-1]) if len(distinct) else -1
+        place_of = torch.full((last + 2,), -1, device=items.device)
+        place_of[distinct] = torch.arange(len(distinct), device=items.device)
+        return cls(distinct, place, place_of)
+
+    def matches(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of some other `items` are in the set, and at which place: int64 (matches,) each."""
+        place = self.place_of[items.clamp(max=len(self.place_of) - 1)]
+        entry = (place >= 0).nonzero().squeeze(1)
+        return entry, place[entry]

@@ -106,9 +106,8 @@ class UserDrift(nn.Module):
         users, sessions = chain.sizes
         padded = inputs.new_zeros(users, sessions, inputs.shape[1])
         padded = padded.index_put((chain.user, chain.place), inputs)  # (users, sessions, hidden_dim)
-        begin = first.new_zeros(users, first.shape[1])
-        begin = begin.index_put((chain.user[chain.place == 0],), first[chain.place == 0])
-        states, _ = self.rnn(padded, begin.unsqueeze(0))
+        begin = first.new_zeros(users, sessions, first.shape[1]).index_put((chain.user, chain.place), first)[:, 0]
+        states, _ = self.rnn(padded, begin.unsqueeze(0).contiguous())
         return states[chain.user, chain.place]
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions, spotlight_sequence_mrr_score
 from spotlight_asars.evaluation import METRICS, Report, evaluate, sequence_mrr_score
 from spotlight_asars.representations import REPRESENTATIONS
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime import devices
 
 ITEMS, USERS, WIDTH = 13, 5, 6
 SPOTLIGHTS = ("pooling", "cnn", "lstm", "mixture")
@@ -169,7 +169,7 @@ def test_how_much_is_scored_at_once_changes_nothing(name, monkeypatch):
     ranks = evaluate(model, TEST).ranks
     scores = [sequence_mrr_score(model, TEST, exclude) for exclude in (False, True)]
     for at_once in (1, 3 * ITEMS):
-        monkeypatch.setitem(SCORES_AT_ONCE, "cpu", at_once)
+        monkeypatch.setattr(devices, "SCORES_AT_ONCE", at_once)
         np.testing.assert_array_equal(evaluate(model, TEST).ranks, ranks)
         for exclude in (False, True):
             np.testing.assert_array_equal(sequence_mrr_score(model, TEST, exclude), scores[exclude])

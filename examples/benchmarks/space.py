@@ -48,7 +48,7 @@ def peak_memory(
         what = f"peak memory of training, {name}, both memories"
         yield Comparison(what, "MB", work, {(n, first): "<= 1.1" for n in larger})
     work = {f"{n:,} rows": (partial(peak_of_evaluation, n, num_items), None) for n in rows}
-    work["one chunk of scores"] = (partial(float, SCORES_AT_ONCE["cpu"] * 4 / 1e6), None)
+    work["one chunk of scores"] = (partial(float, SCORES_AT_ONCE * 4 / 1e6), None)
     few, many, chunk = work
     what = f"peak memory of evaluation, {num_items:,} items"
     yield Comparison(what, "MB", work, {(many, few): "<= 1.1", (many, chunk): "<= 4"})

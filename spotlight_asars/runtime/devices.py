@@ -9,15 +9,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-SCORES_AT_ONCE = {  # of whole catalogues
-    "cpu": 2**22,  # 16 MB of float32: a larger matrix is new from the system each time
-    "cuda": 2**27,  # 0.5 GB: a smaller one leaves the GPU idle between launches
-}
+SCORES_AT_ONCE = 2**22  # of whole catalogues, 16 MB of float32: a larger matrix is new from the system each time
+SCORES_AT_ONCE_ON_GPU = 2**27  # 0.5 GB: a smaller matrix leaves the GPU idle between launches
 
 
 def rows_at_once(device: torch.device, columns: int) -> int:
     """How many rows of so many scores to compute at a time."""
-    return max(1, SCORES_AT_ONCE.get(device.type, SCORES_AT_ONCE["cpu"]) // max(columns, 1))
+    scores = SCORES_AT_ONCE_ON_GPU if device.type == "cuda" else SCORES_AT_ONCE
+    return max(1, scores // max(columns, 1))
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

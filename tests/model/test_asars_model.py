@@ -22,7 +22,7 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime import devices
 from spotlight_asars.sampling import SAMPLERS
 
 
@@ -172,7 +172,7 @@ def test_a_session_of_nothing_is_scored(model):
 def test_large_requests_are_cut_into_chunks(model, sessions, monkeypatch):
     whole = model.predict(sessions.sequences)
     best = model.recommend(sessions, k=3)
-    monkeypatch.setitem(SCORES_AT_ONCE, "cpu", 7)
+    monkeypatch.setattr(devices, "SCORES_AT_ONCE", 7)
     np.testing.assert_allclose(model.predict(sessions.sequences), whole, rtol=1e-5)
     np.testing.assert_array_equal(model.recommend(sessions, k=3).items, best.items)
 

@@ -13,7 +13,7 @@ from spotlight_asars import SessionInteractions
 from spotlight_asars.losses import LOSSES
 from spotlight_asars.memory import with_recall
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
-from spotlight_asars.runtime.devices import SCORES_AT_ONCE
+from spotlight_asars.runtime import devices
 from spotlight_asars.sampling import SAMPLERS, Seen
 from spotlight_asars.sessions.batching import make_batch
 from spotlight_asars.sessions.channels import Channels
@@ -157,7 +157,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 @pytest.mark.parametrize("at_once", [1, 4 * ITEMS + 1, 2**22])  # scores: a target by itself, four of them, all
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
-    monkeypatch.setitem(SCORES_AT_ONCE, "cpu", at_once)
+    monkeypatch.setattr(devices, "SCORES_AT_ONCE", at_once)
     sessions, net = log(), make_net(name)
     batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     value = make_objective(sessions, "cross_entropy")(net, batch)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spotlight_asars.datasets import DATASETS
 from spotlight_asars.events import HOUR
+from spotlight_asars.events.times import PER_SECOND
 
 USER, ITEM, TIMESTAMP = "user_id", "item_id", "timestamp"  # columns by default
 DWELL, SESSION = "dwell_seconds", "session_number"  # columns that prepare writes, and that are read where they are
@@ -18,7 +19,7 @@ class UsageError(ValueError):
 
 def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional: bool = False) -> None:
     """Add the log, its columns, and with `datasets` the published data sets."""
-    what = "csv, csv.gz or parquet file of one event a row"
+    what = "csv or parquet file of one event a row, packed or not, a folder of these, or a pattern"
     nargs = "?" if datasets or optional else None
     if datasets:
         what += "; with --dataset its published file or folder, by default where downloads are kept"
@@ -27,7 +28,13 @@ def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional
     group.add_argument("--user", default=USER, metavar="COL", help=f"who, or a session id; default {USER}")
     group.add_argument("--item", default=ITEM, metavar="COL", help=f"what; default {ITEM}")
     group.add_argument(
-        "--timestamp", default=TIMESTAMP, metavar="COL", help=f"when, in seconds or as dates; default {TIMESTAMP}"
+        "--timestamp", default=TIMESTAMP, metavar="COL", help=f"when, in numbers or as dates; default {TIMESTAMP}"
+    )
+    group.add_argument(
+        "--unit",
+        choices=(*PER_SECOND, "auto"),
+        default="s",
+        help="unit of timestamps that are numbers; auto: by their size; default s",
     )
     group.add_argument(
         "--dwell", metavar="COL", help=f"seconds on the item; default {DWELL} if there, else the gap to the next event"
@@ -41,7 +48,7 @@ def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional
         group.add_argument("--category", metavar="COL", help="category of the item; default none")
         group.add_argument("--dataset", choices=sorted(DATASETS), help="EVENTS is of this published data set")
         group.add_argument("--partial", action="store_true", help="with --dataset: its file may be a part of it")
-    group.add_argument("--text-ids", action="store_true", help="take the ids of a csv file as written: 007 is not 7")
+    group.add_argument("--text-ids", action="store_true", help="ids of a csv file are text, even if all are integers")
 
 
 def add_inactivity(parser: argparse.ArgumentParser) -> None:

@@ -94,13 +94,15 @@ def _shards(args: argparse.Namespace) -> Answer:
     given = [name for name in ("dataset", "category", "session") if getattr(args, name)]
     if given or not args.events:
         raise UsageError(f"--sessions must come with EVENTS and without --{', --'.join(given or ['dataset'])}")
+    columns = {"user": args.user, "item": args.item, "timestamp": args.timestamp, "dwell": args.dwell}
     log = LazyLog.from_frame(
-        scan_frame(args.events, [args.user, args.item] if args.text_ids else []),
+        scan_frame(args.events, columns, [args.user, args.item] if args.text_ids else []),
         args.user,
         args.item,
         args.timestamp,
         args.dwell,
         inactivity=args.inactivity,
+        unit=args.unit,
     )
     if not args.keep_repeats:
         log = log.collapse_repeats()

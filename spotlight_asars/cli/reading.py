@@ -12,6 +12,7 @@ from spotlight_asars.datasets import DATASETS, fetch
 from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.preparation import SessionShards
+from spotlight_asars.preparation.manifest import MANIFEST
 
 
 def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) -> EventLog:
@@ -26,21 +27,18 @@ def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) 
     if model is not None:
         text += [args.user] if is_text(model.user_vocabulary) else []
         text += [args.item] if is_text(model.item_vocabulary) else []
-    frame = read_frame(args.events, text)
-    return EventLog.from_frame(
-        frame,
-        args.user,
-        args.item,
-        args.timestamp,
-        dwell=args.dwell or (DWELL if DWELL in frame.columns else None),
-        category=getattr(args, "category", None),
-        session=args.session or (SESSION if SESSION in frame.columns else None),
-    )
+    columns = {"user": args.user, "item": args.item, "timestamp": args.timestamp}
+    columns |= {"dwell": args.dwell or DWELL, "session": args.session or SESSION}
+    columns |= {"category": getattr(args, "category", None)}
+    frame = read_frame(args.events, columns, text)
+    asked = {name for name in columns if getattr(args, name, None) is not None}
+    found = {name: column for name, column in columns.items() if name in asked or column in frame.columns}
+    return EventLog.from_frame(frame, **found, unit=args.unit)
 
 
 def read_training_sessions(args: argparse.Namespace) -> SessionInteractions:
-    """The sessions of EVENTS, a file of events or a folder that ``prepare --sessions`` wrote."""
-    if Path(args.events).is_dir():
+    """The sessions of EVENTS, files of events or a folder that ``prepare --sessions`` wrote."""
+    if (Path(args.events).expanduser() / MANIFEST).is_file():
         return SessionShards(args.events).read()
     return to_sessions(read_log(args), args.inactivity, args.max_length)
 

@@ -12,15 +12,14 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
-from numpy.typing import NDArray
 
 from spotlight_asars import EventLog
 from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
-from spotlight_asars.events.reading import ENDINGS, Library, installed_library
+from spotlight_asars.events.reading import Library, installed_library, reads_as_integers
 
-TABLES = ENDINGS
+TABLES = (".csv", ".csv.gz", ".parquet")
 
 
 def check_place(path: Path | None, argument: str, suffixes: Collection[str] = ()) -> None:
@@ -63,8 +62,10 @@ def write_log(log: EventLog, inactivity: float, path: Path) -> None:
     """Write the events of a log, with dwell times and sessions as recorded."""
     if path.suffix != ".parquet":
         for name, raw in (("user", log.user_vocabulary.raw), ("item", log.item_vocabulary.raw)):
-            rule = f"a csv file must not have {name} ids of text that reads as numbers"
-            require(not _reads_as_numbers(raw), rule, raw[:1].tolist(), "A name that ends in .parquet keeps them text")
+            text, way_out = raw.dtype.kind == "O", "A name that ends in .parquet keeps them text"
+            rule = f"a csv file must not have {name} ids of text that are all written as integers, or blank"
+            lost = text and (reads_as_integers(raw.tolist()) or "" in raw)
+            require(not lost, rule, raw[:1].tolist(), way_out)
     columns = {
         USER: log.user_vocabulary.decode(log.user_ids),
         ITEM: log.item_vocabulary.decode(log.item_ids),
@@ -76,13 +77,3 @@ def write_log(log: EventLog, inactivity: float, path: Path) -> None:
         columns["category"] = log.categories
     listed = {name: column.tolist() if column.dtype.kind in "OU" else column for name, column in columns.items()}
     write_table(listed, path)
-
-
-def _reads_as_numbers(raw: NDArray[Any]) -> bool:
-    """Whether a csv reader would take all of these strings for numbers."""
-    if raw.dtype.kind in "iu":
-        return False
-    try:
-        return all(isinstance(float(text), float) for text in raw.tolist())
-    except ValueError:
-        return False

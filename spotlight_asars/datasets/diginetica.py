@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of
 from spotlight_asars.datasets.reading.events import to_log
-from spotlight_asars.datasets.reading.files import find_one
 from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import HOUR, EventLog
+from spotlight_asars.events.files import find_one
 
 LAYOUT = Layout(
     {"sessionId": "integer", "userId": "optional", "itemId": "integer", "timeframe": "integer", "eventdate": "day"},

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from spotlight_asars.datasets.reading.events import to_log
-from spotlight_asars.datasets.reading.files import find_one
 from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
+from spotlight_asars.events.files import find_one
 
 KINDS = dict.fromkeys(("user", "item", "timestamp"), "integer")
 LAYOUT_100K = Layout(KINDS, "\t", ("user", "item", "rating", "timestamp"))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import one_of
 from spotlight_asars.datasets.reading.events import choose, to_log
-from spotlight_asars.datasets.reading.files import TextFile, find_one
 from spotlight_asars.datasets.reading.tables import check_count
 from spotlight_asars.events import EventLog
+from spotlight_asars.events.files import TextFile, find_one
 
 TYPES = ("clicks", "carts", "orders")
 EVENTS = {"train": 216_716_096, "test": 13_851_293}

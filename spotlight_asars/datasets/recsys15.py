@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from spotlight_asars.datasets.reading.events import to_log
-from spotlight_asars.datasets.reading.files import find_one
 from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
+from spotlight_asars.events.files import find_one
 
 LAYOUT = Layout(
     {"session": "integer", "timestamp": "instant", "item": "integer", "category": "text"},

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from spotlight_asars.datasets.reading.events import choose, to_log
-from spotlight_asars.datasets.reading.files import find_one
 from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
+from spotlight_asars.events.files import find_one
 
 EVENT_TYPES = ("view", "addtocart", "transaction")
 LAYOUT = Layout({"timestamp": "integer", "visitorid": "integer", "event": EVENT_TYPES, "itemid": "integer"})

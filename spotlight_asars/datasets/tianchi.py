@@ -7,9 +7,9 @@ from pathlib import Path
 
 from spotlight_asars._checks import one_of
 from spotlight_asars.datasets.reading.events import choose, to_log
-from spotlight_asars.datasets.reading.files import find_one
 from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
+from spotlight_asars.events.files import find_one
 
 BEHAVIOURS = ("pv", "buy", "cart", "fav")  # page view, purchase, into the cart, among the favourites
 LAYOUT = Layout(

@@ -53,12 +53,16 @@ class Columns:
             reject(ids > LARGEST_ID, ids, f"{name} must be int32, as Spotlight's are")
             columns[name] = ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
 
-        order = timeline.order_events(users, times)
-        users, times = users[order], times[order]
-        gaps = pauses = timeline.gaps_to_next(users, times)
-        if sessions is not None:
-            pauses = _pauses_between(integers(sessions, "sessions"), order, users)
-            gaps = np.maximum(gaps, pauses)
+        if sessions is None:
+            order = timeline.order_events(users, times)
+            gaps = pauses = timeline.gaps_to_next(users[order], times[order])
+        else:
+            numbers = integers(sessions, "sessions")
+            rule = f"sessions must have the shape of user_ids, {users.shape}"
+            require(numbers.shape == users.shape, rule, numbers.shape)
+            order, ends = timeline.order_sessions(users, numbers, times)
+            pauses = np.where(ends, np.inf, 0.0)
+            gaps = np.maximum(timeline.gaps_to_next(users[order], times[order]), pauses)
         ordered: dict[str, Any] = {name: None if column is None else column[order] for name, column in columns.items()}
         return cls(**ordered, gaps=gaps if dwell_times is None else None, pauses=pauses)
 
@@ -66,16 +70,3 @@ class Columns:
         """The columns of the events `kept`, indices that rise."""
         columns: dict[str, Any] = {name: column[kept] for name, column in vars(self).items() if column is not None}
         return replace(self, **{**columns, "pauses": timeline.carry_pauses(self.pauses, kept)})
-
-
-def _pauses_between(sessions: NDArray[np.int64], order: NDArray[np.intp], user_ids: NDArray[Any]) -> timeline.Floats:
-    """Pauses that cut a log where its user or session changes, and nowhere else; `sessions` not yet in `order`."""
-    require(sessions.shape == order.shape, f"sessions must have the shape of user_ids, {order.shape}", sessions.shape)
-    ordered = sessions[order]
-    ends = np.ones(len(order), dtype=bool)
-    ends[:-1] = (ordered[1:] != ordered[:-1]) | (user_ids[1:] != user_ids[:-1])
-    each, times = np.unique(np.stack([user_ids[ends], ordered[ends]]), axis=1, return_counts=True)
-    again = each[:, times > 1][:, :1].ravel().tolist()
-    rule = "sessions must not overlap where they are one user's, but end before the next begins"
-    require(not again, f"{rule}: user and session", again)
-    return np.where(ends, np.inf, 0.0)

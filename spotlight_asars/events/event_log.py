@@ -40,7 +40,7 @@ class EventLog(Interactions):
         Category of each event's item; None where it is unknown.
     sessions : int (events,), optional
         The session of each event, where that is known: sessions then end where this changes, whatever the inactivity,
-        and the sessions of one user must not overlap. Without it they end where a user is idle.
+        in the order of their first events, even where they overlap. Without it they end where a user is idle.
     user_vocabulary, item_vocabulary : Vocabulary, optional
         Raw ids; without them an id is its own raw id.
     num_users, num_items : int, optional
@@ -139,6 +139,7 @@ class EventLog(Interactions):
         dwell: str | None = None,
         category: str | None = None,
         session: str | None = None,
+        unit: str = "s",
     ) -> EventLog:
         """The log of a pandas, polars or pyarrow table.
 
@@ -147,21 +148,26 @@ class EventLog(Interactions):
         frame : table
             One event a row, in any order; equal timestamps keep the order given.
         user, item : str
-            Columns of raw ids: integers of any sign, or strings. A log without users has its session id here.
+            Columns of raw ids: integers of 64 bits, strings, or UUIDs, which become strings. A log without users has
+            its session id here.
         timestamp : str
-            Column of seconds, or of dates and times.
+            Column of numbers, or of dates and times, which count as UTC where they have no zone.
         dwell : str, optional
             Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
         category : str, optional
-            Column of item categories.
+            Column of item categories; a missing one is unknown.
         session : str, optional
             Column that says which of its user's sessions an event belongs to; without it sessions end where a user is
-            idle.
+            idle. Sessions of one user may overlap: they stand in the order of their first events.
+        unit : {"s", "ms", "us", "ns", "auto"}
+            Unit of timestamps that are numbers. "auto" takes the one in which their median lies between 1990 and 2100,
+            and logs which.
 
         Raises
         ------
         ValueError
-            For a missing column, an empty table, missing ids, timestamps that are not numbers, and negative dwell.
+            For a missing column, an empty table, missing ids, timestamps that are not numbers, or that are likely of
+            another unit than seconds where none is given, and negative dwell.
         TypeError
             For an object that is no such table.
         """
@@ -171,7 +177,7 @@ class EventLog(Interactions):
         return cls(
             user_ids,
             item_ids,
-            frames.timestamps(table, timestamp),
+            frames.timestamps(table, timestamp, unit),
             dwell_times=None if dwell is None else frames.numbers(table, dwell, "dwell"),
             categories=None if category is None else frames.optional_ids(table, category, "category"),
             sessions=None if session is None else frames.encoded(table, session, "session", first=0)[1],
@@ -189,15 +195,18 @@ class EventLog(Interactions):
         dwell: str | None = None,
         category: str | None = None,
         session: str | None = None,
+        unit: str = "s",
     ) -> EventLog:
-        """The log in a file.
+        """The log in a file, in a folder of files, or in all files that a pattern fits.
 
         Parameters
         ----------
         path : str or Path
-            Of a csv, csv.gz or parquet file.
-        user, item, timestamp, dwell, category, session : str
-            Columns, as in ``from_frame``.
+            Of parquet or csv, with commas, tabs or semicolons, also packed by gz, bz2, zst or zip. Ids in csv are
+            integers where the whole column is written as integers are, else text: 007 is not 7, and NA is an id. Times
+            are numbers or ISO dates.
+        user, item, timestamp, dwell, category, session, unit : str
+            As in ``from_frame``.
 
         Raises
         ------
@@ -208,7 +217,9 @@ class EventLog(Interactions):
         ValueError
             For a file of another kind, and as in ``from_frame``.
         """
-        return cls.from_frame(read_frame(path), user, item, timestamp, dwell, category, session)
+        columns = {"dwell": dwell, "category": category, "session": session}
+        frame = read_frame(path, {"user": user, "item": item, "timestamp": timestamp, **columns})
+        return cls.from_frame(frame, user, item, timestamp, **columns, unit=unit)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
         """Time spent on each event [s], float64 (events,); NaN where unknown, as at a session's last event.

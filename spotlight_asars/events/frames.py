@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.events.distinct import distinct_texts
+from spotlight_asars.events.times import check_unit, find_unit, in_seconds, seconds_of
 from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 
 WIDE = (nw.Int128, nw.UInt128, nw.Decimal)  # types that numpy does not have
@@ -38,14 +40,14 @@ def known_types(frame: Any) -> Any:
     if table.implementation.is_pandas():
         import pandas as pd
 
-        frame = frame.copy(deep=False)
+        frame = table.to_native().copy(deep=False)
         for name, dtype in frame.dtypes.items():
             if isinstance(dtype, pd.DatetimeTZDtype):
                 frame[name] = frame[name].dt.tz_convert("UTC")
     if table.implementation.is_pyarrow():
         import pyarrow as pa
 
-        days, moment = pa.date64(), pa.timestamp("ms")
+        frame, days, moment = table.to_native(), pa.date64(), pa.timestamp("ms")
         kinds = [field.with_type(moment) if field.type == days else field for field in frame.schema]
         frame = frame.cast(pa.schema(kinds))
     return frame
@@ -122,20 +124,28 @@ def encoded(
     return vocabulary, encoded
 
 
-def timestamps(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+def timestamps(frame: nw.DataFrame[Any], name: str, unit: str = "s") -> NDArray[Any]:
     """Seconds as int64 or float64; dates and times become seconds since 1970-01-01 (UTC if they have no zone)."""
+    check_unit(unit)
     column = _column(frame, name, "timestamp")
+    label = f"timestamp column {name!r}"
     if column.dtype in (nw.Datetime, nw.Date):
-        reject(column.is_null().to_numpy(), column.to_numpy(), f"timestamp column {name!r} must not be missing")
+        reject(column.is_null().to_numpy(), column.to_numpy(), f"{label} must not be missing")
         microseconds = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
         return microseconds.dt.timestamp("us").to_numpy().astype(np.int64) / 1e6
-    return moments(numbers(frame, name, "timestamp"), f"timestamp column {name!r}")
+    if column.dtype == nw.Object and all(isinstance(value, date) for value in column.to_list()):
+        return seconds_of([value.isoformat() for value in column.to_list()])
+    times = numbers(frame, name, "timestamp")
+    if not (times.dtype.kind == "f" and not np.isfinite(times).all()):
+        unit = find_unit(unit, float(np.median(times)), float(times.min()), float(times.max()), label)
+        times = in_seconds(times, unit, times.dtype.kind in "iu")
+    return moments(times, label)
 
 
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """One numeric column; a missing value is NaN."""
     column = _column(frame, name, argument)
     require(column.dtype.is_numeric(), f"{argument} column {name!r} must be numbers, in seconds", str(column.dtype))
-    if column.is_null().any():
+    if column.dtype in WIDE or column.is_null().any():
         return column.cast(nw.Float64).to_numpy().astype(np.float64)
     return column.to_numpy()

@@ -36,6 +36,26 @@ def order_events(user_ids: Ids, timestamps: NDArray[Any]) -> NDArray[np.intp]:
     return by_time[_counting_argsort(user_ids[by_time])]
 
 
+def order_sessions(user_ids: Ids, sessions: Ids, timestamps: NDArray[Any]) -> tuple[NDArray[np.intp], Mask]:
+    """Indices that sort events by user, their sessions by their first events, and events by time; and where each ends.
+
+    Equal timestamps, of events as of sessions, keep file order.
+
+    >>> order_sessions(np.array([0, 0, 0, 0]), np.array([7, 8, 7, 8]), np.array([3, 2, 9, 5]))
+    (array([1, 3, 0, 2]), array([False,  True, False,  True]))
+    """
+    order = np.lexsort((timestamps, sessions, user_ids))
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = np.diff(user_ids[order]) != 0
+    starts[1:] |= np.diff(sessions[order]) != 0
+    first = order[starts]  # of each session, its first event
+    rank = np.empty(len(first), dtype=np.intp)
+    rank[np.lexsort((first, timestamps[first], user_ids[first]))] = np.arange(len(first))
+    of_event = rank[np.cumsum(starts) - 1]
+    sorted_by_rank = np.argsort(of_event, kind="stable")
+    return order[sorted_by_rank], np.diff(of_event[sorted_by_rank], append=len(first)) != 0
+
+
 def _counting_argsort(ids: Ids) -> NDArray[np.intp]:
     """``np.argsort(ids, kind="stable")``; by counting, as the rows of a sparse matrix, where few ids are unused."""
     size, highest = len(ids), int(ids.max(initial=0))

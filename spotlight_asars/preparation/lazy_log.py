@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import narwhals as nw
 from spotlight_asars._checks import positive, require, whole
 from spotlight_asars.events import HOUR
 from spotlight_asars.events.frames import WIDE
+from spotlight_asars.events.times import check_unit, find_unit, in_seconds
 from spotlight_asars.preparation import engines
 from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
-from spotlight_asars.preparation.steps import Step, Support, collapse_repeats
+from spotlight_asars.preparation.steps import Frame, Step, Support, collapse_repeats
 from spotlight_asars.preparation.writing import RecordedLog, write
 from spotlight_asars.sessions.cutting import LengthLimits
 
@@ -58,6 +60,7 @@ class LazyLog:
         dwell: str | None = None,
         order: str | None = None,
         inactivity: float = HOUR,
+        unit: str = "s",
     ) -> LazyLog:
         """The log of a frame of pandas, polars or pyarrow, a lazy frame of polars, or one of DuckDB or PySpark.
 
@@ -69,7 +72,7 @@ class LazyLog:
         user, item : str
             Columns of raw ids, integers or strings.
         timestamp : str
-            Column of seconds, or of dates and times, which count from 1970-01-01 (UTC where they have no zone).
+            Column of numbers, or of dates and times, which count from 1970-01-01 (UTC where they have no zone).
         dwell : str, optional
             Column of measured dwell [s], which replaces the gaps between events; a missing value is unknown.
         order : str, optional
@@ -77,6 +80,8 @@ class LazyLog:
             DuckDB and PySpark have no file order and need it; for the others it is the order of the rows by default.
         inactivity : float
             A session ends where its user is idle this long [s].
+        unit : {"s", "ms", "us", "ns", "auto"}
+            Unit of timestamps that are numbers, as in ``EventLog.from_frame``; their median is looked at.
 
         Raises
         ------
@@ -86,6 +91,7 @@ class LazyLog:
             For a frame of another kind.
         """
         positive(inactivity, "inactivity")
+        check_unit(unit)
         events, order_column = engines.to_lazy(frame, order)
         schema = events.collect_schema()
         there = [column for column in schema if order is not None or column != order_column]
@@ -94,13 +100,15 @@ class LazyLog:
             require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
         if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
             events = engines.dates_as_seconds(events, timestamp)
+        else:
+            events = _in_seconds(events, timestamp, unit)
         for name in (user, item):
             events = engines.uuids_as_text(events, name)
         schema = events.collect_schema()
         columns = {
             "user": _ids(user, schema, "user"),
             "item": _ids(item, schema, "item"),
-            "time": _seconds(timestamp, schema),
+            "time": nw.col(timestamp),
             "order": nw.col(order_column),
         }
         if dwell is not None:
@@ -170,8 +178,16 @@ def _ids(name: str, schema: nw.Schema, argument: str) -> nw.Expr:
     return nw.col(name).cast(nw.String) if text else nw.col(name)
 
 
-def _seconds(name: str, schema: nw.Schema) -> nw.Expr:
-    kind, column = schema[name], nw.col(name)
+def _in_seconds(events: Frame, name: str, unit: str) -> Frame:
+    """`events` with a column of numbers, in some unit, as seconds."""
+    kind, column = events.collect_schema()[name], nw.col(name)
     rule = f"timestamp column {name!r} must be numbers of 64 bits, in seconds, or dates"
-    require(kind.is_integer() or kind == nw.Float64, rule, str(kind), "Cast it to int64 or float64")
-    return column.cast(nw.Int64) if kind.is_integer() else column
+    decimal = isinstance(kind, nw.Decimal)
+    require(kind.is_integer() or kind == nw.Float64 or decimal, rule, str(kind), "Cast it to int64 or float64")
+    time = column.cast(nw.Int64) if kind.is_integer() else column.cast(nw.Float64)
+    events = events.with_columns(time.alias(name))
+    wanted = {"median": column.median(), "low": column.min(), "high": column.max()}
+    found = engines.collect(events.select(**wanted)).to_pylist()[0]
+    if found["median"] is not None and all(map(math.isfinite, found.values())):
+        unit = find_unit(unit, column=f"timestamp column {name!r}", **{key: float(found[key]) for key in wanted})
+    return events.with_columns(in_seconds(column, unit, kind.is_integer()))

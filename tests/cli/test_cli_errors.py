@@ -83,6 +83,7 @@ def test_wrong_usage_is_told_before_any_file_is_read(capsys, case):
     assert re.search(message, refused(capsys, *argv, code=2))
 
 
+ALL = ["--item-support=1", "--test-fraction=0.5", "--unknown-users=keep"]
 REFUSED = {
     "a file that is not there": (["train", "none.csv", "--model", "{tmp}/m"], "existing file; got 'none.csv'"),
     "a file of another kind": (["train", "log.txt", "--model", "{tmp}/m"], "end in .csv.*; got 'log.txt'"),
@@ -90,7 +91,10 @@ REFUSED = {
         ["train", "{log}", "--model", "{tmp}/m", "--user", "who"],
         "user must name one of the columns .*; got 'who'",
     ),
-    "a folder that is no folder of sessions": (["train", "{tmp}", "--model", "{tmp}/m"], "manifest"),
+    "a folder that is no folder of sessions": (
+        ["train", "{tmp}", "--model", "{tmp}/m"],
+        "files of one kind",
+    ),
     "a model where no folder is": (["train", "{log}", "--model", "{tmp}/no/m"], "--model must stand in an existing"),
     "a model where a folder is": (["train", "{log}", "--model", "{tmp}"], "--model must be a file"),
     "a share of nothing": (
@@ -119,8 +123,8 @@ REFUSED = {
         "filter_support must leave events",
     ),
     "numbers that are text, in csv": (
-        ["prepare", "{log}", "--train", "{tmp}/a.csv", "--test", "{tmp}/b.parquet"],
-        "a csv file must not have item ids of text that reads as numbers; got \\['001'\\]",
+        ["prepare", "{digits}", *ALL, "--train", "{tmp}/a.csv", "--test", "{tmp}/b.parquet"],
+        "a csv file must not have item ids of text that are all written as integers, or blank; got \\['1'\\]",
     ),
     "a folder that is there": (["prepare", "{log}", "--sessions", "{tmp}"], "path must not exist yet"),
     "a metric of another name": (["tune", "{log}", "--try", "dropout=0", "--metric", "joy"], "metric must be .*'joy'"),
@@ -144,7 +148,10 @@ REFUSED = {
 def test_what_is_refused_is_told_in_one_line(folder, tmp_path, capsys, case):
     pd.DataFrame({"user_id": [7, 7], "item_id": [1, 2], "timestamp": [0, 1]}).to_parquet(tmp_path / "integers.parquet")
     (tmp_path / "strangers.csv").write_text("user_id,item_id,timestamp\na,x,0\na,y,1\n")
-    files = {"log": folder / "log.parquet", "model": folder / "model", "tmp": tmp_path}
+    table = pd.DataFrame({"user_id": list("aabb"), "item_id": list("1212"), "timestamp": [0, 1, 9000, 9001]})
+    table.to_parquet(tmp_path / "digits.parquet")
+    files = {"digits": tmp_path / "digits.parquet"}
+    files |= {"log": folder / "log.parquet", "model": folder / "model", "tmp": tmp_path}
     files |= {"integers": tmp_path / "integers.parquet", "strangers": tmp_path / "strangers.csv"}
     argv, message = REFUSED[case]
     before = sorted(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 from spotlight_asars.cli import main
 from spotlight_asars.cli.arguments import DWELL, SESSION
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.preparation import SessionShards
 
 COLUMNS = ["--user", "visitor", "--item", "sku", "--timestamp", "t"]
 
@@ -44,6 +45,38 @@ def test_prepared_files_are_the_logs_of_the_library(shop, by_library):
         assert read.user_vocabulary.decode(read.user_ids).tolist() == log.user_vocabulary.decode(log.user_ids).tolist()
         np.testing.assert_array_equal(read.dwell_times(), log.dwell_times())
         np.testing.assert_array_equal(read.session_ids(), log.session_ids())
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_what_prepare_writes_to_csv_train_reads(tmp_path, capsys, ending):
+    ids = ["NA", "null", "nan", "007", "7", 'a "b",\nc', "None", "1.0"]
+    times = pd.to_datetime(range(40), unit="h", utc=True).tz_convert("America/New_York")
+    items = [ids[(place + place // 8) % 8] for place in range(40)]
+    table = pd.DataFrame({"user_id": ids * 5, "item_id": items, "timestamp": times, "shelf": [None, *range(39)]})
+    table.to_parquet(tmp_path / "raw.parquet")
+    files = ["--train", tmp_path / f"train{ending}", "--test", tmp_path / f"test{ending}", "--category", "shelf"]
+    whole = ["--inactivity", 10**6, "--keep-repeats", "--unknown-users", "keep", "--test-fraction", 0.3]
+    call(capsys, "prepare", tmp_path / "raw.parquet", *files, *whole)
+    call(capsys, "train", tmp_path / f"train{ending}", "--model", tmp_path / "model", *SMALL[:-1])
+    known = ASARSSequenceModel.load(tmp_path / "model")
+    train = EventLog.read(tmp_path / f"train{ending}", session=SESSION)
+    assert known.item_vocabulary.raw.tolist() == train.item_vocabulary.raw.tolist() == sorted(ids)
+    test = EventLog.read(tmp_path / f"test{ending}", session=SESSION)
+    assert {*train.user_vocabulary.raw, *test.user_vocabulary.raw} == set(ids)
+
+
+def test_units_are_those_of_the_library(tmp_path, capsys):
+    table = raw_frame().astype({"t": int})
+    table.assign(t=table.t + 1_717_200_000).to_csv(tmp_path / "s.csv", index=False)
+    table.assign(t=(table.t + 1_717_200_000) * 1000).to_csv(tmp_path / "ms.csv", index=False)
+    for unit, name in (("s", "s"), ("ms", "ms")):
+        files = ["--train", tmp_path / f"{name}.train.csv", "--test", tmp_path / f"{name}.test.csv"]
+        call(capsys, "prepare", tmp_path / f"{name}.csv", *COLUMNS, *files, "--unit", unit)
+        call(capsys, "prepare", tmp_path / f"{name}.csv", *COLUMNS, "--sessions", tmp_path / name, "--unit", unit)
+    seconds, milliseconds = (pd.read_csv(tmp_path / f"{name}.train.csv") for name in ("s", "ms"))
+    pd.testing.assert_frame_equal(seconds, milliseconds, check_dtype=False)
+    sessions = [SessionShards(tmp_path / name).read() for name in ("s", "ms")]
+    assert sessions[0].started.tolist() == sessions[1].started.tolist()
 
 
 def test_training_and_evaluation_give_the_librarys_numbers(shop, by_library, capsys):

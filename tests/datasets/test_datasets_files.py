@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import PACKINGS, write
 
-from spotlight_asars.datasets.reading.files import TextFile, find_text
+from spotlight_asars.events.files import TextFile, find_text
 
 LINES = st.lists(st.text("a1,", max_size=9).map(str.encode), min_size=1).filter(
     lambda lines: any(map(bytes.strip, lines))

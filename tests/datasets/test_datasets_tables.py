@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from spotlight_asars.datasets.reading.files import TextFile
 from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import reading
+from spotlight_asars.events.files import TextFile
 
 LAYOUT = Layout(
     {"who": "integer", "age": "optional", "kind": ("a", "b"), "note": "text", "at": "instant", "on": "day"},

@@ -263,11 +263,11 @@ def test_known_sessions_survive_a_filter_that_takes_their_middle():
     assert log.filter_support(item=2, session=1).session_ids().tolist() == [0, 0, 1]
 
 
-def test_sessions_of_one_user_do_not_overlap():
-    with pytest.raises(
-        ValueError, match=r"sessions must not overlap where they are one user's.*: user and session; got \[0, 7\]"
-    ):
-        EventLog([0, 0, 0], [1, 2, 3], [0, 1, 2], sessions=[7, 8, 7])
+def test_sessions_that_overlap_stand_in_the_order_of_their_starts():
+    log = EventLog([0, 0, 0, 0, 1], [1, 2, 3, 4, 5], [3, 2, 9, 5, 0], sessions=[7, 8, 7, 8, 7])
+    assert log.item_ids.tolist() == [2, 4, 1, 3, 5]
+    assert log.session_ids().tolist() == [0, 0, 1, 1, 2]
+    np.testing.assert_array_equal(log.dwell_times(), [3, np.nan, 6, np.nan, np.nan])
     with pytest.raises(ValueError, match=r"sessions must have the shape of user_ids, \(3,\); got \(1,\)"):
         EventLog([0, 0, 0], [1, 2, 3], [0, 1, 2], sessions=[7])
 

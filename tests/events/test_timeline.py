@@ -125,3 +125,16 @@ def test_the_order_is_that_of_a_stable_sort_whether_ids_have_holes_and_times_run
     users = np.array([user for user, _ in events], np.int32)
     times = np.array([time for _, time in events], np.int64)
     assert timeline.order_events(users, times).tolist() == np.lexsort((times, users)).tolist()
+
+
+@given(LOGS, st.data())
+def test_sessions_are_ordered_by_their_first_events(events, data):
+    users, _, times = columns(events)
+    sessions = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(users), max_size=len(users))))
+    order, ends = timeline.order_sessions(users, sessions, times)
+    groups = {}
+    for place in sorted(range(len(users)), key=lambda place: (times[place], place)):
+        groups.setdefault((users[place], sessions[place]), []).append(place)
+    expected = sorted(groups.values(), key=lambda group: users[group[0]])  # stable: by the first event in a user
+    assert order.tolist() == list(chain.from_iterable(expected))
+    assert np.flatnonzero(ends).tolist() == (np.cumsum([len(group) for group in expected]) - 1).tolist()

@@ -15,6 +15,7 @@ from fuzzing import CASES, answer, explore
 from hypothesis import strategies as st
 
 from spotlight_asars import EventLog, to_sessions
+from spotlight_asars.events.times import LATEST
 
 REFUSED = None  # instead of the values of a column that must be refused
 WIDTHS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -88,11 +89,13 @@ def moments(draw, size):
     kind = draw(st.sampled_from(["int", "float", "date", "date", "date", "other"]))
     if kind == "int":
         column, values = draw(integers(size))
-        return column, values if all(abs(value) <= 2**53 for value in values) else REFUSED
+        fits = all(abs(value) <= 2**53 for value in values) and abs(np.median(values)) <= LATEST
+        return column, values if fits else REFUSED
     if kind == "float":
         column, _ = draw(floats(size))
         bits = np.finfo(column.dtype).nmant + 1
         fits = np.isfinite(column).all() and (column.abs().astype(float) <= 2.0 ** min(bits, 53)).all()
+        fits = fits and abs(np.median(column.astype(float))) <= LATEST
         return column, [float(value) for value in column] if fits else REFUSED
     if kind == "date":
         dates = st.datetimes(datetime.datetime(1950, 1, 1), datetime.datetime(2050, 1, 1))

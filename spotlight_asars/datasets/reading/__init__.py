@@ -1,1 +1,1 @@
-"""Reading of published files: find and unpack (``files``), parse and check (``tables``), make a log (``events``)."""
+"""Reading of published files: parse and check (``tables``), make a log (``events``)."""

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
-from spotlight_asars.datasets.reading.files import BLOCK, TextFile
 from spotlight_asars.datasets.reading.kinds import KINDS
+from spotlight_asars.events.files import BLOCK, TextFile
 from spotlight_asars.events.reading import Library, installed_library, read_csv
 
 

@@ -1,4 +1,4 @@
-"""The text inside a published file: plain, gzipped, in a zip or tar.gz archive, or somewhere in a folder.
+"""The text inside a file: plain, compressed by gz, bz2 or zst, in a zip or tar.gz archive, or somewhere in a folder.
 
 - Every packing gives the same lines.
 - A file is read in blocks of whole lines, so it may be larger than memory.
@@ -7,23 +7,41 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from spotlight_asars._checks import require
 
 BLOCK = 2**25  # bytes read at once
-DAMAGE = (EOFError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error)
+DAMAGE = (EOFError, OSError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 TAR = (".tar.gz", ".tgz")
+
+
+def _from_zst(file: IO[bytes]) -> IO[bytes]:
+    if not find_spec("pyarrow"):
+        raise ImportError("zst files need pyarrow; pip install 'spotlight-asars[parquet]' brings it")
+    import pyarrow as pa
+
+    return BytesIO(pa.CompressedInputStream(file, "zstd").read())
+
+
+PACKED: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {  # by the first bytes of a file
+    b"\x1f\x8b": lambda file: cast(IO[bytes], gzip.GzipFile(fileobj=file)),
+    b"BZh": lambda file: cast(IO[bytes], bz2.BZ2File(file)),
+    b"\x28\xb5\x2f\xfd": _from_zst,
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,12 @@ class TextFile:
         """The name of the text file, quoted, as messages show it."""
         return repr(PurePosixPath(self.member or self.path.name).name)
 
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The unpacked bytes; ``ValueError`` if the file is damaged."""
+        with _named_if_damaged(self.path), _open(self.path, self.member) as file:
+            yield file
+
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         r"""The lines in blocks of `size` bytes or a little more, each line ending in "\n".
 
@@ -49,7 +73,7 @@ class TextFile:
             If the file is damaged or has no line.
         """
         empty, blank = True, b""  # `blank`: blank lines that count only if another line follows
-        with _named_if_damaged(self.path), _open(self.path, self.member) as file:
+        with self.open() as file:
             while text := file.read(size):
                 text = (text + file.readline()).replace(b"\r\n", b"\n")
                 text = blank + (text.removeprefix(BYTE_ORDER_MARK) if empty else text)
@@ -135,9 +159,10 @@ def _open(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     """The unpacked bytes of a text file."""
     if member is None:
         with path.open("rb") as file:
-            gzipped = file.read(2) == b"\x1f\x8b"
+            first = file.read(4)
             file.seek(0)
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if gzipped else file
+            unpack = next((unpack for mark, unpack in PACKED.items() if first.startswith(mark)), None)
+            yield file if unpack is None else unpack(file)
     elif _is_zip(path):
         with zipfile.ZipFile(path) as archive, archive.open(member) as text:
             yield text

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> Answer:
     text = f"{args.gives} of {model.num_items - 1:,} items as {args.format} in {args.output}"
     if args.ids is not None and vocabulary is not None:
         numbers = np.arange(vocabulary.first, vocabulary.first + len(vocabulary))
-        write_table({"number": numbers, "item_id": vocabulary.raw.tolist()}, args.ids)
+        write_table({"number": numbers, "item_id": vocabulary.raw}, args.ids)
         text += f", ids in {args.ids}"
     data = {"file": str(args.output), "format": args.format, "gives": args.gives, "items": model.num_items - 1}
     return Answer(text, data)

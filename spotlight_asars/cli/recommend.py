@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from spotlight_asars import ASARSSequenceModel, to_sessions
+from spotlight_asars import ASARSSequenceModel
 from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import Answer, plain, table
 from spotlight_asars.cli.arguments import USER, UsageError, add_cuda, add_events, add_inactivity, add_model
@@ -68,7 +66,7 @@ def run(args: argparse.Namespace) -> Answer:
     skipped = f"unknown to the model: {unknown.events} events of {unknown.items} items; {unknown.users} users"
     data = {"unknown": unknown._asdict()}
     if args.output is not None:
-        write_table(columns, args.output)
+        write_table(best.columns(), args.output)
         rows = f"{len(columns['rank']):,} recommendations for {len(best.items):,} sessions in {args.output}"
         return Answer(f"{rows}\n{skipped}", {"file": str(args.output), "sessions": len(best.items), **data})
     rows_of = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -86,7 +84,4 @@ def _of_items(args: argparse.Namespace, model: ASARSSequenceModel, options: dict
 
 def _of_events(args: argparse.Namespace, model: ASARSSequenceModel, options: dict[str, Any]) -> Any:
     args.user = args.user or USER
-    log = read_log(args, model)
-    longest = int(np.bincount(log.session_ids(args.inactivity)).max())
-    sessions = to_sessions(log, args.inactivity, longest, min_sequence_length=1)
-    return model.recommend(sessions, **options)
+    return model.recommend(read_log(args, model), inactivity=args.inactivity, **options)

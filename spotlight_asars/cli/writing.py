@@ -12,11 +12,13 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from numpy.typing import NDArray
 
 from spotlight_asars import EventLog
 from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
+from spotlight_asars.events.frames import exact_column
 from spotlight_asars.events.reading import Library, installed_library, reads_as_integers
 
 TABLES = (".csv", ".csv.gz", ".parquet")
@@ -40,17 +42,20 @@ def _library(path: Path) -> Library:
     return installed_library(f"writing {path.name}", parquet=path.suffix == ".parquet")
 
 
-def write_table(columns: Mapping[str, Any], path: Path) -> None:
+def write_table(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write columns into a csv, parquet or json file (a list of records)."""
     beside = path.with_name(f".{uuid.uuid4().hex}.{path.name}")  # the ending says how to write
     try:
         if path.suffix == ".json":
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*map(plain, columns.values()), strict=True)]
             beside.write_text(json.dumps(rows, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-        elif path.suffix == ".parquet":
-            nw.from_dict(columns, backend=_library(path)).write_parquet(str(beside))
+            return os.replace(beside, path)
+        library = _library(path)
+        table = nw.from_dict({name: exact_column(name, values, library) for name, values in columns.items()})
+        if path.suffix == ".parquet":
+            table.write_parquet(str(beside))
         else:
-            text = nw.from_dict(columns, backend=_library(path)).write_csv()
+            text = table.write_csv()
             assert text is not None
             beside.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
         os.replace(beside, path)
@@ -75,5 +80,4 @@ def write_log(log: EventLog, inactivity: float, path: Path) -> None:
     }
     if log.categories is not None:
         columns["category"] = log.categories
-    listed = {name: column.tolist() if column.dtype.kind in "OU" else column for name, column in columns.items()}
-    write_table(listed, path)
+    write_table(columns, path)

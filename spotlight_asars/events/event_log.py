@@ -91,7 +91,9 @@ class EventLog(Interactions):
         if items is not None:
             warn_renamed("EventLog(items=...)", "item_vocabulary")
         columns = Columns.recorded(user_ids, item_ids, timestamps, dwell_times, categories, sessions)
-        self._fill(columns, user_vocabulary or users, item_vocabulary or items, num_users, num_items)
+        user_vocabulary = users if user_vocabulary is None else user_vocabulary
+        item_vocabulary = items if item_vocabulary is None else item_vocabulary
+        self._fill(columns, user_vocabulary, item_vocabulary, num_users, num_items)
 
     def _fill(
         self,
@@ -105,13 +107,13 @@ class EventLog(Interactions):
             columns.user_ids,
             columns.item_ids,
             timestamps=columns.timestamps,
-            num_users=len(users) if users else num_users,
-            num_items=len(items) + 1 if items else num_items,
+            num_users=num_users if users is None else max(num_users or 0, len(users)),
+            num_items=num_items if items is None else len(items) + 1,
         )
         self._columns = columns
         self.categories = columns.categories
-        self.user_vocabulary = users or Vocabulary(np.arange(self.num_users), first=0)
-        self.item_vocabulary = items or Vocabulary(np.arange(1, self.num_items), first=1)
+        self.user_vocabulary = Vocabulary(np.arange(self.num_users), first=0) if users is None else users
+        self.item_vocabulary = Vocabulary(np.arange(1, self.num_items), first=1) if items is None else items
         self.dropped = Dropped(0, 0, 0)
 
     @property
@@ -171,19 +173,7 @@ class EventLog(Interactions):
         TypeError
             For an object that is no such table.
         """
-        table = frames.to_frame(frame)
-        users, user_ids = frames.encoded(table, user, "user", first=0)
-        items, item_ids = frames.encoded(table, item, "item", first=1)
-        return cls(
-            user_ids,
-            item_ids,
-            frames.timestamps(table, timestamp, unit),
-            dwell_times=None if dwell is None else frames.numbers(table, dwell, "dwell"),
-            categories=None if category is None else frames.optional_ids(table, category, "category"),
-            sessions=None if session is None else frames.encoded(table, session, "session", first=0)[1],
-            user_vocabulary=users,
-            item_vocabulary=items,
-        )
+        return cls(**frames.log_columns(frame, user, item, timestamp, dwell, category, session, unit))
 
     @classmethod
     def read(

@@ -15,6 +15,7 @@ from spotlight_asars.events.distinct import distinct_texts
 from spotlight_asars.events.times import check_unit, find_unit, in_seconds, seconds_of
 from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 
+DTYPES: dict[str, Any] = {"i": nw.Int64, "u": nw.UInt64, "O": nw.String}
 WIDE = (nw.Int128, nw.UInt128, nw.Decimal)  # types that numpy does not have
 
 
@@ -30,6 +31,37 @@ def to_frame(frame: Any) -> nw.DataFrame[Any]:
     table = table.collect() if isinstance(table, nw.LazyFrame) else table
     require(len(table) > 0, "frame must have at least one event", len(table))
     return table
+
+
+def log_columns(
+    frame: Any,
+    user: str = "user_id",
+    item: str = "item_id",
+    timestamp: str = "timestamp",
+    dwell: str | None = None,
+    category: str | None = None,
+    session: str | None = None,
+    unit: str = "s",
+    missing_users: bool = False,
+) -> dict[str, Any]:
+    """The arguments of ``EventLog`` from those of ``EventLog.from_frame``.
+
+    Where users may be missing, the events of these are of one user after the last of the vocabulary.
+    """
+    table = to_frame(frame)
+    users, user_ids = encoded(table, user, "user", first=0, missing=missing_users)
+    items, item_ids = encoded(table, item, "item", first=1)
+    return {
+        "user_ids": user_ids,
+        "item_ids": item_ids,
+        "timestamps": timestamps(table, timestamp, unit),
+        "dwell_times": None if dwell is None else numbers(table, dwell, "dwell"),
+        "categories": None if category is None else optional_ids(table, category, "category"),
+        "sessions": None if session is None else encoded(table, session, "session", first=0)[1],
+        "user_vocabulary": users,
+        "item_vocabulary": items,
+        "num_users": max(len(users), int(user_ids.max()) + 1),
+    }
 
 
 def known_types(frame: Any) -> Any:
@@ -149,3 +181,16 @@ def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     if column.dtype in WIDE or column.is_null().any():
         return column.cast(nw.Float64).to_numpy().astype(np.float64)
     return column.to_numpy()
+
+
+def exact_column(name: str, values: NDArray[Any], backend: Any) -> nw.Series[Any]:
+    """A column of these values: 2**60 + 1 stays a whole number, though None is beside it; UUIDs become text."""
+    if values.dtype.kind != "O":
+        return nw.new_series(name, values, backend=backend)
+    here = np.array([value is not None for value in values], dtype=bool)
+    known = raw_array(values[here], name)
+    kept = values.copy()
+    kept[here] = known
+    if not here.all() and nw.Implementation.from_backend(backend).is_pandas():
+        return nw.new_series(name, kept, nw.Object, backend=backend)  # whole numbers with gaps would be floats
+    return nw.new_series(name, kept.tolist(), DTYPES[known.dtype.kind], backend=backend)

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
-from spotlight_asars.events import Vocabulary
-from spotlight_asars.events.vocabulary import raw_array
+from spotlight_asars.events import Vocabulary, frames
 from spotlight_asars.recommending.requests import Request, Unknown
 from spotlight_asars.sessions import PADDING_IDX
 
 TABLES = ("pandas", "polars", "pyarrow")
-DTYPES: dict[str, Any] = {"i": nw.Int64, "u": nw.UInt64, "O": nw.String}
 NEVER = float(np.finfo(np.float32).min)  # score of what is no candidate; finite, as Spotlight's evaluators negate it
 
 
@@ -92,20 +90,9 @@ class RawRecommendations(Recommendations):
         known = kind is not None and nw.Implementation.from_backend(kind).value in TABLES
         rule = "backend must be 'pandas', 'polars' or 'pyarrow' where sessions are no such frame"
         require(known, rule, kind if kind is None else str(kind))
-        return nw.from_dict({name: _column(values, name, kind) for name, values in self.columns().items()}).to_native()
-
-
-def _column(values: NDArray[Any], name: str, backend: Any) -> nw.Series[Any]:
-    """A column that holds exactly these values: 2**60 + 1 stays a whole number, though None is beside it."""
-    if values.dtype.kind != "O":
-        return nw.new_series(name, values, backend=backend)
-    here = np.array([value is not None for value in values], dtype=bool)
-    known = raw_array(values[here], name)
-    kept = values.copy()
-    kept[here] = known
-    if not here.all() and nw.Implementation.from_backend(backend).is_pandas():
-        return nw.new_series(name, kept, nw.Object, backend=backend)
-    return nw.new_series(name, kept.tolist(), DTYPES[known.dtype.kind], backend=backend)
+        return nw.from_dict(
+            {name: frames.exact_column(name, values, kind) for name, values in self.columns().items()}
+        ).to_native()
 
 
 def top_k(scores: Tensor, k: int, viewed: Tensor | None = None, allowed: Tensor | None = None) -> Recommendations:

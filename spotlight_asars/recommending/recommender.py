@@ -134,6 +134,7 @@ class Recommender(ABC):
         started: ArrayLike | None = None,
         raw: bool | None = None,
         columns: Mapping[str, str] | None = None,
+        inactivity: float | None = None,
     ) -> Recommendations:
         """The k best next items of each session.
 
@@ -141,9 +142,10 @@ class Recommender(ABC):
         ----------
         sessions : SessionInteractions, SequenceInteractions, array, lists, EventLog or frame
             What has been viewed so far: contiguous ids, (time,) or (session, time), padded with 0 anywhere, or lists
-            that differ in length; or raw ids, as lists, as an ``EventLog`` or as a pandas, polars or pyarrow table of
-            events. A log or table gives one row for each of its sessions, in the order of ``to_sessions``, also of a
-            single event. Raw items that the model does not know are skipped, and counted in the answer.
+            that differ in length, also as a column of pandas or polars; or raw ids, as lists, as an ``EventLog`` or as
+            a pandas, polars or pyarrow table of events. A log or table gives one row for each of its sessions, in the
+            order of ``to_sessions``, also of a single event. Raw items that the model does not know are skipped, and
+            counted in the answer.
         k : int
             Items per session; at most the number of candidates.
         exclude_seen : {False, "session", "history"} or bool
@@ -160,7 +162,10 @@ class Recommender(ABC):
         raw : bool, optional
             Whether ids are raw on the way in and out. By default strings, logs and tables are, other input is not.
         columns : dict, optional
-            Names of a table's columns, as the arguments of ``EventLog.from_frame``.
+            Names of a table's columns, and its unit, as the arguments of ``EventLog.from_frame``. A missing user is
+            the unknown one.
+        inactivity : float, optional
+            For logs and tables: a session ends where its user is idle this long [s]; by default an hour.
 
         Returns
         -------
@@ -188,7 +193,7 @@ class Recommender(ABC):
         catalogue = self.known_catalogue("recommend")
         k, excluded = whole(k, "k", least=1), check_exclusion(exclude_seen)
         channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
-        request = read_request(catalogue, sessions, **channels, raw=raw, columns=columns)
+        request = read_request(catalogue, sessions, **channels, raw=raw, columns=columns, inactivity=inactivity)
         allowed = None if candidates is None else encode_candidates(catalogue, candidates, request.raw)
         best = self._best(request.sessions, k, excluded, allowed)
         if not request.raw:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import integers, reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
+from spotlight_asars.events.frames import log_columns
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions, SessionInteractions, to_sessions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, as_sessions
@@ -87,21 +88,27 @@ def read_request(
     started: ArrayLike | None = None,
     raw: bool | None = None,
     columns: Mapping[str, str] | None = None,
+    inactivity: float | None = None,
 ) -> Request:
     """Sessions of the arguments of ``recommend``; see there."""
     channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
-    frame = nw.from_native(sessions, pass_through=True)
+    frame = nw.from_native(sessions, pass_through=True, allow_series=True)
+    if isinstance(frame, nw.Series):
+        sessions = frame.to_list()
     is_frame = isinstance(frame, (nw.DataFrame, nw.LazyFrame))
     require(columns is None or is_frame, "columns must come with a frame of events", columns)
+    cut = is_frame or isinstance(sessions, EventLog)
+    require(inactivity is None or cut, "inactivity must come with a frame of events or a log", inactivity)
+    idle = HOUR if inactivity is None else inactivity
     if is_frame:
         _refuse(channels, "a frame")
         names = dict(columns or {})
-        request = _of_log(catalogue, EventLog.from_frame(sessions, **names), raw)
+        request = _of_log(catalogue, EventLog(**log_columns(sessions, **names, missing_users=True)), raw, idle)
         named = names.get("user", "user_id"), names.get("item", "item_id")
         request = request._replace(backend=frame.implementation, names=named)
     elif isinstance(sessions, EventLog):
         _refuse(channels, "a log")
-        request = _of_log(catalogue, sessions, raw)
+        request = _of_log(catalogue, sessions, raw, idle)
     elif isinstance(sessions, SequenceInteractions):
         _refuse(channels, "sessions")
         own = as_sessions(sessions)
@@ -136,11 +143,11 @@ def _refuse(channels: Mapping[str, Any], kind: str) -> None:
         require(channel is None, f"{name} must be left out where {kind} has its own", channel)
 
 
-def _of_log(catalogue: Catalogue, log: EventLog, raw: bool | None) -> Request:
+def _of_log(catalogue: Catalogue, log: EventLog, raw: bool | None, inactivity: float) -> Request:
     """One row for each session of a log, whole, however long it is."""
-    longest = int(np.bincount(log.session_ids(HOUR)).max())
-    request = _translated(catalogue, to_sessions(log, max_sequence_length=longest, min_sequence_length=1))
-    return request._replace(raw=raw is not False)
+    longest = int(np.bincount(log.session_ids(inactivity)).max())
+    sessions = to_sessions(log, inactivity, max_sequence_length=longest, min_sequence_length=1)
+    return _translated(catalogue, sessions)._replace(raw=raw is not False)
 
 
 def _translated(catalogue: Catalogue, sessions: SessionInteractions) -> Request:
@@ -150,10 +157,9 @@ def _translated(catalogue: Catalogue, sessions: SessionInteractions) -> Request:
     codes = encode_raw(catalogue.raw_items("sessions"), items.raw, "sessions")[sessions.items - items.first]
     raw_users = None
     if sessions.user_ids is not None and users is not None:
-        raw_users = users.raw[sessions.user_ids]
-        if (sessions.user_ids == UNKNOWN_USER).any():
-            raw_users = raw_users.astype(object)
-            raw_users[sessions.user_ids == UNKNOWN_USER] = None
+        known = sessions.user_ids != UNKNOWN_USER
+        raw_users = np.full(len(known), None) if not known.all() else np.empty(len(known), users.raw.dtype)
+        raw_users[known] = users.raw[sessions.user_ids[known]]
     return _without_unknown(
         catalogue, codes, sessions.items, sessions.offsets, raw_users, sessions.flat_dwell_times, sessions.started
     )

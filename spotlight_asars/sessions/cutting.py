@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spotlight_asars._checks import integers, moments, positive, reject, require, whole
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import HOUR, EventLog, timeline
-from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 
 
 def to_sessions(
@@ -126,7 +126,8 @@ class Events(NamedTuple):
 def _sorted_events(log: Interactions, inactivity: float) -> Events:
     if isinstance(log, EventLog):
         dwell, sessions = log.dwell_times(inactivity), log.session_ids(inactivity)
-        return Events(log.user_ids, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
+        users = np.where(log.user_ids < len(log.user_vocabulary), log.user_ids, UNKNOWN_USER)  # those without raw id
+        return Events(users, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
     require(log.timestamps is not None, "log must have timestamps", log.timestamps)
     timestamps = moments(np.asarray(log.timestamps), "timestamps")
     users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")

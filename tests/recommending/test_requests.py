@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -277,3 +278,57 @@ def test_a_renumbered_log_is_refused_until_it_is_encoded_like_the_model(model, l
     )
     np.testing.assert_array_equal(same.dwell_times(), renumbered.dwell_times())
     evaluate(model, to_sessions(same))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [str, lambda item: 2**60 + ITEMS.index(item)], ids=["text", "integers"])
+def test_a_missing_user_of_a_table_is_the_unknown_one(kind, name):
+    events = make_frame(name, users=tuple(map(name, ITEMS[:3])))
+    model = quick().fit(to_sessions(EventLog.from_frame(pd.DataFrame(events))))
+    table = {"user_id": [None, name("bee"), None], "item_id": list(map(name, ["ant", "cat", "fox"]))}
+    table = pd.DataFrame(table, dtype=object).assign(timestamp=[0, 5, 9])
+    frame = {"pandas": lambda: table, "polars": lambda: pl.DataFrame(table.to_dict("list"))}
+    frame["pyarrow"] = lambda: pa.table(table.to_dict("list"))
+    best = model.recommend(frame[kind](), k=2)
+    seen, channels = (
+        [[name("cat")], [name("ant"), name("fox")]],
+        {"started": [5, 0], "dwell_times": [[None], [9, None]]},
+    )
+    alone = model.recommend(seen, k=2, raw=True, user_ids=[name("bee"), None], **channels)
+    assert best.user_ids.tolist() == [name("bee"), None]
+    assert best.items.tolist() == alone.items.tolist()
+    assert (best.unknown.users, best.unknown.items) == (0, 0)
+    assert nw.from_native(best.to_frame())["user_id"].to_list() == [name("bee")] * 2 + [None] * 2
+    nobody = model.recommend(frame[kind]()[:1] if kind != "pyarrow" else frame[kind]().slice(0, 1), k=2)
+    assert nobody.user_ids.tolist() == [None]
+
+
+def test_sessions_of_a_table_end_at_the_inactivity_asked_for(log, model):
+    table = pd.DataFrame({"user_id": "ann", "item_id": ["ant", "bee", "cat"], "timestamp": [0, 3000, 9000]})
+    for given in (table, EventLog.from_frame(table)):
+        for inactivity, rows in ((100, [["ant"], ["bee"], ["cat"]]), (None, [["ant", "bee"], ["cat"]])):
+            best = model.recommend(given, k=3, inactivity=inactivity)
+            starts = [0, 3000, 9000] if inactivity else [0, 9000]
+            users, dwell = ["ann"] * len(rows), [[3000.0, None] if len(row) > 1 else [None] for row in rows]
+            alone = model.recommend(rows, k=3, user_ids=users, started=starts, dwell_times=dwell)
+            assert best.items.tolist() == alone.items.tolist()
+    with pytest.raises(ValueError, match=r"^inactivity must come with a frame of events or a log; got 100$"):
+        model.recommend([["ant"]], inactivity=100)
+
+
+def test_a_column_of_lists_is_a_list_of_sessions(model):
+    rows = [["ant", "bee"], ["cat"]]
+    expected = model.recommend(rows, k=3).items.tolist()
+    for column in (pd.Series(rows), pl.Series(rows), pl.DataFrame({"seen": rows})["seen"], pa.chunked_array([rows])):
+        assert model.recommend(column, k=3).items.tolist() == expected
+    codes = [[1, 2], [3]]
+    assert model.recommend(pd.Series(codes), k=3).items.tolist() == model.recommend(codes, k=3).items.tolist()
+
+
+def test_what_a_relation_of_duckdb_asks_for_needs_a_kind_of_frame(model):
+    duckdb = pytest.importorskip("duckdb")
+    best = model.recommend(duckdb.sql("select 'ann' user_id, 'ant' item_id, 5 as timestamp"), k=2)
+    assert best.to_frame("polars")["item_id"].to_list() == best.items[0].tolist()
+    rule = r"^backend must be 'pandas', 'polars' or 'pyarrow' where sessions are no such frame; got 'duckdb'$"
+    with pytest.raises(ValueError, match=rule):
+        best.to_frame()

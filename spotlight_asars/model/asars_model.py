@@ -243,6 +243,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             or that of other sessions or other options. Nothing is kept of a call that is refused.
         OSError
             If `checkpoint` can't be written to.
+        RuntimeError
+            In ``torch.inference_mode``. Under ``torch.no_grad`` the model is trained as anywhere.
         """
         data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)

@@ -110,8 +110,17 @@ def fit_epochs(
 
 @contextmanager
 def seeded(random_state: RandomState, device: torch.device) -> Iterator[None]:
-    """Let torch draw from our random state inside the block; the caller's generators stay as they were."""
-    with ONE_AT_A_TIME, preserved_generators(device.type == "cuda"):
+    """Let torch draw from our random state and keep gradients inside the block; the caller's generators and
+    ``no_grad`` stay as they were.
+
+    Raises
+    ------
+    RuntimeError
+        In ``torch.inference_mode``, whose tensors can never have gradients.
+    """
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("fit needs gradients; call it outside of torch.inference_mode")
+    with ONE_AT_A_TIME, preserved_generators(device.type == "cuda"), torch.enable_grad():
         torch.manual_seed(random_state.randint(2**31 - 1))
         yield
 

@@ -103,6 +103,21 @@ def test_a_second_fit_goes_on(sessions):
     assert not np.array_equal(model.predict(sessions.sequences), first)
 
 
+def test_it_trains_where_the_caller_keeps_no_gradients(sessions):
+    with torch.no_grad():
+        without = quick().fit(sessions)
+        assert not torch.is_grad_enabled(), "the caller's mode is kept"
+    np.testing.assert_array_equal(without.predict([1, 2]), quick().fit(sessions).predict([1, 2]))
+
+
+def test_inference_mode_is_refused_before_anything_is_made(sessions):
+    model = quick()
+    message = r"^fit needs gradients; call it outside of torch\.inference_mode$"
+    with torch.inference_mode(), pytest.raises(RuntimeError, match=message):
+        model.fit(sessions)
+    np.testing.assert_array_equal(model.fit(sessions).predict([1, 2]), quick().fit(sessions).predict([1, 2]))
+
+
 def test_no_epochs_leave_the_initial_weights(sessions):
     assert np.isfinite(quick(n_iter=0).fit(sessions).predict([1, 2])).all()
 

@@ -25,10 +25,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NoReturn
 
 from spotlight_asars.cli import analyse, evaluate, export, prepare, recommend, train, tune
-from spotlight_asars.cli.arguments import UsageError
 
 PROGRAM = "spotlight-asars"
 COMMANDS = {
@@ -40,7 +40,7 @@ COMMANDS = {
     "analyse": analyse,
     "export": export,
 }
-FINE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
+FINE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)  # of checks, files, devices
 
 EPILOG = f"""\
@@ -50,7 +50,7 @@ the whole way:
   {PROGRAM} evaluate test.parquet --model shop.safetensors
   {PROGRAM} recommend --model shop.safetensors --items A17,B4 --user ann -k 5
 
-exit codes: 0 fine, 1 refused by the data, a file or the model, 2 wrong usage, 130 interrupted
+exit codes: 0 fine, 2 what was given is refused: arguments, data, files or the model; 1 another failure, 130 interrupted
 """
 
 
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(WRONG_USAGE, f"{PROGRAM}: error: {message}\n")
+        self.exit(REFUSED, f"{PROGRAM}: error: {message}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,6 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         After ``--help`` and ``--version``, and with code 2 for arguments that do not parse.
     """
     args = build_parser().parse_args(argv)
+    for name, value in vars(args).items():
+        if isinstance(value, Path):  # no shell expands --model=~/shop
+            setattr(args, name, value.expanduser())
     try:
         answer = COMMANDS[args.command].run(args)
         print(answer.as_json() if args.json else answer.text, flush=True)
@@ -112,13 +115,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader has closed stdout; nothing more may be written to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return REFUSED
+        return FAILED
     except EXPECTED as error:
         if args.traceback:
             raise
         text = " ".join(str(error).split()) or type(error).__name__
         print(f"{PROGRAM}: error: {text}", file=sys.stderr)
-        return WRONG_USAGE if isinstance(error, UsageError) else REFUSED
+        return REFUSED if isinstance(error, (ValueError, TypeError, OSError)) else FAILED
     return FINE
 
 

@@ -6,7 +6,8 @@ import gzip
 import json
 import os
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
 from spotlight_asars.events.frames import exact_column
 from spotlight_asars.events.reading import Library, installed_library, reads_as_integers
+from spotlight_asars.runtime.disk import explained
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -45,7 +47,7 @@ def _library(path: Path) -> Library:
 def write_table(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write columns into a csv, parquet or json file (a list of records)."""
     beside = path.with_name(f".{uuid.uuid4().hex}.{path.name}")  # the ending says how to write
-    try:
+    with explained(path), _removed(beside):
         if path.suffix == ".json":
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*map(plain, columns.values()), strict=True)]
             beside.write_text(json.dumps(rows, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -59,8 +61,15 @@ def write_table(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
             assert text is not None
             beside.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
         os.replace(beside, path)
+
+
+@contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    """Remove a file at the end, where it is still there."""
+    try:
+        yield
     finally:
-        beside.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def write_log(log: EventLog, inactivity: float, path: Path) -> None:

@@ -87,7 +87,7 @@ def known_types(frame: Any) -> Any:
 
 def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
     require(name in frame.columns, f"{argument} must name one of the columns {list(frame.columns)}", name)
-    return frame[name]
+    return frame.get_column(name)  # a name may be a number in pandas
 
 
 def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:

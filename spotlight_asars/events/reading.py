@@ -254,10 +254,12 @@ def find_files(path: str | Path) -> list[Path]:
         files = [Path(each) for each in sorted(glob.glob(str(place), recursive=True)) if Path(each).is_file()]
     else:
         files = [place]
+    if not files or not (files[0].is_file() or files[0].suffix):
+        raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
     for each in files:
         rule = "path must end in .csv, .tsv, either with .gz, .bz2, .zst or .zip, or in .parquet"
         require(each.name.lower().endswith(ENDINGS), rule, str(each))
-    if not files or not files[0].is_file():
+    if not files[0].is_file():
         raise FileNotFoundError(f"path must name an existing file; got {str(path)!r}")
     kinds = {each.suffix.lower() == ".parquet" for each in files}
     require(len(kinds) == 1, "path must hold files of one kind, csv or parquet", [each.name for each in files[:9]])

@@ -398,7 +398,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         content = files.Content(
             self._options, self._fitted_net("save"), self.known_catalogue("save"), self.epochs, self._random_state
         )
-        files.write(content, Path(path))
+        files.write(content, Path(path).expanduser())
 
     @classmethod
     def load(cls, path: str | Path, use_cuda: bool = False) -> ASARSSequenceModel:
@@ -417,7 +417,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ValueError
             If the file is no model file, of a newer format, not whole, or changed in any byte.
         """
-        content = files.read(Path(path), cls().get_params(), use_cuda)
+        content = files.read(Path(path).expanduser(), cls().get_params(), use_cuda)
         model = cls(**content.options.as_dict())
         model._random_state, model.epochs = content.random_state, content.epochs
         model._take(content.fitted, content.catalogue)

@@ -166,7 +166,7 @@ class LazyLog:
         require_pyarrow()
         limits = LengthLimits(max_sequence_length, min_sequence_length)
         whole(events_per_shard, "events_per_shard", least=1)
-        write(self.recording, self.steps, Path(path), limits, events_per_shard)
+        write(self.recording, self.steps, Path(path).expanduser(), limits, events_per_shard)
         return SessionShards(path)
 
 

@@ -46,7 +46,7 @@ class SessionShards(Sequence[SessionInteractions]):
 
     def __init__(self, path: str | Path) -> None:
         require_pyarrow()
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self._manifest = Manifest.load(self.path)
         self.num_items, self.num_users = self._manifest.num_items, self._manifest.num_users
         self.max_sequence_length = self._manifest.max_sequence_length

@@ -26,6 +26,7 @@ from spotlight_asars.preparation import engines, steps
 from spotlight_asars.preparation.checks import check_events
 from spotlight_asars.preparation.shard_writer import write_shards
 from spotlight_asars.preparation.steps import Frame, Step, Support
+from spotlight_asars.runtime.disk import explained
 from spotlight_asars.sessions.cutting import LengthLimits
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write(
     log: RecordedLog, todo: Sequence[Step | Support], path: Path, limits: LengthLimits, events_per_shard: int
 ) -> None:
     """Write the sessions of a log after the steps `todo` into a new folder at `path`."""
-    with _new_folder(path) as (folder, work):
+    with explained(path), _new_folder(path) as (folder, work):
         check_events(log.events, log.measured)
         before = _before_support(todo)  # done once, not in each round
         parts = [

@@ -34,7 +34,7 @@ def call(capsys, *argv):
     return json.loads(out)
 
 
-def refused(capsys, *argv, code=1):
+def refused(capsys, *argv, code=2):
     """The one line on stderr of a command that is refused, without the program's name."""
     try:
         found = main([*map(str, argv), "--quiet"])

@@ -1,14 +1,16 @@
-"""What is refused: one line that names the value, and the exit code that says whose fault it is."""
+"""What is refused: one line that names the value, and exit code 2."""
 
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import re
 import subprocess
 import sys
 
 import pandas as pd
+import polars as pl
 import pytest
 from commands import SMALL, call, raw_frame, refused
 
@@ -80,7 +82,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_usage_is_told_before_any_file_is_read(capsys, case):
     argv, message = WRONG[case]
-    assert re.search(message, refused(capsys, *argv, code=2))
+    assert re.search(message, refused(capsys, *argv))
 
 
 ALL = ["--item-support=1", "--test-fraction=0.5", "--unknown-users=keep"]
@@ -94,6 +96,24 @@ REFUSED = {
     "a folder that is no folder of sessions": (
         ["train", "{tmp}", "--model", "{tmp}/m"],
         "files of one kind",
+    ),
+    "a folder that is not there": (["train", "{tmp}/none", "--model", "{tmp}/m"], "existing file; got '.*none'"),
+    "a file cut off": (["train", "{cut}", "--model", "{tmp}/m"], "'cut.csv.gz' must be a whole file; got one cut off"),
+    "a file cut off, read by polars": (
+        ["prepare", "{cut}", "--sessions", "{tmp}/new"],
+        "path must be a whole csv or parquet file; got '.*cut.csv.gz'",
+    ),
+    "integers of 128 bits": (
+        ["train", "{huge}", "--model", "{tmp}/m"],
+        "path must be a whole csv or parquet file; got '.*huge.parquet': Integers with more than 64 bits",
+    ),
+    "integers of 128 bits, for a folder": (
+        ["prepare", "{huge}", "--sessions", "{tmp}/new"],
+        "item column 'item_id' must hold integers of 64 bits or strings; got 'Int128'",
+    ),
+    "sessions in no folder": (
+        ["prepare", "{log}", "--sessions", "{tmp}/no/x"],
+        "path must stand in an existing folder",
     ),
     "a model where no folder is": (["train", "{log}", "--model", "{tmp}/no/m"], "--model must stand in an existing"),
     "a model where a folder is": (["train", "{log}", "--model", "{tmp}"], "--model must be a file"),
@@ -150,7 +170,12 @@ def test_what_is_refused_is_told_in_one_line(folder, tmp_path, capsys, case):
     (tmp_path / "strangers.csv").write_text("user_id,item_id,timestamp\na,x,0\na,y,1\n")
     table = pd.DataFrame({"user_id": list("aabb"), "item_id": list("1212"), "timestamp": [0, 1, 9000, 9001]})
     table.to_parquet(tmp_path / "digits.parquet")
-    files = {"digits": tmp_path / "digits.parquet"}
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(table.to_csv().encode())[:60])
+    huge = pl.DataFrame(
+        {"user_id": [1, 2], "item_id": [1, 2**70], "timestamp": [0, 1]}, schema_overrides={"item_id": pl.Int128}
+    )
+    huge.write_parquet(tmp_path / "huge.parquet")
+    files = {name: tmp_path / f"{name}.parquet" for name in ("digits", "huge")} | {"cut": tmp_path / "cut.csv.gz"}
     files |= {"log": folder / "log.parquet", "model": folder / "model", "tmp": tmp_path}
     files |= {"integers": tmp_path / "integers.parquet", "strangers": tmp_path / "strangers.csv"}
     argv, message = REFUSED[case]
@@ -174,6 +199,30 @@ def test_a_model_without_raw_ids_says_so(tmp_path, capsys):
     assert "--model must know raw ids" in refused(capsys, "recommend", *given, "--items", "1")
     graph = ["--output", tmp_path / "graph", "--ids", tmp_path / "ids.csv"]
     assert "--ids must come with a model that knows raw ids" in refused(capsys, "export", *given, *graph)
+
+
+@pytest.mark.parametrize("command", [["--sessions", "new"], ["--train", "a.csv", "--test", "b.csv"]])
+def test_a_full_disk_is_named(folder, tmp_path, capsys, monkeypatch, command):
+    def fail(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "rename", fail)
+    monkeypatch.setattr(os, "replace", fail)
+    name = command[1] if "new" in command else r".*a\.csv"
+    message = (
+        rf"^path must stand where there is room for all of it; got '{name}': \[Errno 28\] No space left on device$"
+    )
+    assert re.search(message, refused(capsys, "prepare", folder / "log.parquet", *command))
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_what_is_not_given_but_missing_has_another_code(capsys, monkeypatch):
+    def fail(args):
+        raise ImportError("parquet needs pyarrow")
+
+    monkeypatch.setattr(train, "run", fail)
+    assert refused(capsys, "train", "log.csv", "--model", "m", code=1) == "parquet needs pyarrow"
 
 
 def test_an_interruption_has_a_code_of_its_own(capsys, monkeypatch):
@@ -228,7 +277,7 @@ def test_examples_in_the_help_parse():
 def test_the_program_runs_as_a_module():
     command = [sys.executable, "-m", "spotlight_asars", "train", "none.csv", "--model", "model"]
     wrong = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == "spotlight-asars: error: path must name an existing file; got 'none.csv'\n"
 
 

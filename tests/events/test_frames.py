@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from spotlight_asars import EventLog
+from spotlight_asars.analysis import top_shares
 from spotlight_asars.events import frames
 
 COLUMNS = {
@@ -272,6 +273,35 @@ def test_a_missing_date_is_refused():
     for table in (change(timestamp=clock), pl.from_pandas(change(timestamp=clock))):
         with refuses("timestamp column 'timestamp' must not be missing; got None at 3"):
             EventLog.from_frame(table)
+
+
+def test_the_name_of_a_column_may_be_a_number(expected):
+    table = change().rename(columns={"user_id": 0, "item_id": 1})
+    log = EventLog.from_frame(table, user=0, item=1)
+    assert log.item_ids.tolist() == expected.item_ids.tolist()
+    with refuses("user must name one of the columns [0, 1, 'timestamp', 'dwell', 'topic']; got '0'"):
+        EventLog.from_frame(table, user="0", item=1)
+
+
+@pytest.mark.parametrize("dtype", [pl.Int128, pl.Decimal(20, 0)])
+def test_integers_of_types_that_numpy_lacks_are_ids_and_times(dtype, expected):
+    table = pl.DataFrame(COLUMNS).with_columns(pl.col("item_id", "timestamp").cast(dtype))
+    log = EventLog.from_frame(table)
+    assert log.item_vocabulary.raw.tolist() == sorted({*COLUMNS["item_id"]})
+    assert log.timestamps.tolist() == expected.timestamps.tolist()
+    with refuses("item column 'item_id' must be whole numbers of 64 bits; got Decimal('1.50') at 0"):
+        EventLog.from_frame(table.with_columns(item_id=pl.lit("1.5").cast(pl.Decimal(5, 2))))
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_a_missing_category_is_none(kind):
+    texts, numbers = ["verse", None, *COLUMNS["topic"][2:]], [2**60 + 1, None, 5, 5, 5, 5]
+    log = EventLog.from_frame(TABLES[kind]({**COLUMNS, "topic": texts}), category="topic")
+    assert log.categories.tolist() == [None, "prose", "verse", "prose", "verse", "prose"]
+    assert top_shares(log, by="category").share[0] > 0
+    numbers = pd.array(numbers, "Int64") if kind == "pandas" else numbers
+    log = EventLog.from_frame(TABLES[kind]({**COLUMNS, "topic": numbers}), category="topic")
+    assert log.categories.tolist() == [None, 5, 5, 5, 2**60 + 1, 5]
 
 
 def test_a_table_is_not_modified():

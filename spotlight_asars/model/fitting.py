@@ -20,7 +20,7 @@ from spotlight_asars.losses import find_loss
 from spotlight_asars.model.options import Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.recommending.requests import Catalogue
-from spotlight_asars.runtime.devices import preserved_generators
+from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import SAMPLERS
 from spotlight_asars.sessions import SessionInteractions
@@ -120,7 +120,7 @@ def seeded(random_state: RandomState, device: torch.device) -> Iterator[None]:
     """
     if torch.is_inference_mode_enabled():
         raise RuntimeError("fit needs gradients; call it outside of torch.inference_mode")
-    with ONE_AT_A_TIME, preserved_generators(device.type == "cuda"), torch.enable_grad():
+    with ONE_AT_A_TIME, preserved_generators(device.type == "cuda"), deterministic(device), torch.enable_grad():
         torch.manual_seed(random_state.randint(2**31 - 1))
         yield
 

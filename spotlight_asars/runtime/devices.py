@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.utils.deterministic
 from torch import Tensor
 
 SCORES_AT_ONCE = 2**22  # of whole catalogues, 16 MB of float32: a larger matrix is new from the system each time
+CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # variable that cuBLAS reads for the memory it adds up in
 SCORES_AT_ONCE_ON_GPU = 2**27  # 0.5 GB: a smaller matrix leaves the GPU idle between launches
 
 
@@ -36,6 +39,26 @@ def take(values: Tensor, dim: int, index: Tensor) -> Tensor:
 def chosen_device(use_cuda: bool) -> torch.device:
     """The CPU, or the GPU that is current now: a bare "cuda" would follow whichever thread asks."""
     return torch.device("cuda", torch.cuda.current_device()) if use_cuda else torch.device("cpu")
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Have a GPU add up in a fixed order inside the block: the same seed gives the same weights there, too."""
+    if device.type != "cuda":
+        yield
+        return
+    mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fills, workspace = torch.utils.deterministic.fill_uninitialized_memory, os.environ.get(CUBLAS_WORKSPACE)
+    os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.use_deterministic_algorithms(True, warn_only=True)  # an operation that cannot be so says it
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+        torch.utils.deterministic.fill_uninitialized_memory = fills
+        if workspace is None:
+            del os.environ[CUBLAS_WORKSPACE]
 
 
 class _FullPrecision:

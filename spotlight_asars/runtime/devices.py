@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.utils.deterministic
@@ -48,15 +49,16 @@ def deterministic(device: torch.device) -> Iterator[None]:
         yield
         return
     mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    fills, workspace = torch.utils.deterministic.fill_uninitialized_memory, os.environ.get(CUBLAS_WORKSPACE)
+    settings: Any = torch.utils.deterministic
+    fills, workspace = settings.fill_uninitialized_memory, os.environ.get(CUBLAS_WORKSPACE)
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    settings.fill_uninitialized_memory = False
     torch.use_deterministic_algorithms(True, warn_only=True)  # an operation that cannot be so says it
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        settings.fill_uninitialized_memory = fills
         if workspace is None:
             del os.environ[CUBLAS_WORKSPACE]
 

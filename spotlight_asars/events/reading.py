@@ -1,4 +1,4 @@
-"""Csv and parquet files as frames of pandas, pyarrow or polars: the first of them that is installed.
+"""Csv and parquet files as frames of pyarrow, polars or pandas: the first of them that is installed.
 
 A csv file has only text, and each library guesses in its own way what it means. So libraries here only divide lines
 into fields; ``written`` says what the fields mean, by the use of their column, and is the same with all of them.
@@ -25,7 +25,7 @@ from spotlight_asars.events.times import seconds_of
 Library = Literal["pandas", "pyarrow", "polars"]
 Columns = Mapping[str, str | None]  # the arguments of ``EventLog.from_frame`` and the columns they name
 
-LIBRARIES: tuple[Library, ...] = ("pandas", "pyarrow", "polars")  # in the order of preference
+LIBRARIES: tuple[Library, ...] = ("pyarrow", "polars", "pandas")  # in the order of preference, the fastest first
 TEXT, PACKED = (".csv", ".tsv"), ("", ".gz", ".bz2", ".zst", ".zip")
 ENDINGS = (*(text + packed for text in TEXT for packed in PACKED), ".parquet")
 SEPARATORS = ",\t;"
@@ -271,5 +271,5 @@ def installed_library(what: str, parquet: bool = False) -> Library:
     for name in LIBRARIES:
         if find_spec(name) and (not parquet or name != "pandas" or find_spec("pyarrow")):
             return name
-    able, extra = (LIBRARIES[1:], "parquet") if parquet else (LIBRARIES, "frames")
+    able, extra = (LIBRARIES[:-1], "parquet") if parquet else (LIBRARIES, "frames")
     raise ImportError(f"{what} needs one of {', '.join(able)}; pip install 'spotlight-asars[{extra}]' brings one")

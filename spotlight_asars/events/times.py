@@ -95,8 +95,8 @@ def _is_date(number: float) -> bool:
 def seconds_of(dates: Sequence[str | None]) -> NDArray[np.float64]:
     """Seconds since 1970-01-01 of ISO dates and times, UTC where they have no zone; NaN for None.
 
-    >>> seconds_of(["1970-01-02", "1970-01-01T02:00:00.5+01:00", None])
-    array([86400. ,  3600.5,      nan])
+    >>> seconds_of(["1970-01-02", "1970-01-01T02:00:00.5+01:00", None]).tolist()
+    [86400.0, 3600.5, nan]
     """
     moments, offsets = [], []
     for date in dates:

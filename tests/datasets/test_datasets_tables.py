@@ -133,7 +133,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, library):
 
 def test_without_a_library_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"^reading a data set needs one of pandas, pyarrow, polars; pip install"):
+    with pytest.raises(ImportError, match=r"^reading a data set needs one of pyarrow, polars, pandas; pip install"):
         read(tmp_path, TEXT)
 
 

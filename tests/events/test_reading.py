@@ -177,7 +177,7 @@ def test_a_file_without_a_library_to_read_it_says_what_to_install(tmp_path, monk
     path.write_text("user_id,item_id,timestamp\n1,1,1\n")
     monkeypatch.setattr(reading, "find_spec", lambda name: None)
     message = (
-        "reading events.csv needs one of pandas, pyarrow, polars; pip install 'spotlight-asars[frames]' brings one"
+        "reading events.csv needs one of pyarrow, polars, pandas; pip install 'spotlight-asars[frames]' brings one"
     )
     with refuses(message, ImportError):
         EventLog.read(path)

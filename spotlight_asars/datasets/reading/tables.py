@@ -128,7 +128,7 @@ def _columns(
         elif not isinstance(kind, str):
             require(bool(frame[name].fill_null("").is_in(kind).all()), "must be one of the values", name)
     for name, values in only.items():
-        frame = frame.filter(nw.col(name).is_in(list(values)))
+        frame = frame.filter(nw.col(name).is_in(list(values))) if values else frame.head(0)  # pyarrow wants a type
     return {name: _array(frame[name], kind) for name, kind in layout.kinds.items() if isinstance(kind, str)}
 
 

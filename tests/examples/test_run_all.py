@@ -91,11 +91,6 @@ def test_sessions_have_the_length_and_the_catalogue_asked_for(load):
     assert load("data").targets(log) == len(log.items) - len(log)
 
 
-@LINUX
-def test_a_peak_is_seen_after_memory_was_given_back(load):
-    assert load("harness").peak_beyond(lambda: np.ones(20_000_000)) > 150
-
-
 def test_what_a_gpu_is_measured_by_is_measured_on_a_cpu(load):
     costs = [
         load("gpu").cost_of("time_user, hinge, state of 100", what, 30, 20, 8, False) for what in load("gpu").UNITS

@@ -10,6 +10,7 @@ array([[3]])
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class LiveSession:
         self, fitted: FittedNet, catalogue: Catalogue, user_ids: Any, started: float | None, raw: bool | None
     ) -> None:
         self._fitted, self._catalogue = fitted, catalogue
-        self._raw = True if raw is None and isinstance(user_ids, str) else raw  # None until an id says what it is
+        self._raw = raw  # None until an id says what it is
         self._given_user, self._user = user_ids, self._user_code(user_ids)
         self._started = np.nan if started is None else number(started, "started")
         moments(self._started, "started", unknown=True)
@@ -228,10 +229,10 @@ class LiveSession:
     def _is_raw(self, given: Any, argument: str) -> bool:
         """Whether one id is raw; where nothing said so before, a string is, and an integer is contiguous."""
         is_whole = isinstance(given, (int, np.integer)) and not isinstance(given, (bool, np.bool_))
-        if not (is_whole or isinstance(given, str)):
+        if not (is_whole or isinstance(given, (str, UUID))):
             raise TypeError(f"{argument} must be one id, a string or an integer; got {given!r}")
         if self._raw is None:
-            self._raw = isinstance(given, str)
+            self._raw = not is_whole
         rule = f"{argument} must be a contiguous id in a session of contiguous ids"
         require(self._raw or is_whole, rule, given, "raw=True takes raw ids")
         return self._raw

@@ -235,7 +235,7 @@ def _open(storage: Any, name: str, question: dict[str, Any]) -> Study:
     from optuna.storages.journal import JournalFileBackend
 
     if isinstance(storage, (str, os.PathLike)) and "://" not in str(storage):
-        path = Path(storage)
+        path = Path(storage).expanduser()
         content = path.read_bytes() if path.exists() else b""
         require(content[:1] in (b"", b"{"), "storage must be new, or a file that a search wrote", str(path))
         if content:

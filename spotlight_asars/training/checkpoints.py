@@ -63,7 +63,7 @@ class Checkpoints:
     ) -> None:
         if every is not None:
             whole(every, "every", least=1)
-        self._folder, self._every, self._fit = Path(folder), every, dict(fit)
+        self._folder, self._every, self._fit = Path(folder).expanduser(), every, dict(fit)
         self._random_state, self._device = random_state, device
         self._order = random_state.get_state(legacy=False)  # from which the order of the epoch was drawn
         self._draws_again = False

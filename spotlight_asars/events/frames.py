@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 import narwhals as nw
@@ -177,6 +178,8 @@ def timestamps(frame: nw.DataFrame[Any], name: str, unit: str = "s") -> NDArray[
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """One numeric column; a missing value is NaN."""
     column = _column(frame, name, argument)
+    if column.dtype == nw.Object and all(isinstance(value, (Decimal, float, int, NoneType)) for value in column):
+        return np.array([np.nan if value is None else value for value in column], dtype=np.float64)  # pandas' decimals
     require(column.dtype.is_numeric(), f"{argument} column {name!r} must be numbers, in seconds", str(column.dtype))
     if column.dtype in WIDE or column.is_null().any():
         return column.cast(nw.Float64).to_numpy().astype(np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -311,3 +312,12 @@ def test_a_table_is_not_modified():
     log.timestamps += 1
     log.collapse_repeats().filter_support(item=1)
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_times_and_dwell_of_decimals_are_numbers_in_pandas_too():
+    table = pd.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "timestamp": [Decimal("1.5"), Decimal("2.75")]})
+    assert EventLog.from_frame(table).dwell_times()[0] == 1.25
+    table["spent"] = [Decimal("9.5"), None]
+    np.testing.assert_array_equal(EventLog.from_frame(table, dwell="spent").dwell_times(), [9.5, np.nan])
+    with refuses("timestamp column 'timestamp' must be numbers, in seconds; got 'Object'"):
+        EventLog.from_frame(table.assign(timestamp=[Decimal(1), object()]))

@@ -51,19 +51,22 @@ class Columns:
         reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")
         for name, ids in (("user_ids", users), ("item_ids", items)):
             reject(ids > LARGEST_ID, ids, f"{name} must be int32, as Spotlight's are")
-            columns[name] = ids.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
+        owners = users.astype(np.int32)  # Spotlight hashes int32 ids where it splits by user
+        columns |= {"user_ids": owners, "item_ids": items.astype(np.int32)}
 
+        ends = None
         if sessions is None:
-            order = timeline.order_events(users, times)
-            gaps = pauses = timeline.gaps_to_next(users[order], times[order])
+            order = timeline.order_events(owners, times)
         else:
             numbers = integers(sessions, "sessions")
             rule = f"sessions must have the shape of user_ids, {users.shape}"
             require(numbers.shape == users.shape, rule, numbers.shape)
-            order, ends = timeline.order_sessions(users, numbers, times)
-            pauses = np.where(ends, np.inf, 0.0)
-            gaps = np.maximum(timeline.gaps_to_next(users[order], times[order]), pauses)
+            order, ends = timeline.order_sessions(owners, numbers, times)
         ordered: dict[str, Any] = {name: None if column is None else column[order] for name, column in columns.items()}
+        gaps = pauses = timeline.gaps_to_next(ordered["user_ids"], ordered["timestamps"])
+        if ends is not None:
+            pauses = np.where(ends, np.inf, 0.0)
+            gaps = np.maximum(gaps, pauses)
         return cls(**ordered, gaps=gaps if dwell_times is None else None, pauses=pauses)
 
     def take(self, kept: NDArray[np.intp]) -> Columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_half_precision_learns_about_the_same(representation, loss, train):
 
 @pytest.mark.filterwarnings("ignore")  # the compiler warns of what torch itself does
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="needs a C++ compiler")
+@pytest.mark.skipif("ATEN_CPU_CAPABILITY" in os.environ, reason="torch compiles for the CPU that is, not that it plays")
 @pytest.mark.parametrize(
     ("representation", "history"), [("gru4rec", False), pytest.param("time_user", True, marks=pytest.mark.slow)]
 )

@@ -13,9 +13,9 @@ from spotlight_asars.datasets.reading.tables import Layout, read_table
 from spotlight_asars.events import EventLog
 from spotlight_asars.events.files import find_one
 
-KINDS = dict.fromkeys(("user", "item", "timestamp"), "integer")
-LAYOUT_100K = Layout(KINDS, "\t", ("user", "item", "rating", "timestamp"))
-LAYOUT_1M = Layout(KINDS, ":", ("user", "_1", "item", "_2", "rating", "_3", "timestamp"))  # "::": a blank field between
+FIELDS = dict.fromkeys(("user", "item", "timestamp"), "integer")
+LAYOUT_100K = Layout(FIELDS, "\t", ("user", "item", "rating", "timestamp"))
+LAYOUT_1M = Layout(FIELDS, ":", ("user", "_1", "item", "_2", "rating", "_3", "timestamp"))  # "::" splits in two
 RATINGS_100K, RATINGS_1M = 100_000, 1_000_209
 
 

@@ -142,6 +142,8 @@ class EventLog(Interactions):
         category: str | None = None,
         session: str | None = None,
         unit: str = "s",
+        *,
+        missing_users: bool = False,
     ) -> EventLog:
         """The log of a pandas, polars or pyarrow table.
 
@@ -164,6 +166,8 @@ class EventLog(Interactions):
         unit : {"s", "ms", "us", "ns", "auto"}
             Unit of timestamps that are numbers. "auto" takes the one in which their median lies between 1990 and 2100,
             and logs which.
+        missing_users : bool
+            Whether users may be missing, as in a log to recommend for: they count as one user without a raw id.
 
         Raises
         ------
@@ -173,7 +177,8 @@ class EventLog(Interactions):
         TypeError
             For an object that is no such table.
         """
-        return cls(**frames.log_columns(frame, user, item, timestamp, dwell, category, session, unit))
+        columns = frames.log_columns(frame, user, item, timestamp, dwell, category, session, unit, missing_users)
+        return cls(**columns)
 
     @classmethod
     def read(
@@ -209,7 +214,7 @@ class EventLog(Interactions):
         """
         columns = {"dwell": dwell, "category": category, "session": session}
         frame = read_frame(path, {"user": user, "item": item, "timestamp": timestamp, **columns})
-        return cls.from_frame(frame, user, item, timestamp, **columns, unit=unit)
+        return cls.from_frame(frame, user, item, timestamp, dwell, category, session, unit)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
         """Time spent on each event [s], float64 (events,); NaN where unknown, as at a session's last event.

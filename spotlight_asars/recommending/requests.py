@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import integers, reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
-from spotlight_asars.events.frames import log_columns
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions, SessionInteractions, to_sessions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, as_sessions
@@ -103,7 +102,7 @@ def read_request(
     if is_frame:
         _refuse(channels, "a frame")
         names = dict(columns or {})
-        request = _of_log(catalogue, EventLog(**log_columns(sessions, **names, missing_users=True)), raw, idle)
+        request = _of_log(catalogue, EventLog.from_frame(sessions, **names, missing_users=True), raw, idle)
         named = names.get("user", "user_id"), names.get("item", "item_id")
         request = request._replace(backend=frame.implementation, names=named)
     elif isinstance(sessions, EventLog):

@@ -13,6 +13,7 @@ from numpy.random import RandomState
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.memory.user_history import Memory
+from spotlight_asars.sessions import batching
 from spotlight_asars.sessions.batching import POOL, make_batch, scoring_batches, training_batches, user_parallel_batches
 
 CPU = torch.device("cpu")
@@ -80,6 +81,17 @@ def test_scoring_visits_every_session_once_the_short_ones_first(rows, batch_size
     assert lengths == sorted(lengths)
     for batch in batches:
         assert_holds(batch, rows)
+
+
+@given(ROWS, st.integers(1, 9), st.integers(1, 12))
+def test_long_sessions_are_scored_in_fewer_rows(rows, batch_size, steps):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "STEPS_AT_ONCE", steps)
+        batches = list(scoring_batches(make(rows), batch_size, CPU))
+    assert sorted(row for batch in batches for row in batch.rows.tolist()) == list(range(len(rows)))
+    for batch in batches:
+        assert len(batch.rows) <= batch_size
+        assert len(batch.rows) == 1 or len(batch.rows) * max(len(rows[row]) for row in batch.rows) <= steps
 
 
 @given(st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 9)), min_size=1, max_size=30), st.integers(1, 6))

@@ -1,9 +1,10 @@
 """Negatives: which items a target is compared with, and which it must not be.
 
-A sampler is a function of the sessions that returns ``sample(shape, random_state, batch_items=None) -> int64 ids``,
-never the padding id 0. Counting is done once, drawing often. One draw is shared by all targets of a batch, so that
-scoring is a single matrix product; ``Seen`` then says which of the drawn items each row must not be compared with.
-To add one, write the function and its line in ``SAMPLERS``.
+A sampler is a function of the sessions and of a device that returns ``sample(count, draw, events) -> int64 (count,)``,
+item ids but never the padding id 0. Counting is done once, drawing often. One sample is shared by all targets of a
+batch, so that scoring is a single matrix product; ``Seen`` then says which of its items each row must not be compared
+with. All happens on the device, which waits for nothing. To add a sampler, write the function and its line in
+``SAMPLERS``.
 """
 
 from __future__ import annotations
@@ -12,78 +13,117 @@ from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.random import RandomState
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from spotlight_asars._checks import require
+from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions.interactions import SessionInteractions
-from spotlight_asars.sessions.ragged import flat_ranges
 
-Items = NDArray[np.int64]
+HOST = torch.device("cpu")
+
+
+class Draw:
+    """Random numbers that are the same on every device, and in every process that shares a mini-batch.
+
+    A generator's next number depends on how many it gave before, and on its device; these are a hash of their places
+    and of a seed. The mixing is that of splitmix64 (Steele, Lea and Flood: Fast splittable pseudorandom number
+    generators. 2014).
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**62.
+    device : torch.device
+
+    Examples
+    --------
+    >>> Draw(1).uniform(3).equal(Draw(1).uniform(3)), Draw(1).uniform(3).equal(Draw(2).uniform(3))
+    (True, False)
+    """
+
+    def __init__(self, seed: int, device: torch.device = HOST) -> None:
+        self._seed, self.device = seed, device
+
+    def uniform(self, count: int) -> Tensor:
+        """Numbers in [0, 1): float64 (count,)."""
+        return self.uniform_at(torch.arange(count, device=self.device))
+
+    def uniform_at(self, *places: Tensor) -> Tensor:
+        """A number in [0, 1) for each place, given by int64 tensors that broadcast: float64."""
+        mixed = torch.zeros((), dtype=torch.int64, device=self.device) + self._seed
+        for part in places:
+            mixed = _mix(mixed + part + _GOLDEN)
+        return _shifted(mixed, 11) / 2.0**53
+
+
+def _mix(numbers: Tensor) -> Tensor:
+    numbers = (numbers ^ _shifted(numbers, 30)) * _FIRST
+    numbers = (numbers ^ _shifted(numbers, 27)) * _SECOND
+    return numbers ^ _shifted(numbers, 31)
+
+
+def _shifted(numbers: Tensor, bits: int) -> Tensor:
+    """Shifted to the right as if without a sign."""
+    return (numbers >> bits) & ((1 << (64 - bits)) - 1)
+
+
+_GOLDEN, _FIRST, _SECOND = (
+    constant - 2**64 for constant in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
 
 
 class Sample(Protocol):
     """What a sampler makes of the sessions."""
 
-    def __call__(
-        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
-    ) -> Items:
-        """Draw item ids of `shape`; `batch_items` are the item ids of the mini-batch's events."""
+    def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
+        """Draw so many item ids, int64 (count,); `events` are the items of the mini-batch, int64 (events,)."""
 
-    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
+    def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
         """Logarithm of the chance of each of `items` in a single draw; only ``sampled_softmax`` asks for it."""
 
 
 class Sampler(Protocol):
     """Make a ``Sample`` for training on `sessions`."""
 
-    def __call__(self, sessions: SessionInteractions) -> Sample: ...
+    def __call__(self, sessions: SessionInteractions, device: torch.device) -> Sample: ...
 
 
 class Local:
-    """Items in proportion to their popularity within the mini-batch: its events, drawn at random (section 2.4).
+    """Items in proportion to their popularity within the mini-batch: its events, drawn at random (section 2.4)."""
 
-    Without a mini-batch, the whole log is one.
-    """
+    def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
+        pass
 
-    def __init__(self, sessions: SessionInteractions) -> None:
-        self._log, self._num_items = sessions.items, sessions.num_items
+    def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
+        return events[_below(len(events), draw.uniform(count))]
 
-    def __call__(
-        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
-    ) -> Items:
-        pool = self._log if batch_items is None else batch_items
-        return pool[random_state.randint(0, len(pool), shape)].astype(np.int64)
-
-    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
-        pool = self._log if batch_items is None else batch_items
-        with np.errstate(divide="ignore"):  # an item that is not in the pool is never drawn
-            return np.log(np.bincount(pool, minlength=self._num_items)[items] / len(pool))
+    def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
+        ordered = events.sort().values
+        times = torch.searchsorted(ordered, items, right=True) - torch.searchsorted(ordered, items)
+        return torch.log(times / len(events))  # an item that is not among the events is never drawn
 
 
 class InBatch(Local):
     """The events of the mini-batch themselves, each once, in random order; over again where more are asked for."""
 
-    def __call__(
-        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
-    ) -> Items:
-        pool = self._log if batch_items is None else batch_items
-        return np.resize(random_state.permutation(pool), shape).astype(np.int64)
+    def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
+        order = draw.uniform(len(events)).argsort()
+        return events[order[torch.arange(count, device=events.device) % len(events)]]
 
 
 class Uniform:
     """Every item of the catalogue alike, as Spotlight draws, but never padding."""
 
-    def __init__(self, sessions: SessionInteractions) -> None:
+    def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
         self._num_items = sessions.num_items
 
-    def __call__(
-        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
-    ) -> Items:
-        return random_state.randint(1, self._num_items, shape, dtype=np.int64)
+    def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
+        return 1 + _below(self._num_items - 1, draw.uniform(count))
 
-    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
-        return np.full(np.shape(items), -np.log(self._num_items - 1))
+    def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
+        return torch.full(items.shape, -np.log(self._num_items - 1), dtype=torch.float64, device=items.device)
 
 
 class Popularity:
@@ -95,22 +135,26 @@ class Popularity:
         1 is popularity itself, 0 uniform over the items that occur. ``partial(Popularity, alpha=0.5)`` is a sampler.
     """
 
-    def __init__(self, sessions: SessionInteractions, alpha: float = 0.75) -> None:
+    def __init__(self, sessions: SessionInteractions, device: torch.device = HOST, alpha: float = 0.75) -> None:
         require(alpha >= 0, "alpha must be 0 or more", alpha)
         counts = np.bincount(sessions.items, minlength=sessions.num_items).astype(np.float64)
         weights = np.where(counts > 0, counts**alpha, 0.0)
-        self._probability = weights / weights.sum()
-        self._bounds = np.cumsum(self._probability)
-        self._bounds /= self._bounds[-1]
-
-    def __call__(
-        self, shape: int | tuple[int, ...], random_state: RandomState, batch_items: Items | None = None
-    ) -> Items:
-        return np.searchsorted(self._bounds, random_state.random_sample(shape), side="right").astype(np.int64)
-
-    def log_probability(self, items: Items, batch_items: Items | None = None) -> NDArray[np.float64]:
+        probability = weights / weights.sum()
+        bounds = np.cumsum(probability)
         with np.errstate(divide="ignore"):
-            return np.log(self._probability[items])
+            self._log_probability = moved(torch.from_numpy(np.log(probability)), device)
+        self._bounds = moved(torch.from_numpy(bounds / bounds[-1]), device)
+
+    def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
+        return torch.searchsorted(self._bounds, draw.uniform(count), right=True)
+
+    def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
+        return self._log_probability[items]
+
+
+def _below(size: int, uniform: Tensor) -> Tensor:
+    """Whole numbers from 0 to `size` - 1, as often each: int64 (count,)."""
+    return (uniform * size).long()
 
 
 class Seen:
@@ -119,30 +163,44 @@ class Seen:
     The history of a user is every item of theirs in the training log; a session of an unknown user has its own items.
     A user who has seen all that was drawn is compared with nothing and adds nothing to the loss.
 
-    Memory is linear in the number of events and items; a look-up is linear in the histories of the batch.
+    Memory is linear in the number of events and items; a look-up is linear in the longest history of the batch.
+
+    Parameters
+    ----------
+    sessions : SessionInteractions
+    device : torch.device
     """
 
-    def __init__(self, sessions: SessionInteractions) -> None:
+    def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
         self._owner = np.unique(sessions.owners(), return_inverse=True)[1]
         places = np.repeat(self._owner.astype(np.int32), sessions.lengths), sessions.items
-        shape = self._owner.max(initial=0) + 1, sessions.num_items
+        shape = int(self._owner.max(initial=0)) + 1, sessions.num_items
         viewed = sp.csr_array((np.ones(len(sessions.items), dtype=np.int8), places), shape=shape)
-        self._items, self._offsets = viewed.indices, viewed.indptr.astype(np.int64)
-        self._place = np.full(sessions.num_items, -1)  # of the items that were drawn, while they are looked up
+        self._counts, self._num_items = np.diff(viewed.indptr), sessions.num_items
+        self._offsets = moved(torch.from_numpy(viewed.indptr.astype(np.int64)), device)
+        self._items = moved(torch.from_numpy(np.append(viewed.indices, 0).astype(np.int64)), device)  # the last is padding
+        self._owner_on_device = moved(torch.from_numpy(self._owner), device)
 
-    def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], Items]:
-        """Every item of the history of each session's user: int64 (items,) place in `rows`, in order, and the item."""
-        owners = self._owner[rows]
-        starts, stops = self._offsets[owners], self._offsets[owners + 1]
-        return np.repeat(np.arange(len(rows)), stops - starts), self._items[flat_ranges(starts, stops)].astype(np.int64)
+    def longest(self, rows: NDArray[np.int64]) -> int:
+        """Length of the longest history among those of some sessions."""
+        return int(self._counts[self._owner[rows]].max(initial=0))
 
-    def excludes(self, rows: NDArray[np.int64], negatives: Items) -> NDArray[np.bool_]:
+    def starts(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the history of each session's user starts among all, and its length: int64 (batch,) each."""
+        owner = self._owner_on_device[numbers]
+        return self._offsets[owner], self._offsets[owner + 1] - self._offsets[owner]
+
+    def at(self, places: Tensor) -> Tensor:
+        """The items at these places among all histories; 0 at the place -1."""
+        return self._items[places]
+
+    def excludes(self, rows: NDArray[np.int64], numbers: Tensor, negatives: Tensor) -> Tensor:
         """Where a drawn item is in the history of a session's user.
 
         Parameters
         ----------
-        rows : int64 (batch,)
-            Which sessions.
+        rows, numbers : int64 (batch,)
+            Which sessions; on the host, and on the device.
         negatives : int64 (neg,)
             Drawn items, shared by the sessions.
 
@@ -150,15 +208,13 @@ class Seen:
         -------
         bool (batch, neg)
         """
-        row_of, history = self.of(rows)
-        self._place[negatives] = np.arange(len(negatives))  # of equal ones, the last
-        place = self._place[history]
-        hit = place >= 0
-        seen = np.zeros((len(rows), len(negatives)), dtype=bool)
-        seen[row_of[hit], place[hit]] = True
-        seen = seen[:, self._place[negatives]]
-        self._place[negatives] = -1
-        return seen
+        start, length = self.starts(numbers)
+        slot = torch.arange(self.longest(rows), device=numbers.device)
+        history = self.at(torch.where(slot < length.unsqueeze(1), start.unsqueeze(1) + slot, -1))  # (batch, slots)
+        column = torch.full((self._num_items,), len(negatives), device=numbers.device)
+        column[negatives] = torch.arange(len(negatives), device=numbers.device)  # of equal ones, any
+        seen = torch.zeros(len(rows), len(negatives) + 1, dtype=torch.bool, device=numbers.device)
+        return seen.scatter_(1, column[history], True)[:, column[negatives]]
 
 
 SAMPLERS: dict[str, Sampler] = {

@@ -73,7 +73,7 @@ class HistoryTerms(nn.Module):
     def session_terms(self, ago: Tensor) -> Tensor:
         """:math:`T_S` of items viewed so many steps ago."""
         here, steps_ago, last = self.here
-        return here + steps_ago * (1 + ago) ** -self.log_decay[2].exp() + last * (ago == 0)
+        return here + steps_ago * torch.exp(-self.log_decay[2].exp() * torch.log1p(ago)) + last * (ago == 0)
 
     def forward(self, viewed: ViewedItems, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
@@ -83,17 +83,11 @@ class HistoryTerms(nn.Module):
         latest = so_far & (viewed.next_view[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # view of each item
         ago = (viewed.number[rows, steps].unsqueeze(1) - viewed.number[rows]).clamp(min=0).to(values.dtype)
         items, terms = items * latest, (self.session_terms(ago) + gates[:, :1]) * latest
+        found = [ScoreTerms(items, terms)]
         if viewed.history is not None and viewed.earlier_terms is not None:
             before = viewed.history.items[rows]  # (states, slots)
-            earlier = viewed.earlier_terms[rows] + gates[:, 1:] * (before != PADDING_IDX)
-            return [_by_state(before, earlier), _by_state(items, terms)]
-        return [_by_state(items, terms)]
-
-
-def _by_state(items: Tensor, terms: Tensor) -> ScoreTerms:
-    """Terms of items (states, slots) as entries."""
-    state = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1])
-    return ScoreTerms(state, items.flatten(), terms.flatten())
+            found.append(ScoreTerms(before, viewed.earlier_terms[rows] + gates[:, 1:] * (before != PADDING_IDX)))
+        return found
 
 
 class ViewedItems:

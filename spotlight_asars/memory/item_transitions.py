@@ -6,14 +6,12 @@ For item i the counts of a candidate k are
           G_{ik} = \frac{1}{\sqrt{n_i}} \sum_{0 < |p - q| \le 10} [x_p = i] \, [x_q = k]
 
 over the events x of each session, the first as in sequential rules, the second as in item neighbours; :math:`n_i` is
-how often i occurs. The candidates of a session are those of its latest events, the last one weighing most:
+how often i occurs. The design satisfies:
 
-.. math:: f_k = \sum_{d=1}^{10} F_{i_d k} / d, \qquad g_k = \sum_{d=1}^{10} G_{i_d k} / d
-
-where :math:`i_1` is its last item, :math:`i_2` the one before. The design satisfies:
-
-- each item keeps its strongest candidates only, so that a query costs the same for any catalogue;
-- in training a session's own counts are subtracted, for they hold the very clicks that are to be predicted.
+- each item keeps its strongest candidates only, so that a look-up costs the same for any catalogue; memory is 8 bytes
+  for each of them, and 12 bytes for each two different items of a training session, within ``WINDOW``, while training;
+- in training a session's own counts are subtracted, for they hold the very clicks that are to be predicted;
+- everything is a tensor on the device of the net, and a look-up makes it wait for nothing.
 
 References
 ----------
@@ -24,7 +22,6 @@ Interaction 28 (2018).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -35,18 +32,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
-from spotlight_asars.runtime.devices import moved
+from spotlight_asars.memory.ragged_rows import RaggedRows
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Candidates
 from spotlight_asars.sessions.interactions import SessionInteractions
 
-WINDOW = 10  # events that two events are apart at most to be counted together, and latest events of a query
+WINDOW = 10  # events that two events are apart at most to be counted together
 KEPT = 100  # candidates of an item
+LATEST = 3  # events of a session whose candidates are looked up
 EVENTS_AT_ONCE = 500_000  # whose pairs are counted together
 EVIDENCE = ("follows", "together")  # kinds of counts: F and G
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
-ARRAYS = ("weight", *(f"{kind}.{name}" for kind in EVIDENCE for name in CSR))
 NEGLIGIBLE = 1e-6  # smaller strengths are rounding errors of a subtraction
+HOST = torch.device("cpu")
 
 
 class Transitions:
@@ -57,151 +55,193 @@ class Transitions:
     sessions : SessionInteractions
     kept : int
         Candidates that each item keeps, the strongest ones.
+    device : torch.device
+        Where the tables are, and all tensors of a query.
 
     Examples
     --------
     >>> transitions = Transitions(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
     >>> query = transitions.query(torch.tensor([[1]]))
-    >>> follows, together = query.candidates(rows=torch.tensor([0]), steps=torch.tensor([0]))
-    >>> follows.items.tolist(), follows.strength.tolist()
-    ([3, 2], [0.5, 2.0])
+    >>> (follows,), (together,) = query.candidates(rows=torch.tensor([0]), steps=torch.tensor([0]))
+    >>> follows.items[0, 0].tolist(), follows.strength[0, 0].tolist()
+    ([2, 3], [2.0, 0.5])
     """
 
-    def __init__(self, sessions: SessionInteractions, kept: int = KEPT) -> None:
+    def __init__(self, sessions: SessionInteractions, kept: int = KEPT, device: torch.device = HOST) -> None:
         require(kept >= 1, "kept must be 1 or more", kept)
-        self.num_items = sessions.num_items
-        self.weight = 1.0 / np.sqrt(np.maximum(np.bincount(sessions.items, minlength=self.num_items), 1))
-        shape = (self.num_items, self.num_items)
+        shape = (sessions.num_items, sessions.num_items)
         counts = [sp.csr_array(shape) for _ in EVIDENCE]
-        for first, last in _parts(sessions.offsets):
-            places = slice(sessions.offsets[first], sessions.offsets[last])
-            items = sessions.items[places].astype(np.int64)
-            pairs = _pairs(items, np.repeat(sessions.offsets[first:last] - places.start, sessions.lengths[first:last]))
-            counts = [
-                count + _count(kind, pairs, items, items, shape, self.weight)
-                for kind, count in zip(EVIDENCE, counts, strict=True)
-            ]
-        self.matrices = tuple(_strongest(count, kept) for count in counts)
+        for part in _parts(sessions):
+            counts = [count + sp.csr_array(_sparse(*part.of_items(kind), shape)) for kind, count in enumerate(counts)]
+        self._load([_strongest(count, kept) for count in counts], device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, for a model file."""
-        matrices = zip(EVIDENCE, self.matrices, strict=True)
-        parts = {f"{kind}.{name}": getattr(matrix, name) for kind, matrix in matrices for name in CSR}
-        return {"weight": self.weight, **parts}
+        matrices = zip(EVIDENCE, self._matrices, strict=True)
+        return {f"{kind}.{name}": getattr(matrix, name) for kind, matrix in matrices for name in CSR}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Transitions:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], device: torch.device = HOST) -> Transitions:
         """The transitions whose ``arrays`` these are; ``ValueError`` if they make no matrices."""
         transitions = cls.__new__(cls)
-        transitions.weight = arrays["weight"]
-        transitions.num_items = len(transitions.weight)
-        shape = (transitions.num_items, transitions.num_items)
+        num_items = len(arrays[f"{EVIDENCE[0]}.indptr"]) - 1
         parts = (tuple(arrays[f"{kind}.{name}"] for name in CSR) for kind in EVIDENCE)
-        transitions.matrices = tuple(sp.csr_array(part, shape=shape) for part in parts)
-        for matrix in transitions.matrices:
+        matrices = [sp.csr_array(part, shape=(num_items, num_items)) for part in parts]
+        for matrix in matrices:
             matrix.check_format(full_check=True)
+        transitions._load(matrices, device)
         return transitions
 
-    def query(self, items: Tensor, training: bool = False) -> TransitionQuery:
-        """A query for sessions (batch, time), padded with 0 anywhere; in training, without their own counts."""
-        return TransitionQuery(self, items, training)
+    def _load(self, matrices: list[sp.csr_array], device: torch.device) -> None:
+        self._matrices = matrices
+        self.tables = [RaggedRows(matrix.indptr, matrix.indices, matrix.data, device=device) for matrix in matrices]
+
+    def own_counts(self, sessions: SessionInteractions) -> OwnCounts:
+        """What each of the training sessions has added to the counts of its items."""
+        return OwnCounts(sessions, self._matrices, self.tables[0].device)
+
+    def query(self, items: Tensor, own: OwnCounts | None = None, first: Tensor | None = None) -> TransitionQuery:
+        """A query for sessions (batch, time), padded with 0 anywhere.
+
+        In training, without the counts that are their `own`: the sessions are then those of the training log whose
+        events begin at the places `first`, int64 (batch,).
+        """
+        return TransitionQuery(self.tables, items, own, first)
+
+
+class OwnCounts:
+    """The part that each training session has in the counts of its own items, as tables like those of all counts.
+
+    Parameters
+    ----------
+    sessions : SessionInteractions
+    matrices : list of float (items, items), sparse
+        The counts of all sessions, by kind of evidence.
+    device : torch.device
+
+    Attributes
+    ----------
+    group : int64 (events,)
+        Number of each event among the pairs of a session and an item that occurs in it.
+    tables : list of RaggedRows
+        By kind, for each such pair: the candidates, their strength, and their strength without the session.
+    """
+
+    def __init__(self, sessions: SessionInteractions, matrices: list[sp.csr_array], device: torch.device) -> None:
+        num_items = sessions.num_items
+        session = np.repeat(np.arange(len(sessions)), sessions.lengths)
+        keys, group = np.unique(session * num_items + sessions.items, return_inverse=True)
+        item_of_group = keys % num_items
+        self.group = torch.from_numpy(group).to(device)
+        shape = (len(keys), num_items)
+        self.tables = []
+        for kind, matrix in enumerate(matrices):
+            own = sum((_sparse(*part.of_groups(kind, group), shape) for part in _parts(sessions)), sp.csr_array(shape))
+            row = np.repeat(np.arange(len(keys)), np.diff(own.indptr))
+            before = _entries(matrix, item_of_group[row], own.indices)
+            after = np.where(before - own.data > NEGLIGIBLE, before - own.data, 0.0)
+            kept = before > 0
+            offsets = np.r_[0, np.cumsum(np.bincount(row[kept], minlength=len(keys)))]
+            self.tables.append(RaggedRows(offsets, own.indices[kept], before[kept], after[kept], device=device))
 
 
 class TransitionQuery:
     """Finds candidates for the states of a batch of sessions; see ``Transitions.query``."""
 
-    def __init__(self, transitions: Transitions, items: Tensor, training: bool) -> None:
-        self._transitions, self._items, self._training = transitions, items, training
-        matrix = items.cpu().numpy()
-        real = matrix != PADDING_IDX  # (batch, time)
-        ends = real.sum(axis=1).cumsum()
-        self._first = np.r_[0, ends[:-1]]  # (batch,), place of each session's first event among all events
-        self._events = matrix[real].astype(np.int64)
-        self._latest = self._first[:, None] + real.cumsum(axis=1) - 1  # (batch, time), place of the event of each step
+    def __init__(
+        self, tables: list[RaggedRows], items: Tensor, own: OwnCounts | None = None, first: Tensor | None = None
+    ) -> None:
+        self._tables, self._items, self._own, self._first = tables, items, own, first
+        real = items != PADDING_IDX  # (batch, time)
+        self._number = real.cumsum(dim=1)  # of events up to each step
+        step = torch.arange(items.shape[1], device=items.device).expand(items.shape)
+        places = items.new_zeros(len(items), items.shape[1] + 1)
+        self._step_of = places.scatter(1, self._number * real, step)  # of the event of each number, from 1
 
     def select(self, rows: slice) -> TransitionQuery:
         """The query for some of the sessions."""
-        return TransitionQuery(self._transitions, self._items[rows], self._training)
+        first = None if self._first is None else self._first[rows]
+        return TransitionQuery(self._tables, self._items[rows], self._own, first)
 
-    def candidates(self, rows: Tensor, steps: Tensor) -> tuple[Candidates, ...]:
-        """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence."""
-        row, step = torch.stack([rows, steps]).cpu().numpy()  # in one copy: each makes a GPU wait
-        latest, first = self._latest[row, step], self._first[row]
-        back = latest[:, None] - np.arange(WINDOW)  # (states, window), places of the latest events
-        state, ago = np.nonzero(back >= first[:, None])
-        place, weight = back[state, ago], 1.0 / (ago + 1)
-        by_item = _sparse(weight, state, self._events[place], (len(row), self._transitions.num_items))
-        by_event = _sparse(weight, state, place, (len(row), len(self._events))) if self._training else None
-        candidates = []
-        for kind, matrix in enumerate(self._transitions.matrices):
-            strength = by_item @ matrix
-            if by_event is not None:
-                strength = strength - by_event @ self._own_counts[kind]
-            strength = strength.tocoo()
-            real = strength.data > NEGLIGIBLE
-            entries = strength.row.astype(np.int64), strength.col.astype(np.int64), strength.data.astype(np.float32)
-            candidates.append(Candidates(*(moved(torch.from_numpy(part[real]), rows.device) for part in entries)))
-        return tuple(candidates)
+    def candidates(self, rows: Tensor, steps: Tensor) -> list[list[Candidates]]:
+        """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence.
 
-    @cached_property
-    def _own_counts(self) -> tuple[sp.csr_array, ...]:
-        """What the session of each event adds to the counts of the event's item: (events, items) by kind."""
-        session = np.searchsorted(self._first, np.arange(len(self._events)), side="right")
-        _, group = np.unique(session * self._transitions.num_items + self._events, return_inverse=True)
-        pairs = _pairs(self._events, self._first[session - 1])
-        shape = (int(group.max(initial=-1)) + 1, self._transitions.num_items)
-        weight = np.empty(shape[0])  # of the item of each group, the events of one session and item
-        weight[group] = self._transitions.weight[self._events]
-        return tuple(_count(kind, pairs, group, self._events, shape, weight)[group] for kind in EVIDENCE)
-
-
-def _parts(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """First and last, exclusive, of sessions that have about ``EVENTS_AT_ONCE`` events together."""
-    cuts = np.unique(np.searchsorted(offsets, np.arange(0, offsets[-1], EVENTS_AT_ONCE))).tolist()
-    yield from pairwise([*cuts, len(offsets) - 1])
+        In training, each kind has a second part, which corrects the first for the session's own counts.
+        """
+        number = self._number[rows, steps].unsqueeze(1) - torch.arange(LATEST, device=rows.device)  # (states, events)
+        real, number = number >= 1, number.clamp(min=1)
+        row = rows.unsqueeze(1)
+        items = self._items[row, self._step_of[row, number]]
+        found = [[Candidates(*table.rows(items, real))] for table in self._tables]
+        if self._own is not None and self._first is not None:
+            group = self._own.group[self._first[row] + number - 1]
+            for kind, table in zip(found, self._own.tables, strict=True):
+                own, before, after = table.rows(group, real)
+                kind.append(Candidates(own, after, less=before))
+        return found
 
 
 class _Pairs(NamedTuple):
-    """Places of two events with different items in one session, ``WINDOW`` events apart at most."""
+    """Pairs of different items near each other in a session.
+
+    before, after : int64 (pairs,), places of the two events in the log
+    items : int32 (events,), of the log
+    weight : float64 (items,), :math:`1 / \\sqrt{n_i}`
+    """
 
     before: NDArray[np.int64]
     after: NDArray[np.int64]
+    items: NDArray[np.int32]
+    weight: NDArray[np.float64]
+
+    def of_items(self, kind: int) -> _Entries:
+        """What the pairs add to F or G."""
+        return self.of_groups(kind, self.items)
+
+    def of_groups(self, kind: int, group: NDArray[Any]) -> _Entries:
+        """The same for a matrix with a row for each `group` of events, (events,), of one item each."""
+        before, after = self.before, self.after
+        if EVIDENCE[kind] == "follows":
+            return 1.0 / (after - before), group[before], self.items[after]
+        one, other = np.r_[before, after], np.r_[after, before]
+        return self.weight[self.items[one]], group[one], self.items[other]
 
 
-def _pairs(items: NDArray[np.int64], first: NDArray[np.int64]) -> _Pairs:
-    """Pairs among the events of sessions one after the other; `first` is where the session of each event begins."""
-    place = np.arange(len(items))
-    late = [place[step:][first[step:] <= place[:-step]] for step in range(1, WINDOW + 1)]
-    after = np.concatenate(late)
-    before = after - np.repeat(np.arange(1, WINDOW + 1), [len(part) for part in late])
-    different = items[before] != items[after]
-    return _Pairs(before[different], after[different])
+_Entries = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # value, row and column
 
 
-def _count(
-    kind: str,
-    pairs: _Pairs,
-    rows: NDArray[np.int64],
-    items: NDArray[np.int64],
-    shape: tuple[int, int],
-    weight: NDArray[np.float64],
-) -> sp.csr_array:
-    """The counts F or G; `rows` and `items` are the row and column of each event, `weight` that of each row."""
-    before, after = pairs
-    if kind == "follows":
-        return _sparse(1.0 / (after - before), rows[before], items[after], shape)
-    one, other = np.r_[before, after], np.r_[after, before]
-    return _sparse(weight[rows[one]], rows[one], items[other], shape)
+def _parts(sessions: SessionInteractions) -> Iterator[_Pairs]:
+    """The pairs of all sessions, of about ``EVENTS_AT_ONCE`` events at a time."""
+    weight = 1.0 / np.sqrt(np.maximum(np.bincount(sessions.items, minlength=sessions.num_items), 1))
+    offsets = sessions.offsets
+    cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], EVENTS_AT_ONCE), side="right") - 1
+    for first, last in pairwise(np.unique(np.r_[cuts, len(offsets) - 1])):
+        start = offsets[first]
+        begin = np.repeat(offsets[first:last], sessions.lengths[first:last])  # of the session of each event
+        place = np.arange(start, offsets[last])
+        late = [place[step:][begin[step:] <= place[:-step]] for step in range(1, WINDOW + 1)]
+        after = np.concatenate(late)
+        before = after - np.repeat(np.arange(1, WINDOW + 1), [len(part) for part in late])
+        different = sessions.items[before] != sessions.items[after]
+        yield _Pairs(before[different], after[different], sessions.items, weight)
 
 
-def _sparse(
-    values: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
-) -> sp.csr_array:
-    return sp.csr_array(sp.coo_array((values, (rows, columns)), shape=shape))
+def _sparse(value: NDArray[Any], row: NDArray[Any], column: NDArray[Any], shape: tuple[int, int]) -> sp.csr_array:
+    return sp.csr_array(sp.coo_array((value, (row, column)), shape=shape))
+
+
+def _entries(matrix: sp.csr_array, row: NDArray[Any], column: NDArray[Any]) -> NDArray[np.float64]:
+    """Entries of a matrix whose rows are sorted; 0 where there is none."""
+    width = matrix.shape[1]
+    keys = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * width + matrix.indices
+    wanted = row * width + column
+    place = np.searchsorted(keys, wanted)
+    found = np.r_[keys, -1][place] == wanted
+    return np.where(found, np.r_[matrix.data, 0.0][place], 0.0)
 
 
 def _strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
-    """Each row with its `kept` largest entries."""
+    """Each row with its `kept` largest entries, in the order of the columns."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((-matrix.data, row))
     strong = order[np.arange(len(order)) - matrix.indptr[row] < kept]

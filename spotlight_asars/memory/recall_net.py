@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
-from spotlight_asars.memory.score_terms import ItemSet, ScoreTerms, touched_items
+from spotlight_asars.memory.score_terms import Columns, ScoreTerms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions.channels import Channels
 
 
-def with_recall(net: nn.Module, history: bool, transitions: bool) -> nn.Module:
+def with_recall(net: nn.Module, num_items: int, history: bool, transitions: bool) -> nn.Module:
     """`net` with the terms of its users' histories and of item transitions added to its scores, if wanted."""
     device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), None)  # of a net of one's own, too
     with torch.no_grad():
         item = torch.ones(1, 1, dtype=torch.int64, device=device)
         state_size = net.states(item)[0, 0].numel()  # type: ignore[operator]
     terms = [HistoryTerms(state_size)] * history + [TransitionTerms(state_size)] * transitions
-    return RecallNet(net, *terms) if terms else net
+    return RecallNet(net, num_items, *terms) if terms else net
 
 
 class RecallNet(nn.Module):
@@ -32,14 +32,16 @@ class RecallNet(nn.Module):
     Parameters
     ----------
     net : Representation
+    num_items : int
+        Size of the catalogue, padding included.
     *terms : nn.Module
         Each has ``recall(items, channels)``, which looks a batch up in its memory, and
         ``forward(recalled, values, rows, steps)``, the ``ScoreTerms`` of states, one for each kind.
     """
 
-    def __init__(self, net: nn.Module, *terms: nn.Module) -> None:
+    def __init__(self, net: nn.Module, num_items: int, *terms: nn.Module) -> None:
         super().__init__()
-        self.net, self.terms = net, nn.ModuleList(terms)
+        self.net, self.num_items, self.terms = net, num_items, nn.ModuleList(terms)
 
     def weights(self) -> dict[str, float]:
         """The learned weight of each term, by its name."""
@@ -61,36 +63,28 @@ class RecallNet(nn.Module):
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
         scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
         for terms in states.score_terms:
-            scores = terms.add_to_targets(scores, targets)
+            scores = scores + terms.of(targets.unsqueeze(1)).squeeze(1)
         return scores
 
-    def score_pairs(self, states: RecalledStates, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of pairs of a state and an item, no two alike, and whether they have terms.
-
-        Parameters
-        ----------
-        states : RecalledStates (rows, ...)
-        state, items : int64 (pairs,)
-
-        Returns
-        -------
-        scores : float (pairs,)
-        has_terms : bool (pairs,)
-        """
-        scores: Tensor = self.net.score(states.values[state], items)  # type: ignore[operator]
-        has_terms, item_set = torch.zeros_like(items, dtype=torch.bool), ItemSet.of(items)
+    def score_pairs(self, states: RecalledStates, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of items of each state's own, and which have terms: int64 (rows, n) -> float and bool (rows, n)."""
+        state = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1])
+        scores: Tensor = self.net.score(states.values[state], items.flatten())  # type: ignore[operator]
+        scores, has_terms = scores.view(items.shape), torch.zeros_like(items, dtype=torch.bool)
         for terms in states.score_terms:
-            scores, has_some = terms.add_to_pairs(scores, state, item_set)
-            has_terms = has_terms | has_some
+            scores, has_terms = scores + terms.of(items), has_terms | terms.has(items)
         return scores, has_terms
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""
         scores: Tensor = self.net.score_items(states.values, item_ids)  # type: ignore[operator]
-        item_set = None if item_ids is None else ItemSet.of(item_ids)
-        for terms in states.score_terms:
-            scores = terms.add_to_catalogue(scores) if item_set is None else terms.add_to_items(scores, item_set)
-        return scores
+        if item_ids is None:
+            for terms in states.score_terms:
+                scores = terms.added_to(scores)
+            return scores
+        if not states.score_terms:
+            return scores
+        return scores + Columns(item_ids, self.num_items).terms(states.score_terms)
 
 
 class RecalledStates:

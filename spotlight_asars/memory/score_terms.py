@@ -1,95 +1,85 @@
-"""Terms that are added to scores, stored sparsely: their cost depends on their number, not on the catalogue.
-
-Sums must not depend on the order in which a GPU adds: so within one ``ScoreTerms`` no state and item occur twice, and
-several of them are added one after the other.
-"""
+"""Terms that are added to the scores of a few items of each state: their cost does not depend on the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
 
 class ScoreTerms(NamedTuple):
-    """Terms of one kind, an entry for each state and item; none twice, but for the padding item.
+    """Terms for some items of each state; those of an item that stands more than once in a row add up.
 
-    state, items : int64 (entries,)
-    value : float (entries,), 0 for the padding item
+    items : int64 (states, slots), 0 where there is none
+    values : float (states, slots), 0 where there is no item
     """
 
-    state: Tensor
     items: Tensor
-    value: Tensor
+    values: Tensor
 
-    def add_to_targets(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """`scores` (rows,) plus terms, where each state scores one item: `targets`, int64 (rows,)."""
-        value = torch.where(self.items == targets[self.state], self.value, 0.0)
-        return scores.index_add(0, self.state, value.to(scores.dtype))
+    def added_to(self, scores: Tensor) -> Tensor:
+        """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
+        total: Tensor = _AddInPlace.apply(scores, self.items, self.values.to(scores.dtype))
+        return total
 
-    def add_to_catalogue(self, scores: Tensor) -> Tensor:
-        """`scores` (rows, items) plus terms."""
-        flat = scores.reshape(-1).index_add(0, self.state * scores.shape[1] + self.items, self.value.to(scores.dtype))
-        return flat.view(scores.shape)
+    def of(self, items: Tensor) -> Tensor:
+        """The terms of items of each state's own, int64 (states, n): float (states, n)."""
+        each = (torch.where(self.items == item.unsqueeze(1), self.values, 0.0).sum(dim=1) for item in items.unbind(1))
+        return torch.stack(list(each), dim=1)
 
-    def add_to_items(self, scores: Tensor, items: ItemSet) -> Tensor:
-        """`scores` (rows, items) plus terms, where every state scores the same `items`."""
-        entry, place = items.matches(self.items)
-        terms = ScoreTerms(self.state[entry], place, self.value[entry])
-        of_distinct = terms.add_to_catalogue(scores.new_zeros(len(scores), len(items.distinct)))
-        return scores + take(of_distinct, 1, items.place)
+    def has(self, items: Tensor) -> Tensor:
+        """Which of the items of each state's own have terms: bool (states, n)."""
+        return torch.stack([(self.items == item.unsqueeze(1)).any(dim=1) for item in items.unbind(1)], dim=1)
 
-    def add_to_pairs(self, scores: Tensor, state: Tensor, items: ItemSet) -> tuple[Tensor, Tensor]:
-        """`scores` (pairs,) of distinct pairs of a state and an item plus terms, and which have any, bool (pairs,)."""
-        keys, pair = (state * len(items.distinct) + items.place).sort()
-        entry, place = items.matches(self.items)
-        key = self.state[entry] * len(items.distinct) + place
-        nearest = torch.searchsorted(keys, key).clamp(max=max(len(keys) - 1, 0))
-        hit = (keys[nearest] == key).nonzero().squeeze(1)
-        entry, place = entry[hit], pair[nearest[hit]]
-        has_terms = torch.zeros_like(state, dtype=torch.bool).index_fill(0, place, True)
-        return scores.index_add(0, place, self.value[entry].to(scores.dtype)), has_terms
+
+class Columns:
+    """Items that all states score, and where each stands among them.
+
+    Parameters
+    ----------
+    item_ids : int64 (columns,)
+    num_items : int
+        Size of the catalogue.
+    """
+
+    def __init__(self, item_ids: Tensor, num_items: int) -> None:
+        self._item_ids, self._number = item_ids, len(item_ids)
+        self._place = torch.full((num_items,), self._number, device=item_ids.device)  # of items that are not scored, too
+        self._place[item_ids] = torch.arange(self._number, device=item_ids.device)
+
+    def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:
+        """The sum of all parts for these items: float (states, columns)."""
+        total = parts[0].values.new_zeros(len(parts[0].values), self._number + 1)
+        for part in parts:
+            total = part._replace(items=self._place[part.items]).added_to(total)
+        return total[:, self._place[self._item_ids]]
+
+
+class _AddInPlace(torch.autograd.Function):
+    """``scores.scatter_add(1, items, values)``; its gradients need none of the scores, so these may be overwritten."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, items: Tensor, values: Tensor) -> Tensor:
+        ctx.save_for_backward(items)
+        ctx.mark_dirty(scores)
+        return scores.scatter_add_(1, items, values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
+        (gradient,), (items,) = gradients, ctx.saved_tensors
+        return gradient, None, gradient.gather(1, items)
 
 
 def touched_items(parts: Sequence[ScoreTerms], like: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct items that have terms, int64 (items,), and for which of the states `like`, bool (states, items)."""
-    no_ids = torch.zeros(0, dtype=torch.int64, device=like.device)
-    state, items = (torch.cat([no_ids, *(part[column] for part in parts)]) for column in (0, 1))
-    distinct = items.unique()
-    distinct = distinct[distinct != PADDING_IDX]
-    entry, place = ItemSet.of(distinct).matches(items)
+    none = torch.zeros(len(like), 0, dtype=torch.int64, device=like.device)
+    items = torch.cat([none, *(part.items for part in parts)], dim=1)
+    distinct, place = items.unique(return_inverse=True)
     touched = torch.zeros(len(like), len(distinct), dtype=torch.bool, device=like.device)
-    touched[state[entry], place] = True
-    return distinct, touched
-
-
-class ItemSet(NamedTuple):
-    """Items that are scored, and where each distinct one of them is found.
-
-    distinct : int64 (distinct,), rising
-    place : int64 (items,), which of these each item is
-    place_of : int64 (largest id + 2,), the same by id, -1 for other ids; the last entry serves all larger ones
-    """
-
-    distinct: Tensor
-    place: Tensor
-    place_of: Tensor
-
-    @classmethod
-    def of(cls, items: Tensor) -> ItemSet:
-        distinct, place = items.unique(return_inverse=True)
-        last = int(distinct[-1]) if len(distinct) else -1
-        place_of = torch.full((last + 2,), -1, device=items.device)
-        place_of[distinct] = torch.arange(len(distinct), device=items.device)
-        return cls(distinct, place, place_of)
-
-    def matches(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Which of some other `items` are in the set, and at which place: int64 (matches,) each."""
-        place = self.place_of[items.clamp(max=len(self.place_of) - 1)]
-        entry = (place >= 0).nonzero().squeeze(1)
-        return entry, place[entry]
+    touched.scatter_(1, place, True)
+    real = distinct != PADDING_IDX
+    return distinct[real], touched[:, real]

@@ -1,9 +1,11 @@
 r"""Learned terms in the score for the items that followed, or came together with, the session's latest ones.
 
-.. math:: r'_{jk} = r_{jk} + (w_F + g_F(q_j)) \log(1 + \beta_F f_{jk}) + (w_G + g_G(q_j)) \log(1 + \beta_G g_{jk})
+.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} \Big( \big(w_{Fd} + \tfrac{1}{d} g_F(q_j)\big) \log(1 + \beta_F F_{i_d k})
+                    + \big(w_{Gd} + \tfrac{1}{d} g_G(q_j)\big) \log(1 + \beta_G G_{i_d k}) \Big)
 
-with the counts f and g of ``Transitions``. Inside a softmax, the logarithm of a count acts as popularity after an item.
-The gates :math:`g_F, g_G` are linear in the state :math:`q_j`. All weights start at 0, and all :math:`\beta` at 1.
+with the counts F and G of ``Transitions``, where :math:`i_1` is the session's last item, and :math:`i_2` the one before.
+Inside a softmax, the logarithm of a count acts as popularity after an item. The gates :math:`g_F, g_G` are linear in
+the state :math:`q_j`, and start at 0; the weights start at :math:`1 / 4d`, and all :math:`\beta` at 1.
 """
 
 from __future__ import annotations
@@ -11,9 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.memory.item_transitions import EVIDENCE
+from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
 from spotlight_asars.memory.score_terms import ScoreTerms
-from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import CandidateQuery, Channels
 
 
@@ -22,15 +23,17 @@ class TransitionTerms(nn.Module):
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(len(EVIDENCE)))
+        self.register_buffer("by_place", 1.0 / torch.arange(1, LATEST + 1), persistent=False)
+        self.weight = nn.Parameter(self.by_place.repeat(len(EVIDENCE), 1) / 4)  # (kinds, places)
         self.log_beta = nn.Parameter(torch.zeros(len(EVIDENCE)))
         self.gates = nn.Linear(state_size, len(EVIDENCE), bias=False)
         nn.init.zeros_(self.gates.weight)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "scale of ..." is its :math:`\beta`."""
-        weights = torch.cat([self.weight, self.log_beta.exp()]).tolist()
-        return dict(zip((*EVIDENCE, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
+        names = [f"{name} {place}" for name in EVIDENCE for place in ("last", *(f"{d} before" for d in range(1, LATEST)))]
+        weights = torch.cat([self.weight.flatten(), self.log_beta.exp()]).tolist()
+        return dict(zip((*names, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
 
     def recall(self, items: Tensor, channels: Channels) -> CandidateQuery | None:
         """The query for candidates of a batch."""
@@ -40,9 +43,16 @@ class TransitionTerms(nn.Module):
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         if query is None:
             return []
-        weights = (self.weight + self.gates(values.flatten(1))).unbind(1)  # (states,) for each kind of evidence
-        candidates = query.candidates(rows, steps)
-        return [
-            ScoreTerms(state, items, take(weight, 0, state) * torch.log1p(beta * strength.to(values.dtype)))
-            for weight, beta, (state, items, strength) in zip(weights, self.log_beta.exp(), candidates, strict=True)
-        ]
+        gates = self.gates(values.flatten(1)).unbind(1)  # (states,) for each kind of evidence
+        terms = []
+        for weight, gate, beta, found in zip(
+            self.weight, gates, self.log_beta.exp(), query.candidates(rows, steps), strict=True
+        ):
+            weights = (weight + gate.unsqueeze(1) * self.by_place).unsqueeze(2)  # (states, places, 1)
+            for candidates in found:
+                strength = candidates.strength.to(values.dtype)
+                value = weights * torch.log1p(beta * strength)
+                if candidates.less is not None:
+                    value = value - weights * torch.log1p(beta * candidates.less.to(values.dtype))
+                terms.append(ScoreTerms(candidates.items.flatten(1), value.flatten(1)))
+        return terms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from spotlight_asars.runtime.devices import moved
 from spotlight_asars.runtime.distributed import ALONE, Processes
 from spotlight_asars.sessions.channels import Chain, Channels
 from spotlight_asars.sessions.interactions import SessionInteractions
-from spotlight_asars.sessions.ragged import padded, real_steps
 
 STEPS_AT_ONCE = 2**16  # rows times columns of a batch that is scored: long sessions come in fewer rows
 POOL = 64  # batches whose rows are sorted by length together, so that rows of like length share a batch
@@ -29,7 +28,7 @@ class MiniBatch(NamedTuple):
     sessions, targets : number of its sessions, and of its events to be predicted
     """
 
-    events: NDArray[np.int64]
+    events: Tensor
     sessions: int
     targets: int
 
@@ -38,7 +37,11 @@ class Batch(NamedTuple):
     """Sessions as tensors, padded to the longest of them: a mini-batch, or this process's share of one.
 
     rows : int64 (batch,)
-        Their numbers in the log.
+        Their numbers in the log, on the host.
+    numbers : int64 (batch,)
+        The same, on the device.
+    first : int64 (batch,)
+        Place of the first event of each among the events of the log.
     items : int64 (batch, time)
         Padded with 0 from the left.
     channels : Channels
@@ -50,55 +53,94 @@ class Batch(NamedTuple):
     """
 
     rows: NDArray[np.int64]
+    numbers: Tensor
+    first: Tensor
     items: Tensor
     channels: Channels
     viewed: tuple[Tensor, Tensor]
     whole: MiniBatch
 
-    def to(self, device: torch.device) -> Batch:
-        """The tensors on `device`."""
-        row, step = self.viewed
-        return self._replace(
-            items=moved(self.items, device),
-            channels=self.channels.to(device),
-            viewed=(moved(row, device), moved(step, device)),
+
+class SessionsOnDevice:
+    """Sessions whose events are on a device, where batches of them are gathered.
+
+    The sizes of a batch are computed on the host, so that none has to be asked of the device.
+
+    Parameters
+    ----------
+    sessions : SessionInteractions
+    device : torch.device
+    """
+
+    def __init__(self, sessions: SessionInteractions, device: torch.device) -> None:
+        def on_device(array: NDArray[Any] | None) -> Tensor | None:
+            return None if array is None else moved(torch.from_numpy(np.ascontiguousarray(array)), device)
+
+        self.device, self._lengths = device, sessions.lengths
+        self._items = moved(torch.from_numpy(sessions.items.astype(np.int64)), device)
+        self._offsets = moved(torch.from_numpy(sessions.offsets.astype(np.int64)), device)
+        self._dwell_times = on_device(sessions.flat_dwell_times)
+        self._user_ids, self._started = on_device(sessions.user_ids), on_device(sessions.started)
+
+    def batch(
+        self,
+        rows: NDArray[np.int64],
+        numbers: Tensor | None = None,
+        chain: Chain | None = None,
+        whole: NDArray[np.int64] | None = None,
+    ) -> Batch:
+        """The sessions `rows` as one batch; as a share of the mini-batch of the sessions `whole`, if given.
+
+        `numbers` are the rows on the device, where they are there already.
+        """
+        if numbers is None:
+            numbers = moved(torch.from_numpy(rows), self.device)
+        lengths = self._lengths[rows]
+        time = max(int(lengths.max(initial=0)), 1)
+        first, stop = self._offsets[numbers], self._offsets[numbers + 1]
+        place = stop.unsqueeze(1) - time + torch.arange(time, device=self.device)
+        real = place >= first.unsqueeze(1)  # (batch, time)
+        place = torch.where(real, place, 0)
+
+        def padded(flat: Tensor, filler: float) -> Tensor:
+            return torch.where(real, flat[place], filler) if len(flat) else flat.new_full(place.shape, filler)
+
+        channels = Channels(
+            None if self._user_ids is None else self._user_ids[numbers],
+            None if self._dwell_times is None else padded(self._dwell_times, torch.nan),
+            None if self._started is None else self._started[numbers],
+            None if chain is None else chain.to(self.device),
         )
+        row, number = numbered((stop - first - 1).clamp(min=0), int((lengths - 1).clip(min=0).sum()))
+        viewed = row, number + time - (stop - first)[row]
+        items = padded(self._items, PADDING_IDX)
+        if whole is not None and len(whole) > len(rows):
+            rows_of_all, numbers_of_all = whole, moved(torch.from_numpy(whole), self.device)
+        else:
+            rows_of_all, numbers_of_all = rows, numbers
+        return Batch(rows, numbers, first, items, channels, viewed, self._mini_batch(rows_of_all, numbers_of_all))
+
+    def _mini_batch(self, rows: NDArray[np.int64], numbers: Tensor) -> MiniBatch:
+        lengths, first = self._lengths[rows], self._offsets[numbers]
+        row, number = numbered(self._offsets[numbers + 1] - first, int(lengths.sum()))
+        return MiniBatch(self._items[first[row] + number], len(rows), int((lengths - 1).clip(min=0).sum()))
 
 
-def make_batch(
-    sessions: SessionInteractions,
-    rows: NDArray[np.int64],
-    device: torch.device,
-    chain: Chain | None = None,
-    whole: NDArray[np.int64] | None = None,
-) -> Batch:
-    """The sessions `rows` as one batch on `device`; as a share of the mini-batch of the sessions `whole`, if given."""
-    lengths, places = sessions.offsets[rows + 1] - sessions.offsets[rows], sessions.places(rows)
-    real = real_steps(lengths, max(int(lengths.max(initial=0)), 1))  # (batch, time)
-    dwell = sessions.flat_dwell_times
-    channels = Channels(
-        None if sessions.user_ids is None else torch.from_numpy(sessions.user_ids[rows]),
-        None if dwell is None else torch.from_numpy(padded(dwell[places], real, np.nan)),
-        None if sessions.started is None else torch.from_numpy(sessions.started[rows]),
-        chain,
-    )
-    row, step = np.nonzero(real[:, :-1])
-    viewed = torch.from_numpy(row), torch.from_numpy(step)
-    items = torch.from_numpy(padded(sessions.items[places].astype(np.int64), real, PADDING_IDX))
-    return Batch(rows, items, channels, viewed, _mini_batch(sessions, rows if whole is None else whole)).to(device)
+def numbered(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
+    """For so many entries of each row, `total` in all: the row of each, and its number in the row, from 0.
 
-
-def _mini_batch(sessions: SessionInteractions, rows: NDArray[np.int64]) -> MiniBatch:
-    events = sessions.items[sessions.places(rows)].astype(np.int64)
-    targets = (sessions.offsets[rows + 1] - sessions.offsets[rows] - 1).clip(min=0).sum()
-    return MiniBatch(events, len(rows), int(targets))
+    >>> [part.tolist() for part in numbered(torch.tensor([2, 0, 3]), 5)]
+    [[0, 0, 2, 2, 2], [0, 1, 0, 1, 2]]
+    """
+    row = torch.arange(len(counts), device=counts.device).repeat_interleave(counts, output_size=total)
+    return row, torch.arange(total, device=counts.device) - (counts.cumsum(0) - counts)[row]
 
 
 def training_batches(
     sessions: SessionInteractions,
     batch_size: int,
     random_state: RandomState,
-    device: torch.device,
+    log: SessionsOnDevice,
     start: int = 0,
     processes: Processes = ALONE,
 ) -> Iterator[Batch]:
@@ -111,15 +153,16 @@ def training_batches(
     rows = random_state.permutation(np.flatnonzero(lengths >= 2))
     pool = np.arange(len(rows)) // (batch_size * POOL)
     rows = rows[np.lexsort((lengths[rows], pool))]
+    numbers = moved(torch.from_numpy(rows), log.device)
     for first in random_state.permutation(np.arange(0, len(rows), batch_size))[start:]:
-        whole = rows[first : first + batch_size]
-        yield make_batch(sessions, whole[processes.rank :: processes.size], device, whole=whole)
+        part, share = slice(first, first + batch_size), slice(processes.rank, None, processes.size)
+        yield log.batch(rows[part][share], numbers[part][share], whole=rows[part])
 
 
 def user_parallel_batches(
     sessions: SessionInteractions,
     batch_size: int,
-    device: torch.device,
+    log: SessionsOnDevice,
     random_state: RandomState | None = None,
     start: int = 0,
     processes: Processes = ALONE,
@@ -144,7 +187,7 @@ def user_parallel_batches(
     for chunk in np.split(rows, np.flatnonzero(np.diff(batch)) + 1)[start:]:
         user = np.cumsum(np.diff(owners[chunk], prepend=-1) != 0)
         share = chunk[user % processes.size == processes.rank]
-        yield make_batch(sessions, share, device, _chain(owners[share]), whole=chunk)
+        yield log.batch(share, chain=_chain(owners[share]), whole=chunk)
 
 
 def _chain(owners: NDArray[np.int64]) -> Chain:
@@ -162,11 +205,11 @@ def scoring_batches(sessions: SessionInteractions, batch_size: int, device: torc
     A batch has at most `batch_size` sessions, and at most ``STEPS_AT_ONCE`` steps unless a single session has more.
     """
     order = np.argsort(sessions.lengths, kind="stable")
-    lengths = sessions.lengths[order]
-    start = 0
+    lengths, log = sessions.lengths[order], SessionsOnDevice(sessions, device)
+    numbers, start = moved(torch.from_numpy(order), device), 0
     while start < len(order):
         stop = min(start + batch_size, len(order))
         steps = lengths[start:stop] * np.arange(1, stop - start + 1)  # of a batch that ends with each session; rises
         stop = start + max(1, int(np.searchsorted(steps, STEPS_AT_ONCE, side="right")))
-        yield make_batch(sessions, order[start:stop], device)
+        yield log.batch(order[start:stop], numbers[start:stop])
         start = stop

@@ -64,21 +64,22 @@ class History(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Candidate items of some states by one kind of evidence, an entry for each state and item.
+    """Candidate items of some states by one kind of evidence, those of each of their latest events for itself.
 
-    state, items : int64 (entries,)
-    strength : float (entries,), positive
+    items : int64 (states, events, slots), 0 where there is none
+    strength : float (states, events, slots), 0 where there is no item
+    less : float (states, events, slots), the strength that this one replaces; None where it replaces none
     """
 
-    state: torch.Tensor
     items: torch.Tensor
     strength: torch.Tensor
+    less: torch.Tensor | None = None
 
 
 class CandidateQuery(Protocol):
     """Finds candidates for the states of a batch of sessions."""
 
-    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> tuple[Candidates, ...]:
+    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> list[list[Candidates]]:
         """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence."""
 
     def select(self, rows: slice) -> CandidateQuery:

@@ -1,0 +1,53 @@
+"""A table whose rows are lists of items with values, of different lengths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class RaggedRows:
+    """Rows one after the other, on a device; look-ups are padded to the longest row, so that no size has to be asked.
+
+    Parameters
+    ----------
+    offsets : int (rows + 1,)
+        Where each row starts.
+    items : int (entries,)
+    *values : float (entries,)
+    device : torch.device
+
+    Examples
+    --------
+    >>> table = RaggedRows(np.array([0, 2, 3]), np.array([7, 5, 9]), np.array([1.0, 2.0, 3.0]), device=torch.device("cpu"))
+    >>> items, values = table.rows(torch.tensor([1, 0]), torch.tensor([True, True]))
+    >>> items.tolist(), values.tolist()
+    ([[9, 0], [7, 5]], [[3.0, 0.0], [1.0, 2.0]])
+    """
+
+    def __init__(
+        self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device
+    ) -> None:
+        self.device, self._width = device, int(np.diff(offsets).max(initial=0))
+        self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
+        self._items = torch.from_numpy(np.append(items, 0).astype(np.int32)).to(device)  # the last is padding
+        self._values = [torch.from_numpy(np.append(value, 0.0).astype(np.float32)).to(device) for value in values]
+
+    def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:
+        """Rows by their numbers, int64 (...); empty where not `real`, bool (...).
+
+        Returns
+        -------
+        items : int64 (..., width)
+            0 behind the end.
+        *values : float32 (..., width)
+            0 behind the end.
+        """
+        start, stop = self._offsets[numbers].unsqueeze(-1), self._offsets[numbers + 1].unsqueeze(-1)
+        place = start + torch.arange(self._width, device=numbers.device)
+        place = torch.where((place < stop) & real.unsqueeze(-1), place, len(self._items) - 1)
+        return self._items[place].long(), *(value[place] for value in self._values)

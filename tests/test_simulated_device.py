@@ -40,7 +40,7 @@ STEP = {  # of training
         "score_terms.matches": 8,
     },
 }
-RECALL = {"item_transitions.__init__": 1, "item_transitions.candidates": 1, "user_state._on_host": 2}
+RECALL = {"item_transitions.__init__": 1, "item_transitions.candidates": 1}
 RECOMMEND = {"any": {"recommendations.top_k": 2}, "memories": RECALL}  # of a batch
 EVALUATE = {"any": {"evaluation._rank_states": 2}, "memories": RECALL}  # of a batch
 

@@ -50,7 +50,7 @@ class FittedNet:
         self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
         inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None
-        self.users = UserState(self.asars, history_size)
+        self.users = UserState(self.asars, history_size, device)
         self.transitions: Transitions | None = None
 
     @property
@@ -93,7 +93,7 @@ class FittedNet:
         """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
         rule = "exclude_seen must be False or 'session' for a model without history"
         require(self.users.memory is not None, rule, "history")
-        return torch.cat([items, self.users.viewed(channels, len(items)).to(self.device)], dim=1)
+        return torch.cat([items, self.users.viewed(channels, len(items))], dim=1)
 
     def dot_product_net(self, caller: str) -> ASARSNet:
         """The net without memories, whose score is one dot product; ``ValueError`` where it is of another kind."""

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.memory import Memory
 from spotlight_asars.representations import ASARSNet
+from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import Channels, SessionInteractions
 from spotlight_asars.sessions.batching import STEPS_AT_ONCE, user_parallel_batches
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
@@ -29,17 +29,19 @@ class UserState:
         None for a net of another kind, which has no drift.
     history_size : int, optional
         Items of the history that a session sees at most, see ``Memory``; None keeps no history.
+    device : torch.device
+        Where the histories are kept.
     """
 
-    def __init__(self, net: ASARSNet | None, history_size: int | None) -> None:
-        self.memory = None if history_size is None else Memory(size=history_size)
+    def __init__(self, net: ASARSNet | None, history_size: int | None, device: torch.device) -> None:
+        self.memory = None if history_size is None else Memory(size=history_size, device=device)
         self._net = net
         self.drift = None if net is None else net.drift
 
     def start(self, sessions: SessionInteractions) -> None:
         """Forget everything; keep these sessions."""
         if self.memory is not None:
-            self.memory = Memory(sessions, self.memory.size)
+            self.memory = Memory(sessions, self.memory.size, self.memory.device)
         self.start_drift(sessions)
 
     def start_drift(self, sessions: SessionInteractions) -> None:
@@ -69,16 +71,17 @@ class UserState:
         """
         if self.memory is None or channels.user_ids is None or channels.history is not None:
             return channels
-        users, started = _on_host(channels)
+        users, started = _users_and_starts(channels, self.memory.device)
         if training:
-            users = np.where(np.isnan(started), UNKNOWN_USER, users)
-        return channels._replace(history=self.memory.recall(users, started).to(channels.user_ids.device))
+            users = users.masked_fill(started.isnan(), UNKNOWN_USER)
+        return channels._replace(history=self.memory.recall(users, started))
 
     def viewed(self, channels: Channels, batch: int) -> Tensor:
-        """All items in the histories of the users, int64 (batch, slots), padded with 0, on the host."""
-        if self.memory is None or channels.user_ids is None:
-            return torch.zeros(batch, 1, dtype=torch.int64)
-        return self.memory.viewed(*_on_host(channels))
+        """All items in the histories of the users, int64 (batch, slots), padded with 0."""
+        assert self.memory is not None
+        if channels.user_ids is None:
+            return torch.zeros(batch, 1, dtype=torch.int64, device=self.memory.device)
+        return self.memory.viewed(*_users_and_starts(channels, self.memory.device))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The history, for a model file; the drift is among the net's tensors."""
@@ -87,7 +90,7 @@ class UserState:
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take the history that ``arrays`` returned."""
         if self.memory is not None:
-            self.memory = Memory.from_arrays(arrays, self.memory.size)
+            self.memory = Memory.from_arrays(arrays, self.memory.size, self.memory.device)
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
@@ -103,8 +106,10 @@ class UserState:
                 drift.final.copy_(kept[1])
 
 
-def _on_host(channels: Channels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Users and starts of the rows, NaN where unknown, as arrays of numpy."""
+def _users_and_starts(channels: Channels, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Users and starts of the rows on `device`, int64 and float64 (batch,); NaN where the start is unknown."""
     assert channels.user_ids is not None
-    users = channels.user_ids.cpu().numpy()
-    return users, np.full(len(users), np.nan) if channels.started is None else channels.started.cpu().numpy()
+    users = moved(channels.user_ids, device)
+    if channels.started is None:
+        return users, torch.full_like(users, torch.nan, dtype=torch.float64)
+    return users, moved(channels.started, device)

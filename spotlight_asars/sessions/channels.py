@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from spotlight_asars.runtime.devices import moved
-from spotlight_asars.sessions.ragged import padded, real_steps
+from spotlight_asars.runtime.devices import moved, take
 from spotlight_asars.sessions.session_array import pick
 
 
@@ -30,7 +27,9 @@ class Chain(NamedTuple):
 
 
 class History(NamedTuple):
-    """Items that the users of a batch viewed in earlier sessions, (batch, slots) each, padded from the left with 0.
+    """Items that the users of a batch viewed in earlier sessions, (batch, slots) each, in the order of time.
+
+    Slots without an item may be anywhere; all columns are 0 there.
 
     items : int64
     times : float, how often the user has viewed the item
@@ -51,13 +50,17 @@ class History(NamedTuple):
         items = torch.zeros(batch, 1, dtype=torch.int64)
         return cls(items, *(torch.zeros(batch, 1) for _ in range(4)))
 
-    @classmethod
-    def from_flat(cls, row: NDArray[np.int64], batch: int, **columns: NDArray[Any]) -> History:
-        """From the columns of all rows one after the other; `row` is the row of each entry, and does not fall."""
-        lengths = np.bincount(row, minlength=batch)
-        real = real_steps(lengths, max(int(lengths.max(initial=0)), 1))
-        flat = (columns[name].astype(np.int64 if name == "items" else np.float32) for name in cls._fields)
-        return cls(*(torch.from_numpy(padded(column, real, 0)) for column in flat))
+    def padded(self, row: torch.Tensor, batch: int) -> History:
+        """From columns (entries,) of all rows one after the other, padded from the left to the longest row.
+
+        `row`, int64 (entries,), is the row of each entry, and does not fall.
+        """
+        counts = row.bincount(minlength=batch)
+        slots = max(counts.tolist(), default=1) or 1
+        before = torch.arange(1, batch + 1, device=row.device) * slots - counts.cumsum(0)
+        place = torch.arange(len(row), device=row.device) + take(before, 0, row)
+        matrices = (column.new_zeros(batch * slots).scatter_(0, place, column) for column in self)
+        return History(*(matrix.view(batch, slots) for matrix in matrices))
 
     def to(self, device: torch.device) -> History:
         return History(*(moved(column, device) for column in self))

@@ -24,11 +24,9 @@ HISTORIES = [  # {item: (times, sessions ago, seconds ago, dwell)} of each row o
 
 
 def as_history(histories):
-    rows = np.repeat(np.arange(len(histories)), [len(one) for one in histories])
-    flat = np.array([(item, *values) for one in histories for item, values in one.items()])
-    names = ("items", *History._fields[1:])
-    history = History.from_flat(rows, len(histories), **dict(zip(names, flat.T, strict=True)))
-    return History(history.items, *(column.double() for column in history[1:]))
+    row = torch.arange(len(histories)).repeat_interleave(torch.tensor([len(one) for one in histories]))
+    items, *columns = torch.tensor([(item, *values) for one in histories for item, values in one.items()]).double().T
+    return History(items.long(), *columns).padded(row, len(histories))
 
 
 def make_net(name="time_user", at_random=True):
@@ -103,7 +101,7 @@ def test_every_loss_learns_that_items_repeat_or_that_they_do_not(loss):
         model = ASARSSequenceModel(
             loss, "gru4rec", n_iter=6, batch_size=16, learning_rate=0.03, transitions=False, random_state=0
         ).fit(sessions)
-        history = Memory(sessions).recall(users, np.full(USERS, np.nan))
+        history = Memory(sessions).recall(torch.from_numpy(users), torch.full((USERS,), np.nan).double())
         viewed, left = torch.from_numpy(rows[:, -1, :-1]), torch.from_numpy(rows[:, -1, -1])
         states = model._net.eval().states(viewed, Channels(torch.from_numpy(users), history=history))[:, -1]
         terms = torch.zeros(USERS, sessions.num_items)

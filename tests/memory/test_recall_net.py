@@ -28,9 +28,9 @@ MEMORY, TRANSITIONS = Memory(LOG), Transitions(LOG)
 
 def recalled(items, channels, history=True, transitions=True):
     """`channels` with what the memories hold for a batch."""
-    users = np.full(len(items), -1) if channels.user_ids is None else channels.user_ids.numpy()
+    users = torch.full((len(items),), -1) if channels.user_ids is None else channels.user_ids
     return channels._replace(
-        history=MEMORY.recall(users, np.full(len(items), np.nan)) if history else None,
+        history=MEMORY.recall(users, torch.full((len(items),), np.nan).double()) if history else None,
         transitions=TRANSITIONS.query(items) if transitions else None,
     )
 
@@ -110,7 +110,7 @@ def test_pairs_of_a_state_and_an_item_have_the_scores_of_the_whole_catalogue(sha
 def test_recalled_items_are_those_with_terms_for_each_state():
     net, (items, channels) = make_net(), random_batch()
     distinct, touched = selected(net, items, recalled(items, channels, transitions=False)).recalled_items()
-    earlier = MEMORY.recall(channels.user_ids.numpy(), np.full(BATCH, np.nan)).items
+    earlier = MEMORY.recall(channels.user_ids, torch.full((BATCH,), np.nan).double()).items
     expected = [
         {*earlier[row].tolist(), *items[row, : step + 1].tolist()} - {PADDING_IDX}
         for row, step in np.ndindex(BATCH, TIME)

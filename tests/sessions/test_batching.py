@@ -168,7 +168,7 @@ def test_gathering_takes_memory_for_its_batch_only(count):
 def test_a_batch_moves_with_all_it_has(device):
     sessions = SessionInteractions([[1, 2], [3, 1]], [0, 0], dwell_times=[[1, 2], [3, 4]], started=[0.0, 9.0])
     (batch,) = user_parallel_batches(sessions, 2, CPU)
-    memory = Memory(sessions).recall(np.array([0, 0]), np.array([5.0, np.nan]))
+    memory = Memory(sessions).recall(torch.tensor([0, 0]), torch.tensor([5.0, np.nan]).double())
     batch = batch._replace(channels=batch.channels._replace(history=memory)).to(torch.device(device))
     channels = batch.channels
     tensors = [batch.items, *batch.viewed, *channels[:3], *channels.chain[:2], *channels.history]

@@ -43,6 +43,7 @@ LATEST = 3  # events of a session whose candidates are looked up
 EVENTS_AT_ONCE = 500_000  # whose pairs are counted together
 EVIDENCE = ("follows", "together")  # kinds of counts: F and G
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
+ARRAYS = tuple(f"{kind}.{name}" for kind in EVIDENCE for name in CSR)
 NEGLIGIBLE = 1e-6  # smaller strengths are rounding errors of a subtraction
 HOST = torch.device("cpu")
 

@@ -32,10 +32,15 @@ class RaggedRows:
     def __init__(
         self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device
     ) -> None:
-        self.device, self._width = device, int(np.diff(offsets).max(initial=0))
+        self._width = int(np.diff(offsets).max(initial=0))
         self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
         self._items = torch.from_numpy(np.append(items, 0).astype(np.int32)).to(device)  # the last is padding
         self._values = [torch.from_numpy(np.append(value, 0.0).astype(np.float32)).to(device) for value in values]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is; a pickle may have been loaded to another place than it came from."""
+        return self._items.device
 
     def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:
         """Rows by their numbers, int64 (...); empty where not `real`, bool (...).

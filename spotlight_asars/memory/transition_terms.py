@@ -23,8 +23,7 @@ class TransitionTerms(nn.Module):
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
-        self.register_buffer("by_place", 1.0 / torch.arange(1, LATEST + 1), persistent=False)
-        self.weight = nn.Parameter(self.by_place.repeat(len(EVIDENCE), 1) / 4)  # (kinds, places)
+        self.weight = nn.Parameter(_by_place().repeat(len(EVIDENCE), 1) / 4)  # (kinds, places)
         self.log_beta = nn.Parameter(torch.zeros(len(EVIDENCE)))
         self.gates = nn.Linear(state_size, len(EVIDENCE), bias=False)
         nn.init.zeros_(self.gates.weight)
@@ -43,16 +42,19 @@ class TransitionTerms(nn.Module):
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         if query is None:
             return []
-        gates = self.gates(values.flatten(1)).unbind(1)  # (states,) for each kind of evidence
+        gates = self.gates(values.flatten(1)).unsqueeze(2)  # (states, kinds, 1)
+        weights = (self.weight + gates * _by_place(rows.device)).unsqueeze(3).unbind(1)  # (states, places, 1) by kind
         terms = []
-        for weight, gate, beta, found in zip(
-            self.weight, gates, self.log_beta.exp(), query.candidates(rows, steps), strict=True
-        ):
-            weights = (weight + gate.unsqueeze(1) * self.by_place).unsqueeze(2)  # (states, places, 1)
+        for weight, beta, found in zip(weights, self.log_beta.exp(), query.candidates(rows, steps), strict=True):
             for candidates in found:
                 strength = candidates.strength.to(values.dtype)
-                value = weights * torch.log1p(beta * strength)
+                value = weight * torch.log1p(beta * strength)
                 if candidates.less is not None:
-                    value = value - weights * torch.log1p(beta * candidates.less.to(values.dtype))
+                    value = value - weight * torch.log1p(beta * candidates.less.to(values.dtype))
                 terms.append(ScoreTerms(candidates.items.flatten(1), value.flatten(1)))
         return terms
+
+
+def _by_place(device: torch.device | None = None) -> Tensor:
+    """1 for the last event, 1/2 for the one before, ...: float (places,)."""
+    return 1.0 / torch.arange(1, LATEST + 1, device=device)

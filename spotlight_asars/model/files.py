@@ -29,7 +29,7 @@ from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.devices import preserved_generators
 from spotlight_asars.training.progress import Epoch
 
-FORMAT = 1  # to be raised when files change so that older versions could misread them
+FORMAT = 2  # to be raised when files change so that older versions could misread them
 VOCABULARIES = {"item_vocabulary": 1, "user_vocabulary": 0}  # name, and the first contiguous id
 
 Arrays = dict[str, NDArray[Any]]
@@ -95,7 +95,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
     if options.transitions:
         fitted.transitions = Transitions.from_arrays(
-            {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}
+            {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}, fitted.device
         )
     catalogue = Catalogue(*sizes, *(_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items()))
     position, has_gauss, gauss = header["random_state"]
@@ -168,11 +168,9 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     number = header.get("format") if isinstance(header, dict) else None
     require(isinstance(number, int), "path must be a file of ASARSSequenceModel.save", str(path))
     assert isinstance(number, int)
-    rule, way_out = (
-        f"path must be a model file of format {FORMAT} or older",
-        "A newer version of spotlight_asars reads it",
-    )
-    require(number <= FORMAT, rule, number, way_out)
+    rule = f"path must be a model file of format {FORMAT}"
+    by = "A newer version of spotlight_asars" if number > FORMAT else "spotlight_asars 0.2, whose memories were others,"
+    require(number == FORMAT, rule, number, f"{by} wrote it, and reads it")
     return header, arrays
 
 

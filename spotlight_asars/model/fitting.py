@@ -17,6 +17,7 @@ from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
 from spotlight_asars.losses import find_loss
+from spotlight_asars.memory.item_transitions import OwnCounts
 from spotlight_asars.model.options import Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.recommending.requests import Catalogue
@@ -24,7 +25,7 @@ from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import SAMPLERS
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import Batch, scoring_batches, training_batches, user_parallel_batches
+from spotlight_asars.sessions.batching import Batch, SessionsOnDevice, scoring_batches, training_batches, user_parallel_batches
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
@@ -88,14 +89,16 @@ def fit_epochs(
 ) -> list[Epoch]:
     """Train for ``n_iter`` epochs; the net then has the best or the averaged weights, as the options say."""
     fitted.remember(data.train, options.transitions)
+    log = SessionsOnDevice(data.train, fitted.device)
+    own = None if fitted.transitions is None else fitted.transitions.own_counts(data.train)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
-    objective = _objective(options, data.train, random_state, **dropped, by_targets=True, processes=processes())
+    objective = _objective(options, data.train, random_state, **dropped, by_targets=True, device=fitted.device, processes=processes())
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
     epochs = train(
         fitted.net,
         optimizer,
         lambda net, batch: objective(fast, batch),
-        partial(_epoch, fitted, options, data.train, random_state),
+        partial(_epoch, fitted, options, data.train, log, own, random_state),
         n_epochs=options.n_iter,
         batches_per_epoch=-(-int((data.train.lengths >= 2).sum()) // options.batch_size),
         verbose=verbose,
@@ -135,17 +138,21 @@ def _objective(
 
 
 def _epoch(
-    fitted: FittedNet, options: Options, sessions: SessionInteractions, random_state: RandomState, start: int
+    fitted: FittedNet,
+    options: Options,
+    sessions: SessionInteractions,
+    log: SessionsOnDevice,
+    own: OwnCounts | None,
+    random_state: RandomState,
+    start: int,
 ) -> Iterator[Batch]:
     """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
-    host = torch.device("cpu")  # where the memory is, too
     if fitted.users.drift is not None:
-        batches = user_parallel_batches(sessions, options.batch_size, host, random_state, start, processes())
+        batches = user_parallel_batches(sessions, options.batch_size, log, random_state, start, processes())
     else:
-        batches = training_batches(sessions, options.batch_size, random_state, host, start, processes())
+        batches = training_batches(sessions, options.batch_size, random_state, log, start, processes())
     for batch in batches:
-        recalled = fitted.recall(batch.items, batch.channels, training=True)
-        yield batch._replace(channels=recalled).to(fitted.device)
+        yield batch._replace(channels=fitted.recall_in_training(batch, own))
 
 
 def _validate(fitted: FittedNet, options: Options, data: TrainingData) -> float:
@@ -165,7 +172,7 @@ def _monitored(fitted: FittedNet, options: Options, held_out: SessionInteraction
     if options.monitor != "loss":
         _, cutoff = parse_metric(options.monitor)
         return evaluate(fitted, held_out, k=cutoff)[options.monitor]
-    objective = _objective(options, held_out, RandomState(0))  # the same negatives after every epoch
+    objective = _objective(options, held_out, RandomState(0), device=fitted.device)  # the same negatives after every epoch
     net, total, count = fitted.net.eval(), 0.0, 0
     with torch.no_grad():
         for batch in scoring_batches(held_out, options.batch_size, fitted.device):

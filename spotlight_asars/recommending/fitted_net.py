@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.memory import RecallNet, Transitions
+from spotlight_asars.memory.item_transitions import OwnCounts
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.runtime.devices import FULL_PRECISION
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
+from spotlight_asars.sessions.batching import Batch
 
 
 class FittedNet:
@@ -62,18 +64,20 @@ class FittedNet:
     def remember(self, sessions: SessionInteractions, transitions: bool) -> None:
         """Forget what was remembered; remember these sessions, and which users are in them."""
         self.users.start(sessions)
-        self.transitions = Transitions(sessions) if transitions else None
+        self.transitions = Transitions(sessions, device=self.device) if transitions else None
         if self.asars is not None and sessions.user_ids is not None:
             started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
             self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)
 
-    def recall(self, items: Tensor, channels: Channels, training: bool = False) -> Channels:
-        """`channels` with the users' histories and the transitions from `items`; in training, without these sessions'
-        own."""
-        channels = self.users.recall(channels, training)
-        if self.transitions is None:
-            return channels
-        return channels._replace(transitions=self.transitions.query(items, training))
+    def recall(self, items: Tensor, channels: Channels) -> Channels:
+        """`channels` with the users' histories, and what followed the `items` in training."""
+        query = None if self.transitions is None else self.transitions.query(items)
+        return self.users.recall(channels)._replace(transitions=query)
+
+    def recall_in_training(self, batch: Batch, own: OwnCounts | None) -> Channels:
+        """The same for a training batch, without its sessions' `own` part in what is remembered."""
+        query = None if self.transitions is None else self.transitions.query(batch.items, own, batch.first)
+        return self.users.recall(batch.channels, training=True)._replace(transitions=query)
 
     @torch.no_grad()
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:

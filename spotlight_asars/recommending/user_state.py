@@ -14,7 +14,7 @@ from spotlight_asars.memory import Memory
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import Channels, SessionInteractions
-from spotlight_asars.sessions.batching import STEPS_AT_ONCE, user_parallel_batches
+from spotlight_asars.sessions.batching import STEPS_AT_ONCE, SessionsOnDevice, user_parallel_batches
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
 ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward, at most
@@ -60,7 +60,8 @@ class UserState:
         if self._net is not None and self.drift is not None:
             self._net.eval()
             at_once = max(1, min(ROLLED_AT_ONCE, STEPS_AT_ONCE // max(int(sessions.lengths.max()), 1)))
-            for batch in user_parallel_batches(sessions, at_once, self.drift.state.device):
+            log = SessionsOnDevice(sessions, self.drift.state.device)
+            for batch in user_parallel_batches(sessions, at_once, log):
                 self._net.roll(batch.items, batch.channels)
 
     def recall(self, channels: Channels, training: bool = False) -> Channels:

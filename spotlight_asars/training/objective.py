@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.random import RandomState
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
-from spotlight_asars.runtime.devices import moved, rows_at_once
+from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
-from spotlight_asars.sampling import Sampler, Seen
+from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.channels import Channels
@@ -47,6 +46,8 @@ class NextItemObjective:
     by_targets : bool
         Weigh the loss of a batch by its targets, against those of as many average sessions. Batches hold sessions of
         like length; with a plain mean, a click in a short session would count for several in a long one.
+    device : torch.device
+        Where the batches are.
     processes : Processes
         Processes that share out each mini-batch. The sum of their losses is that of the whole mini-batch.
     """
@@ -63,6 +64,7 @@ class NextItemObjective:
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
         by_targets: bool = False,
+        device: torch.device = HOST,
         processes: Processes = ALONE,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
@@ -71,31 +73,28 @@ class NextItemObjective:
         targets = sessions.lengths[sessions.lengths >= 2] - 1
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         if self._loss.over_catalogue is None:
-            self._sample, self._seen = sampler(sessions), Seen(sessions)
+            self._sample, self._seen = sampler(sessions, device), Seen(sessions, device)
         self._chance = min(1.0, num_negatives / max(sessions.num_items - 1, 1))  # of an item in a uniform draw
         if self._loss.corrects_log_q:
             able = hasattr(self._sample, "log_probability")
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
-        drawn, salt = None, 0
+        draw = None
         if self._loss.over_catalogue is None:
-            drawn = self._sample(self._num_negatives, self._random_state, batch.whole.events)
-            salt = self._random_state.randint(2**31)
+            draw = Draw(self._random_state.randint(2**31), batch.items.device)
         if len(batch.rows):
-            loss, weight = self._mean_loss(net, batch, drawn, salt)
+            loss, weight = self._mean_loss(net, batch, draw)
         else:  # more ranks than sessions
             loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
         if self._processes.size > 1:
-            total = summed(weight) if drawn is not None else torch.tensor(batch.whole.targets)
+            total = summed(weight) if draw is not None else torch.tensor(batch.whole.targets)
             loss = loss * (weight / total.clamp(min=1))
         if self._usual_targets is not None:
             loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
         return loss
 
-    def _mean_loss(
-        self, net: Representation, batch: Batch, drawn: NDArray[np.int64] | None, salt: int
-    ) -> tuple[Tensor, Tensor]:
+    def _mean_loss(self, net: Representation, batch: Batch, draw: Draw | None) -> tuple[Tensor, Tensor]:
         """Mean loss of these sessions, and its weight: how many targets or pairs it is over, int64 ()."""
         row, step = batch.viewed
         viewed = hide_events(batch.items, self._event_dropout)
@@ -106,16 +105,19 @@ class NextItemObjective:
             states = net.states(viewed, channels)[:, :-1]
         states = states[row, step]  # (targets, ...)
         targets = batch.items[row, step + 1]  # (targets,)
-        if drawn is None:
+        if draw is None:
             return self._loss_over_catalogue(net, states, targets), torch.tensor(len(targets))
-        positive = net.score(states, targets)
-        negative, mask = self._sampled(net, states, row, batch.rows, drawn)
+        drawn = self._sample(self._num_negatives, draw, batch.whole.events)
+        positive, negative = net.score(states, targets), net.score_items(states, drawn)
         if self._loss.corrects_log_q:
-            positive = positive - self._log_q(targets.cpu().numpy(), batch.whole.events, positive)
-            negative = negative - self._log_q(drawn, batch.whole.events, negative)
-        if isinstance(states, RecalledStates):
-            seen, seen_mask = self._seen_before(net, states, batch, targets, salt)
-            negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
+            positive = positive - self._sample.log_probability(targets, batch.whole.events).to(positive.dtype)
+            negative = negative - self._sample.log_probability(drawn, batch.whole.events).to(negative.dtype)
+            mask = drawn != targets.unsqueeze(1)  # all other items stand for the catalogue, also those seen before
+        else:
+            mask = ~self._seen.excludes(batch.rows, batch.numbers, drawn)[row]
+            if isinstance(states, RecalledStates):
+                seen, seen_mask = self._seen_before(net, states, batch, targets, draw)
+                negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
         weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
         return self._loss(positive, negative.T, mask=mask.T), weight
 
@@ -130,59 +132,23 @@ class NextItemObjective:
             total = total + mean * len(targets[part])
         return total / max(len(targets), 1)
 
-    def _sampled(
-        self, net: Representation, states: Any, row: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]
-    ) -> tuple[Tensor, Tensor]:
-        """Scores of one draw for all targets, (targets, neg); what the target's user has seen does not count."""
-        allowed = moved(torch.from_numpy(~self._seen.excludes(rows, drawn)), row.device)  # (batch, neg)
-        return net.score_items(states, moved(torch.from_numpy(drawn), row.device)), allowed[row]
-
     def _seen_before(
-        self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, salt: int
+        self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, draw: Draw
     ) -> tuple[Tensor, Tensor]:
         """Scores of items that a target's user has seen before it, and where they count, (targets, slots).
 
         A draw never compares these, so their terms would only ever see them as targets. They count as often as a
         uniform draw of as many negatives would find them.
         """
-        row, step = torch.stack(batch.viewed).cpu().numpy()
-        owner = batch.rows[row]
-        target, item = self._seen.of(owner)
-        drawn = np.flatnonzero(hash_uniform(owner[target], step[target], item, salt) < self._chance)
-        target, item = target[drawn], item[drawn]
-        slot = np.arange(len(target)) - np.searchsorted(target, target)  # number of each pair among those of its target
-        pairs = (moved(torch.from_numpy(part), targets.device) for part in (target, item, slot))
-        state, items, column = pairs
-        found, recalled = net.score_pairs(states, state, items)
-        if self._loss.corrects_log_q:
-            found = found - float(np.log(self._chance / self._num_negatives))
-        place = state, column
-        shape = len(states), int(slot.max(initial=-1)) + 1
-        scores = found.new_zeros(shape).index_put(place, found)
-        counts = torch.zeros(shape, dtype=torch.bool, device=scores.device)
-        return scores, counts.index_put(place, recalled & (items != targets[state]))
-
-    def _log_q(self, items: NDArray[np.int64], events: NDArray[np.int64], like: Tensor) -> Tensor:
-        """Logarithm of the probability that the sampler draws each of `items`."""
-        return moved(torch.from_numpy(self._sample.log_probability(items, events)).to(like.dtype), like.device)
-
-
-def hash_uniform(
-    rows: NDArray[np.int64], steps: NDArray[np.int64], items: NDArray[np.int64], salt: int
-) -> NDArray[np.float64]:
-    """A uniform number in [0, 1) for each session, step and item, which broadcast: a hash of them and of `salt`.
-
-    A generator's next number depends on how many it gave before, and processes that share a mini-batch must agree. The
-    mixing is that of splitmix64 (Steele, Lea and Flood: Fast splittable pseudorandom number generators. 2014).
-    """
-    mixed = np.array(salt, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for part in (rows, steps, items):
-            mixed = mixed + part.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed = mixed ^ (mixed >> np.uint64(31))
-    return (mixed >> np.uint64(11)) / 2.0**53
+        row, step = batch.viewed
+        start, length = self._seen.starts(batch.numbers[row])  # (targets,)
+        slots = math.ceil(self._chance * self._seen.longest(batch.rows))
+        place = batch.numbers[row].unsqueeze(1), step.unsqueeze(1), torch.arange(2 * slots, device=targets.device)
+        which, luck = draw.uniform_at(*place).chunk(2, dim=1)  # (targets, slots)
+        counts = luck * slots < self._chance * length.unsqueeze(1)
+        items = self._seen.at(torch.where(counts, start.unsqueeze(1) + (which * length.unsqueeze(1)).long(), -1))
+        scores, has_terms = net.score_pairs(states, items)
+        return scores, counts & has_terms & (items != targets.unsqueeze(1))
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

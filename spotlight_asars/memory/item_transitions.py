@@ -97,6 +97,25 @@ class Transitions:
         self._matrices = matrices
         self.tables = [RaggedRows(matrix.indptr, matrix.indices, matrix.data, device=device) for matrix in matrices]
 
+    def nearest(self, number: int) -> tuple[Tensor, Tensor]:
+        """The items that come together with each item most often, and their shares of the counts G of all of these.
+
+        Returns
+        -------
+        items : int32 (items, number)
+            0 where there are fewer.
+        shares : float32 (items, number)
+            Of each item they sum to 1; 0 where there are fewer.
+        """
+        strongest = _strongest(self._matrices[EVIDENCE.index("together")], number)
+        counts = np.diff(strongest.indptr)
+        row = np.repeat(np.arange(len(counts)), counts)
+        place = row, np.arange(len(row)) - strongest.indptr[row]
+        items, shares = np.zeros((len(counts), number), np.int32), np.zeros((len(counts), number), np.float32)
+        items[place] = strongest.indices
+        shares[place] = strongest.data / np.bincount(row, strongest.data, minlength=len(counts))[row]
+        return torch.from_numpy(items), torch.from_numpy(shares)
+
     def own_counts(self, sessions: SessionInteractions) -> OwnCounts:
         """What each of the training sessions has added to the counts of its items."""
         return OwnCounts(sessions, self._matrices, self.tables[0].device)

@@ -80,6 +80,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Negatives drawn for a mini-batch.
     hidden_dim, user_dim, time_dim : int
         Sizes of the item RNN, the user embedding and the dwell encoder.
+    item_neighbours : int
+        Items that come together with each item most often, whose embeddings are added to its own; see ``ItemGraph``.
+        0 for none.
     cell : {"lstm", "gru"}
         Of the item RNN.
     time_encoding : {"scott", "log_scott", "quantile", "continuous"}
@@ -153,6 +156,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         hidden_dim: int = 100,
         user_dim: int = 32,
         time_dim: int = 16,
+        item_neighbours: int = 12,
         cell: str = "lstm",
         time_encoding: str = "scott",
         attention: str = "prefix",

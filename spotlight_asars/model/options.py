@@ -136,6 +136,7 @@ class Options:
     user_dim: Annotated[int, COUNT]
     time_dim: Annotated[int, COUNT]
     cell: Annotated[str, _one_of(CELLS)]
+    item_neighbours: Annotated[int, Kind(partial(whole, least=0), int)]
     time_encoding: Annotated[str, _one_of(TIME_ENCODINGS)]
     attention: Annotated[str, _one_of(READINGS)]
     residual: Annotated[bool, SWITCH]

@@ -64,7 +64,11 @@ class FittedNet:
     def remember(self, sessions: SessionInteractions, transitions: bool) -> None:
         """Forget what was remembered; remember these sessions, and which users are in them."""
         self.users.start(sessions)
-        self.transitions = Transitions(sessions, device=self.device) if transitions else None
+        graph = None if self.asars is None else self.asars.item_graph
+        counted = Transitions(sessions, device=self.device) if transitions or graph is not None else None
+        if graph is not None and counted is not None:
+            graph.connect(*counted.nearest(graph.neighbours.shape[1]))
+        self.transitions = counted if transitions else None
         if self.asars is not None and sessions.user_ids is not None:
             started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
             self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)

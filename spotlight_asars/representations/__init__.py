@@ -58,6 +58,7 @@ class Blueprint(NamedTuple):
     hidden_dim: int
     user_dim: int
     time_dim: int
+    item_neighbours: int
     dropout: float
     last_dwell: str
     sparse: bool

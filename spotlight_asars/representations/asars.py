@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
+from spotlight_asars.representations.item_graph import ItemGraph
 from spotlight_asars.representations.padding import SortedEvents, after_each_step
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
 from spotlight_asars.representations.user_drift import UserDrift
@@ -64,8 +65,10 @@ class ASARSNet(nn.Module):
         ranking and matters only to losses of single scores.
     embedding_dim, hidden_dim, user_dim, time_dim : int
         Sizes of the item embedding, the item RNN, the user embedding and the dwell encoder.
+    item_neighbours : int
+        Neighbours of each item whose embeddings are added to its own, see ``ItemGraph``; 0 for none.
     dropout : float
-        Probability of dropping an entry of an item embedding, of a user embedding, or of an earlier session's final
+        Probability of dropping an entry of an item's vector, of a user embedding, or of an earlier session's final
         state.
     last_dwell : {"unknown", "observed"}
         "observed" uses the dwell of the latest event, as the paper does. It is the time up to the very click that is
@@ -92,6 +95,7 @@ class ASARSNet(nn.Module):
         hidden_dim: int = 100,
         user_dim: int = 32,
         time_dim: int = 16,
+        item_neighbours: int = 0,
         dropout: float = 0.0,
         last_dwell: str = "unknown",
         sparse: bool = False,
@@ -113,6 +117,7 @@ class ASARSNet(nn.Module):
         self.item_embeddings = nn.Embedding(num_items, embedding_dim, padding_idx=PADDING_IDX, sparse=sparse)
         nn.init.normal_(self.item_embeddings.weight[1:], std=ITEM_SCALE)
         self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
+        self.item_graph = ItemGraph(num_items, item_neighbours, sparse) if item_neighbours else None
         self.dropout = nn.Dropout(dropout)
         self.item_rnn = CELLS[cell](embedding_dim + (time_dim if time == "cat" else 0), hidden_dim, batch_first=True)
 
@@ -149,6 +154,13 @@ class ASARSNet(nn.Module):
             self.users.add_known(user_ids)
             if self.drift is not None and started is not None:
                 self.drift.fit_mean_times(self.users.rows(user_ids, len(user_ids)), started)
+
+    def item_vectors(self, item_ids: Tensor | None = None) -> Tensor:
+        """Vectors of items, int64 (...), or of the whole catalogue: what is read, and what states are compared with."""
+        if self.item_graph is not None:
+            vectors: Tensor = self.item_graph(self.item_embeddings.weight, item_ids)
+            return vectors
+        return self.item_embeddings.weight if item_ids is None else self.item_embeddings(item_ids)
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step.
@@ -189,7 +201,7 @@ class ASARSNet(nn.Module):
     def score(self, states: Tensor, targets: Tensor) -> Tensor:
         r""":math:`r_{jk} = q_j \cdot e_k + b_j + b_k` (eq. 20) of one item for each state: (..., state) -> (...)."""
         query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
-        scores = (query * self.item_embeddings(targets)).sum(-1) + self.item_biases(targets).squeeze(-1)
+        scores = (query * self.item_vectors(targets)).sum(-1) + self.item_biases(targets).squeeze(-1)
         return scores + offset.sum(-1)
 
     def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
@@ -205,10 +217,8 @@ class ASARSNet(nn.Module):
         float (..., items)
         """
         query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
-        embeddings, biases = self.item_embeddings.weight, self.item_biases.weight
-        if item_ids is not None:
-            embeddings, biases = self.item_embeddings(item_ids), self.item_biases(item_ids)
-        scores = F.linear(query, embeddings, biases.squeeze(-1))
+        biases = self.item_biases.weight if item_ids is None else self.item_biases(item_ids)
+        scores = F.linear(query, self.item_vectors(item_ids), biases.squeeze(-1))
         return scores if self.mean is None else scores + offset
 
     @torch.no_grad()
@@ -265,7 +275,7 @@ class ASARSNet(nn.Module):
 
     def _read(self, events: SortedEvents) -> Tensor:
         """The item RNN and the time attention: (batch, time, hidden_dim)."""
-        inputs = self.dropout(self.item_embeddings(events.items))
+        inputs = self.dropout(self.item_vectors(events.items))
         if self.dwell is not None and self.dwell_in_rnn:
             inputs = torch.cat([inputs, self.dwell(self._dwell_so_far(events.dwell_times)).to(inputs.dtype)], dim=2)
         hidden: Tensor = self.item_rnn(inputs)[0]

@@ -116,7 +116,7 @@ class Stepper:
         observed = net.last_dwell == "observed"
         own = dwell if observed and dwell is not None else torch.full_like(carry.dwell, torch.nan)
         latest = own if observed else carry.dwell  # for the RNN and the bias
-        inputs = net.item_embeddings(items)
+        inputs = net.item_vectors(items)
         if net.dwell is not None and net.dwell_in_rnn:
             inputs = torch.cat([inputs, net.dwell(latest)[:, 0]], dim=1)
         rnn = self._cell(inputs, carry.rnn)

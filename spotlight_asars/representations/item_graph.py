@@ -1,0 +1,80 @@
+r"""Item vectors that share what their neighbours have learned.
+
+.. math:: v_i = e_i + \gamma \sum_{k \in N_i} \frac{G_{ik}}{\sum_{l \in N_i} G_{il}} \, e_k
+
+:math:`e_i` is the item's own embedding, :math:`N_i` are the items that come together with it most often in the training
+sessions, :math:`G` how often (``Transitions``), and :math:`\gamma` is learned. Most items of a large catalogue are rare:
+what is learned of one then serves those that are viewed with it. The vectors are both what the net reads and what its
+states are compared with.
+
+References
+----------
+Z. Wang, W. Wei, G. Cong, X.-L. Li, X.-L. Mao, M. Qiu: Global context enhanced graph neural networks for session-based
+recommendation. SIGIR 2020. There the graph serves the reading of a session alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ItemGraph(nn.Module):
+    """Neighbours of each item, whose embeddings are added to its own.
+
+    Parameters
+    ----------
+    num_items : int
+    num_neighbours : int
+        Of each item, at most.
+    sparse : bool
+        Give embeddings sparse gradients.
+    """
+
+    neighbours: Tensor
+    shares: Tensor
+
+    def __init__(self, num_items: int, num_neighbours: int, sparse: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("neighbours", torch.zeros(num_items, num_neighbours, dtype=torch.int32))
+        self.register_buffer("shares", torch.zeros(num_items, num_neighbours))
+        self.gain = nn.Parameter(torch.ones(()))
+        self._sparse, self._table = sparse, None  # type: bool, tuple[Any, Tensor] | None
+
+    @torch.no_grad()
+    def connect(self, neighbours: Tensor, shares: Tensor) -> None:
+        """Take other neighbours, int (items, neighbours), and their shares, float (items, neighbours).
+
+        Shares of an item sum to 1, or are 0 where it has no neighbours.
+        """
+        self.neighbours.copy_(neighbours)
+        self.shares.copy_(shares)
+        self._table = None
+
+    def forward(self, embeddings: Tensor, item_ids: Tensor | None = None) -> Tensor:
+        """Vectors of items, int64 (...), or of the whole catalogue, from `embeddings` (items, dim): (..., dim)."""
+        if self.training or torch.is_grad_enabled():
+            return self._vectors(embeddings, item_ids)
+        version = embeddings.data_ptr(), embeddings._version, self.gain._version
+        if self._table is None or self._table[0] != version:
+            self._table = version, self._vectors(embeddings, None)
+        vectors = self._table[1]
+        return vectors if item_ids is None else F.embedding(item_ids, vectors)
+
+    def _vectors(self, embeddings: Tensor, item_ids: Tensor | None) -> Tensor:
+        if item_ids is None:
+            own, neighbours, shares = embeddings, self.neighbours, self.shares
+        else:
+            own = F.embedding(item_ids, embeddings, sparse=self._sparse)
+            flat = item_ids.flatten()
+            neighbours, shares = self.neighbours[flat], self.shares[flat]
+        around = F.embedding_bag(
+            neighbours.long(), embeddings, mode="sum", per_sample_weights=shares.to(own.dtype), sparse=self._sparse
+        )
+        return own + self.gain * around.view(own.shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_table": None}  # it can be computed again

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
+from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.ragged_rows import RaggedRows
-from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Candidates
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -172,11 +172,7 @@ class TransitionQuery:
         self, tables: list[RaggedRows], items: Tensor, own: OwnCounts | None = None, first: Tensor | None = None
     ) -> None:
         self._tables, self._items, self._own, self._first = tables, items, own, first
-        real = items != PADDING_IDX  # (batch, time)
-        self._number = real.cumsum(dim=1)  # of events up to each step
-        step = torch.arange(items.shape[1], device=items.device).expand(items.shape)
-        places = items.new_zeros(len(items), items.shape[1] + 1)
-        self._step_of = places.scatter(1, self._number * real, step)  # of the event of each number, from 1
+        self._events = LatestEvents(items)
 
     def select(self, rows: slice) -> TransitionQuery:
         """The query for some of the sessions."""
@@ -188,15 +184,12 @@ class TransitionQuery:
 
         In training, each kind has a second part, which corrects the first for the session's own counts.
         """
-        number = self._number[rows, steps].unsqueeze(1) - torch.arange(LATEST, device=rows.device)  # (states, events)
-        real, number = number >= 1, number.clamp(min=1)
-        row = rows.unsqueeze(1)
-        items = self._items[row, self._step_of[row, number]]
-        found = [[Candidates(*table.rows(items, real))] for table in self._tables]
+        items, number = self._events.before(rows, steps, LATEST)
+        found = [[Candidates(*table.rows(items, number > 0))] for table in self._tables]
         if self._own is not None and self._first is not None:
-            group = self._own.group[self._first[row] + number - 1]
+            group = self._own.group[(self._first[rows].unsqueeze(1) + number - 1).clamp(min=0)]
             for kind, table in zip(found, self._own.tables, strict=True):
-                own, before, after = table.rows(group, real)
+                own, before, after = table.rows(group, number > 0)
                 kind.append(Candidates(own, after, less=before))
         return found
 

@@ -9,18 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
+from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.memory.score_terms import Columns, ScoreTerms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions.channels import Channels
 
 
-def with_recall(net: nn.Module, num_items: int, history: bool, transitions: bool) -> nn.Module:
-    """`net` with the terms of its users' histories and of item transitions added to its scores, if wanted."""
+def with_recall(
+    net: nn.Module, num_items: int, history: bool, transitions: bool, neighbours: bool = False
+) -> nn.Module:
+    """`net` with terms of its users' histories, of item transitions and of neighbour sessions, if wanted."""
     device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), None)  # of a net of one's own, too
     with torch.no_grad():
         item = torch.ones(1, 1, dtype=torch.int64, device=device)
         state_size = net.states(item)[0, 0].numel()  # type: ignore[operator]
-    terms = [HistoryTerms(state_size)] * history + [TransitionTerms(state_size)] * transitions
+    terms: list[nn.Module] = [HistoryTerms(state_size)] * history + [TransitionTerms(state_size)] * transitions
+    terms += [NeighbourTerms()] * neighbours
     return RecallNet(net, num_items, *terms) if terms else net
 
 

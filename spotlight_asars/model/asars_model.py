@@ -108,6 +108,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ``HistoryTerms``.
     transitions : bool
         Add learned terms to the scores of items that followed the latest ones in training; see ``TransitionTerms``.
+    neighbours : bool
+        Add a term to the scores of items that were viewed in earlier sessions like this one; see ``NeighbourTerms``.
+        Its weight is found on the latest sessions, which come last in the first epoch of a new model; a net whose users
+        drift reads sessions in another order, and has no such term.
     history_size : int
         Items of earlier sessions that are recalled at most, the latest ones.
     averaging : bool
@@ -170,6 +174,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         history: bool = True,
         history_size: int = 200,
         transitions: bool = True,
+        neighbours: bool = True,
         averaging: bool = True,
         patience: int | None = None,
         monitor: str = "loss",
@@ -265,7 +270,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             fitted = self._fitted_net("fit")
             share_weights(fitted.net)
             self.epochs += fit_epochs(
-                fitted, self._optimizer, self._options, data, self._random_state, checkpoints, verbose
+                fitted, self._optimizer, self._options, data, self._random_state, checkpoints, not self.epochs, verbose
             )
         return self
 

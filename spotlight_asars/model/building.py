@@ -36,7 +36,9 @@ def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: 
         sparse=options.sparse or _moves_touched_rows_only(options),
         **{name: getattr(options, name) for name in Blueprint._fields if name not in OF_THE_LOG},
     )
-    net = with_recall(build(options.representation, blueprint), num_items, options.history, options.transitions)
+    net = with_recall(
+        build(options.representation, blueprint), num_items, options.history, options.transitions, options.neighbours
+    )
     history_size = options.history_size if options.history else None
     return FittedNet(net, num_items, num_users, dwell_scale, history_size, chosen_device(options.use_cuda))
 

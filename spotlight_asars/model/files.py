@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from spotlight_asars._checks import require
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.memory.item_transitions import ARRAYS, Transitions
+from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
 from spotlight_asars.model.building import build_fitted
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -52,6 +53,8 @@ def write(content: Content, path: Path) -> None:
     require(known == "MT19937", "random_state must draw by MT19937, numpy's own, for a model file", known)
     arrays: Arrays = {f"net.{name}": tensor.detach().cpu().numpy() for name, tensor in _tensors(fitted.net)}
     arrays |= {f"users.{name}": array for name, array in fitted.users.arrays().items()}
+    if fitted.neighbours is not None:
+        arrays |= {f"neighbours.{name}": array for name, array in fitted.neighbours.arrays().items()}
     if fitted.transitions is not None:
         arrays |= {f"transitions.{name}": array for name, array in fitted.transitions.arrays().items()}
     for name in VOCABULARIES:
@@ -93,6 +96,9 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             require(fits, rule, f"{given.dtype} and {tuple(given.shape)}")
             tensor.copy_(given)
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
+    if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
+        kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}
+        fitted.neighbours = NeighbourSessions.from_arrays(kept, fitted.num_items, fitted.device)
     if options.transitions:
         fitted.transitions = Transitions.from_arrays(
             {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}, fitted.device

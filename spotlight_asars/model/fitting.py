@@ -17,7 +17,7 @@ from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
 from spotlight_asars.losses import find_loss
-from spotlight_asars.memory.item_transitions import OwnCounts
+from spotlight_asars.model.batches import TrainingBatches
 from spotlight_asars.model.options import Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.recommending.requests import Catalogue
@@ -25,7 +25,7 @@ from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import SAMPLERS
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import Batch, SessionsOnDevice, scoring_batches, training_batches, user_parallel_batches
+from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
@@ -85,20 +85,21 @@ def fit_epochs(
     data: TrainingData,
     random_state: RandomState,
     checkpoints: Checkpoints | None,
+    is_new: bool,
     verbose: bool,
 ) -> list[Epoch]:
-    """Train for ``n_iter`` epochs; the net then has the best or the averaged weights, as the options say."""
+    """Train for ``n_iter`` epochs; the net, which may be new, then has the best or the averaged weights, as the options
+    say."""
     fitted.remember(data.train, options.transitions)
-    log = SessionsOnDevice(data.train, fitted.device)
-    own = None if fitted.transitions is None else fitted.transitions.own_counts(data.train)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
-    objective = _objective(options, data.train, random_state, **dropped, by_targets=True, device=fitted.device, processes=processes())
+    shared = {"by_targets": True, "device": fitted.device, "processes": processes()}
+    objective = _objective(options, data.train, random_state, **dropped, **shared)
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
     epochs = train(
         fitted.net,
         optimizer,
         lambda net, batch: objective(fast, batch),
-        partial(_epoch, fitted, options, data.train, log, own, random_state),
+        TrainingBatches(fitted, data.train, options.batch_size, random_state, is_new),
         n_epochs=options.n_iter,
         batches_per_epoch=-(-int((data.train.lengths >= 2).sum()) // options.batch_size),
         verbose=verbose,
@@ -108,6 +109,7 @@ def fit_epochs(
         checkpoints=checkpoints,
     )
     fitted.users.start_drift(data.train)
+    fitted.remember_neighbours(data.train)
     return epochs
 
 
@@ -137,28 +139,11 @@ def _objective(
     )
 
 
-def _epoch(
-    fitted: FittedNet,
-    options: Options,
-    sessions: SessionInteractions,
-    log: SessionsOnDevice,
-    own: OwnCounts | None,
-    random_state: RandomState,
-    start: int,
-) -> Iterator[Batch]:
-    """Training batches from `start` on: of whole users where the net carries their state on between sessions."""
-    if fitted.users.drift is not None:
-        batches = user_parallel_batches(sessions, options.batch_size, log, random_state, start, processes())
-    else:
-        batches = training_batches(sessions, options.batch_size, random_state, log, start, processes())
-    for batch in batches:
-        yield batch._replace(channels=fitted.recall_in_training(batch, own))
-
-
 def _validate(fitted: FittedNet, options: Options, data: TrainingData) -> float:
     """The monitored value on the sessions held out: a mean over targets, of all ranks."""
     assert data.held_out is not None
     fitted.users.start_drift(data.train)
+    fitted.remember_neighbours(data.train)
     rank, size = processes()
     rows = np.flatnonzero(data.held_out.lengths >= 2)[rank::size]
     targets, value = int((data.held_out.lengths[rows] - 1).sum()), 0.0

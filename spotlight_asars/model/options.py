@@ -149,6 +149,7 @@ class Options:
     history: Annotated[bool, SWITCH]
     history_size: Annotated[int, COUNT]
     transitions: Annotated[bool, SWITCH]
+    neighbours: Annotated[bool, SWITCH]
     averaging: Annotated[bool, SWITCH]
     patience: Annotated[int | None, _or_none(COUNT)]
     monitor: Annotated[str, Kind(_monitor)]

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from spotlight_asars._checks import require
 from spotlight_asars.memory import RecallNet, Transitions
 from spotlight_asars.memory.item_transitions import OwnCounts
+from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
+from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet
@@ -54,6 +56,7 @@ class FittedNet:
         self.asars = inner if isinstance(inner, ASARSNet) else None
         self.users = UserState(self.asars, history_size, device)
         self.transitions: Transitions | None = None
+        self.neighbours: NeighbourSessions | None = None
 
     @property
     def device(self) -> torch.device:
@@ -61,8 +64,15 @@ class FittedNet:
         tensors: Iterator[Tensor] = chain(self.net.parameters(), self.net.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
+    @property
+    def neighbour_terms(self) -> NeighbourTerms | None:
+        """The net's terms of neighbour sessions, if it has them."""
+        terms = self.net.terms if isinstance(self.net, RecallNet) else ()
+        return next((one for one in terms if isinstance(one, NeighbourTerms)), None)
+
     def remember(self, sessions: SessionInteractions, transitions: bool) -> None:
         """Forget what was remembered; remember these sessions, and which users are in them."""
+        self.neighbours = None  # training does without them
         self.users.start(sessions)
         graph = None if self.asars is None else self.asars.item_graph
         counted = Transitions(sessions, device=self.device) if transitions or graph is not None else None
@@ -73,10 +83,18 @@ class FittedNet:
             started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
             self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)
 
+    def remember_neighbours(self, sessions: SessionInteractions) -> None:
+        """Remember these sessions as neighbours of others, where they are worth something."""
+        terms = self.neighbour_terms
+        if self.neighbours is None and terms is not None and terms.weight > 0:
+            self.neighbours = NeighbourSessions(sessions, self.device)
+
     def recall(self, items: Tensor, channels: Channels) -> Channels:
         """`channels` with the users' histories, and what followed the `items` in training."""
-        query = None if self.transitions is None else self.transitions.query(items)
-        return self.users.recall(channels)._replace(transitions=query)
+        return self.users.recall(channels)._replace(
+            transitions=None if self.transitions is None else self.transitions.query(items),
+            neighbours=None if self.neighbours is None else self.neighbours.query(items),
+        )
 
     def recall_in_training(self, batch: Batch, own: OwnCounts | None) -> Channels:
         """The same for a training batch, without its sessions' `own` part in what is remembered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,24 +139,40 @@ def numbered(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
 def training_batches(
     sessions: SessionInteractions,
     batch_size: int,
-    random_state: RandomState,
     log: SessionsOnDevice,
+    random_state: RandomState,
     start: int = 0,
     processes: Processes = ALONE,
+    last: NDArray[np.bool_] | None = None,
+    before_last: Callable[[], None] = lambda: None,
 ) -> Iterator[Batch]:
     """One epoch: every session of two events or more once, in random order, without the first `start` batches.
 
     Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
     Each of the `processes` gets its share of every batch, which may be empty.
+
+    Sessions that are to come `last`, bool (session,), come after all others; ``before_last()`` is called before them.
     """
-    lengths = sessions.lengths
-    rows = random_state.permutation(np.flatnonzero(lengths >= 2))
+    long_enough, later = sessions.lengths >= 2, np.zeros(len(sessions), bool) if last is None else last
+    parts = [_shuffled(sessions, which & long_enough, batch_size, random_state) for which in (~later, later)]
+    rows, cuts = np.concatenate([rows for rows, _ in parts]), [*parts[0][1], *(parts[1][1] + len(parts[0][0]))]
+    numbers, share = moved(torch.from_numpy(rows), log.device), slice(processes.rank, None, processes.size)
+    for number, (first, stop) in enumerate(cuts):
+        if last is not None and number == len(parts[0][1]) and number >= start:
+            before_last()
+        if number >= start:
+            yield log.batch(rows[first:stop][share], numbers[first:stop][share], whole=rows[first:stop])
+
+
+def _shuffled(
+    sessions: SessionInteractions, which: NDArray[np.bool_], batch_size: int, random_state: RandomState
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Some of the sessions in random order, and where each batch of them begins and ends: (rows,) and (batches, 2)."""
+    rows = random_state.permutation(np.flatnonzero(which))
     pool = np.arange(len(rows)) // (batch_size * POOL)
-    rows = rows[np.lexsort((lengths[rows], pool))]
-    numbers = moved(torch.from_numpy(rows), log.device)
-    for first in random_state.permutation(np.arange(0, len(rows), batch_size))[start:]:
-        part, share = slice(first, first + batch_size), slice(processes.rank, None, processes.size)
-        yield log.batch(rows[part][share], numbers[part][share], whole=rows[part])
+    rows = rows[np.lexsort((sessions.lengths[rows], pool))]
+    first = random_state.permutation(np.arange(0, len(rows), batch_size))
+    return rows, np.stack([first, np.minimum(first + batch_size, len(rows))], axis=1)
 
 
 def user_parallel_batches(

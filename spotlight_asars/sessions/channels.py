@@ -89,6 +89,29 @@ class CandidateQuery(Protocol):
         """The query for some of the sessions."""
 
 
+class Votes(NamedTuple):
+    """What the neighbour sessions of some states say of items.
+
+    items : int64 (states, slots), 0 where there is none
+    strength : float (states, slots), of the item, the same in all of its slots
+    times : float (states, slots), in how many slots of the state the item stands; 0 where there is none
+    """
+
+    items: torch.Tensor
+    strength: torch.Tensor
+    times: torch.Tensor
+
+
+class NeighbourQuery(Protocol):
+    """Finds sessions like those of a batch."""
+
+    def votes(self, rows: torch.Tensor, steps: torch.Tensor) -> Votes:
+        """Of the neighbours of the states after these steps of these rows, int64 (states,) each."""
+
+    def select(self, rows: slice) -> NeighbourQuery:
+        """The query for some of the sessions."""
+
+
 class Channels(NamedTuple):
     """What a net may know of a batch besides its items; None is unknown throughout.
 
@@ -98,6 +121,7 @@ class Channels(NamedTuple):
     chain : the order of each user's sessions, where a batch holds whole users
     history : what the users viewed in earlier sessions
     transitions : finds the items that followed those of each session in the training sessions
+    neighbours : finds the training sessions that are like each session
     """
 
     user_ids: torch.Tensor | None = None
@@ -106,6 +130,7 @@ class Channels(NamedTuple):
     chain: Chain | None = None
     history: History | None = None
     transitions: CandidateQuery | None = None
+    neighbours: NeighbourQuery | None = None
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, without their chain."""
@@ -115,6 +140,7 @@ class Channels(NamedTuple):
             pick(self.started, chosen),
             history=self.history and History(*(column[chosen] for column in self.history)),
             transitions=self.transitions and self.transitions.select(chosen),
+            neighbours=self.neighbours and self.neighbours.select(chosen),
         )
 
     def to(self, device: torch.device) -> Channels:
@@ -125,6 +151,7 @@ class Channels(NamedTuple):
             self.chain and self.chain.to(device),
             self.history and self.history.to(device),
             self.transitions,
+            self.neighbours,
         )
 
     def steps(self, chosen: slice) -> Channels:

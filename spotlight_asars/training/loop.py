@@ -27,7 +27,7 @@ def train(
     net: nn.Module,
     optimizer: Optimizer,
     loss_of: Callable[[Any, Batch], Tensor],
-    batches: Callable[[int], Iterable[Batch]],
+    batches: Callable[[int, int], Iterable[Batch]],
     n_epochs: int,
     batches_per_epoch: int,
     verbose: bool = False,
@@ -46,7 +46,7 @@ def train(
         ``(net, batch) -> scalar``. In a process group it is this process's part of a sum, and every process descends
         along the sum of the gradients.
     batches : callable
-        ``batches(start)`` gives the mini-batches of another epoch, without the first `start`.
+        ``batches(epoch, start)`` gives the mini-batches of an epoch, counted from 0, without the first `start`.
     n_epochs, batches_per_epoch : int
         The second is for the progress bar.
     verbose : bool
@@ -89,7 +89,7 @@ def train(
 def _descend(
     progress: Progress,
     loss_of: Callable[[Any, Batch], Tensor],
-    batches: Callable[[int], Iterable[Batch]],
+    batches: Callable[[int, int], Iterable[Batch]],
     bar: Any,
     checkpoints: Checkpoints | None,
 ) -> None:
@@ -111,11 +111,11 @@ def _descend(
 
 
 def _ahead(
-    progress: Progress, batches: Callable[[int], Iterable[Batch]], checkpoints: Checkpoints | None
+    progress: Progress, batches: Callable[[int, int], Iterable[Batch]], checkpoints: Checkpoints | None
 ) -> Iterator[Batch]:
     """The mini-batches of the epoch that are still to come."""
     with nullcontext() if checkpoints is None else checkpoints.drawing_order():
-        ahead = iter(batches(len(progress.losses)))
+        ahead = iter(batches(len(progress.epochs), len(progress.losses)))
         first = list(islice(ahead, 1))  # with which the order of the epoch is drawn
     return chain(first, ahead)
 

@@ -1,0 +1,47 @@
+"""The latest events of sessions that are padded anywhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spotlight_asars.sessions import PADDING_IDX
+
+
+class LatestEvents:
+    """Finds the latest events up to any step, in tensors of a fixed size.
+
+    Parameters
+    ----------
+    items : int64 (batch, time)
+        Padded with 0 anywhere.
+
+    Examples
+    --------
+    >>> items, number = LatestEvents(torch.tensor([[5, 0, 6, 7]])).before(torch.tensor([0]), torch.tensor([2]), 3)
+    >>> items.tolist(), number.tolist()
+    ([[6, 5, 0]], [[2, 1, 0]])
+    """
+
+    def __init__(self, items: Tensor) -> None:
+        self._items = items
+        real = items != PADDING_IDX  # (batch, time)
+        self._number = real.cumsum(dim=1)  # of events up to each step
+        step = torch.arange(items.shape[1], device=items.device).expand(items.shape)
+        steps = items.new_zeros(len(items), items.shape[1] + 1)
+        self._step_of = steps.scatter(1, self._number * real, step)  # of the event of each number, from 1
+
+    def before(self, rows: Tensor, steps: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The last `count` events up to these steps of these rows, int64 (states,) each, the latest first.
+
+        Returns
+        -------
+        items : int64 (states, count)
+            0 where there was none.
+        number : int64 (states, count)
+            Of the event in its session, from 1; 0 where there was none.
+        """
+        row = rows.unsqueeze(1)
+        number = (self._number[rows, steps].unsqueeze(1) - torch.arange(count, device=rows.device)).clamp(min=0)
+        items = self._items[row, self._step_of[row, number]]
+        return torch.where(number > 0, items, PADDING_IDX), number

@@ -1,0 +1,162 @@
+r"""Earlier sessions that share items with a session, and what else was viewed in them.
+
+For the items :math:`i_1, i_2, i_3` of the session's latest events, the last one first, and an earlier session n,
+
+.. math:: s_n = \frac{e^{-a_n / 0.3}}{\sqrt{|n|}} \sum_d e^{1 - d} \, [i_d \in n], \qquad
+          N_k = \sum_{n} s_n \sum_{q \in n} e^{-|q - p_n| / 2} \, [x_q = k]
+
+over the 100 sessions n with the largest :math:`s_n` of the 128 latest of each item; :math:`a_n` is the share of all
+sessions that are later than n, and :math:`p_n` the place in n of the latest item that both share. What sets neighbours
+apart from counts of pairs: a session that shares two items with this one counts for more than two that share one.
+
+References
+----------
+D. Garg, P. Gupta, P. Malhotra, L. Vig, G. Shroff: Sequence and time aware neighborhood for session-based
+recommendations: STAN. SIGIR 2019.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spotlight_asars.memory.latest_events import LatestEvents
+from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.runtime.devices import rows_at_once
+from spotlight_asars.sessions import PADDING_IDX
+from spotlight_asars.sessions.channels import Votes
+from spotlight_asars.sessions.interactions import SessionInteractions
+
+LATEST = 3  # events of a session whose items are shared
+PER_ITEM = 128  # latest sessions of each item
+NEIGHBOURS = 100  # sessions of a state
+REACH = 5  # events from the shared item that are looked at, on either side
+POSITION_DECAY, GAP_DECAY = 1.0, 2.0  # in events
+RECENCY_DECAY = 0.3  # as a share of all sessions
+HOST = torch.device("cpu")
+
+
+class NeighbourSessions:
+    """Sessions that can be found by their items; memory is about 20 bytes for each of their events.
+
+    Parameters
+    ----------
+    sessions : SessionInteractions
+        Where no start is known, the later ones come later in time.
+    device : torch.device
+        Where they are looked up.
+    """
+
+    def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
+        sessions = sessions.take(in_order_of_time(sessions))
+        self._index(sessions.items, sessions.offsets, sessions.num_items, device)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything as arrays, for a model file."""
+        return {"items": self._items.cpu().numpy(), "offsets": self._offsets.cpu().numpy()}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: dict[str, NDArray[Any]], num_items: int, device: torch.device = HOST
+    ) -> NeighbourSessions:
+        """The sessions whose ``arrays`` these are."""
+        neighbours = cls.__new__(cls)
+        neighbours._index(arrays["items"], arrays["offsets"], num_items, device)
+        return neighbours
+
+    def _index(
+        self, items: NDArray[np.int32], offsets: NDArray[np.int64], num_items: int, device: torch.device
+    ) -> None:
+        lengths = np.diff(offsets)
+        self.num_items, number = num_items, len(lengths)
+        place, session = np.arange(len(items)), np.repeat(np.arange(number), lengths)
+        order = np.lexsort((-place, items))  # the latest first
+        again = np.zeros(len(order), dtype=bool)
+        again[1:] = (np.diff(items[order]) == 0) & (np.diff(session[order]) == 0)
+        order = order[~again]
+        counts = np.bincount(items[order], minlength=self.num_items)
+        latest = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts) < PER_ITEM
+        order = order[latest]
+        weight = np.exp(-np.arange(number)[::-1] / (RECENCY_DECAY * number)) / np.sqrt(lengths.clip(min=1))
+        # an event stands for its session: its place finds both the session and where the shared item is; 0 is none
+        self._events_of = RaggedRows(np.r_[0, np.cumsum(np.minimum(counts, PER_ITEM))], order + 1, device=device)
+
+        def on_device(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
+        self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))
+
+    def query(self, items: Tensor) -> NeighboursOfBatch:
+        """A query for sessions (batch, time), padded with 0 anywhere."""
+        return NeighboursOfBatch(self, items)
+
+    def votes(self, items: Tensor) -> Votes:
+        """Of the neighbours of states with these latest items, int64 (states, ``LATEST``), the last one first.
+
+        A part of the states at a time, for votes are counted in a row of the catalogue for each.
+        """
+        parts = [self._votes(part) for part in items.split(rows_at_once(items.device, self.num_items))]
+        return Votes(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _votes(self, items: Tensor) -> Votes:
+        places, similarity = self._neighbours(items)  # (states, neighbours)
+        offset = torch.arange(-REACH, REACH + 1, device=items.device)
+        near = places.unsqueeze(2) + offset  # (states, neighbours, offsets)
+        session = self._session[places].long()
+        inside = (near >= self._offsets[session].unsqueeze(2)) & (near < self._offsets[session + 1].unsqueeze(2))
+        near = torch.where(inside, near, 0)
+        value = similarity.unsqueeze(2) * torch.exp(-offset.abs() / GAP_DECAY)
+        voted = torch.where(inside & (value > 0), self._items[near].long(), PADDING_IDX).flatten(1)
+        value = torch.where(voted != PADDING_IDX, value.flatten(1), 0.0)
+        total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
+        strength = total.gather(1, voted)
+        times = total.zero_().scatter_add_(1, voted, torch.ones_like(value)).gather(1, voted)
+        return Votes(voted, strength, times)
+
+    def _neighbours(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Where each neighbour has the latest shared item, and its similarity: int64 and float (states, neighbours)."""
+        again = (items.unsqueeze(2) == items.unsqueeze(1)).tril(-1).any(dim=2)  # counts once, at its latest event
+        real = (items != PADDING_IDX) & ~again
+        (number,) = self._events_of.rows(items, real)  # (states, latest, per item)
+        events, last = (number - 1).clamp(min=0), len(self._weight)
+        session = torch.where(number > 0, self._session[events].long(), last)
+        keys = session * items.shape[1] + torch.arange(items.shape[1], device=items.device).view(1, -1, 1)
+        keys, order = keys.flatten(1).sort(dim=1)
+        session = keys // items.shape[1]
+        share = torch.exp(-(keys % items.shape[1]) / POSITION_DECAY)
+        total = share.clone()
+        for ahead in range(1, items.shape[1]):
+            same = session[:, ahead:] == session[:, :-ahead]
+            total[:, :-ahead] += share[:, ahead:] * same
+        first = session != last
+        first[:, 1:] &= session[:, 1:] != session[:, :-1]
+        similarity = total * first * self._weight[session.clamp(max=last - 1)]
+        similarity, best = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1)
+        return events.flatten(1).gather(1, order.gather(1, best)), similarity
+
+
+class NeighboursOfBatch:
+    """Finds neighbours for the states of a batch of sessions; see ``NeighbourSessions.query``."""
+
+    def __init__(self, neighbours: NeighbourSessions, items: Tensor) -> None:
+        self._neighbours, self._items, self._events = neighbours, items, LatestEvents(items)
+
+    def select(self, rows: slice) -> NeighboursOfBatch:
+        """The query for some of the sessions."""
+        return NeighboursOfBatch(self._neighbours, self._items[rows])
+
+    def votes(self, rows: Tensor, steps: Tensor) -> Votes:
+        """Votes for the states after these steps of these rows, int64 (states,) each."""
+        return self._neighbours.votes(self._events.before(rows, steps, LATEST)[0])
+
+
+def in_order_of_time(sessions: SessionInteractions) -> NDArray[np.int64]:
+    """The rows of the sessions from the earliest to the latest; those of unknown start first, as they stand."""
+    if sessions.started is None:
+        return np.arange(len(sessions))
+    return np.argsort(np.nan_to_num(sessions.started, nan=-np.inf), kind="stable")

@@ -1,0 +1,90 @@
+"""The mini-batches of each epoch, with what the memories hold for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from spotlight_asars.memory.neighbour_sessions import NeighbourSessions, in_order_of_time
+from spotlight_asars.memory.neighbour_terms import NeighbourTerms, WeightSearch
+from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.runtime.devices import rows_at_once
+from spotlight_asars.runtime.distributed import processes
+from spotlight_asars.sessions import SessionInteractions
+from spotlight_asars.sessions.batching import Batch, SessionsOnDevice, training_batches, user_parallel_batches
+
+HELD_BACK, MOST_HELD_BACK = 0.05, 2000  # share and number of the sessions on which neighbours are weighed
+SESSIONS_AT_ONCE = 64
+
+
+class TrainingBatches:
+    """``batches(epoch, start)``: the mini-batches of an epoch, the number of which counts from 0, from `start` on.
+
+    Parameters
+    ----------
+    fitted : FittedNet
+        Which remembers the sessions.
+    sessions : SessionInteractions
+        To train on.
+    batch_size : int
+    random_state : RandomState
+        Draws the order.
+    is_new : bool
+        Whether the net has never been trained. Then the latest sessions come last in the first epoch, and tell, before
+        the net is trained on them, what sessions like them are worth.
+    """
+
+    def __init__(
+        self,
+        fitted: FittedNet,
+        sessions: SessionInteractions,
+        batch_size: int,
+        random_state: RandomState,
+        is_new: bool,
+    ) -> None:
+        self._fitted, self._sessions, self._batch_size, self._random_state = fitted, sessions, batch_size, random_state
+        self._log = SessionsOnDevice(sessions, fitted.device)
+        self._own = None if fitted.transitions is None else fitted.transitions.own_counts(sessions)
+        self._weighs_neighbours = is_new and fitted.neighbour_terms is not None
+
+    def __call__(self, epoch: int, start: int) -> Iterator[Batch]:
+        draw = self._sessions, self._batch_size, self._log, self._random_state, start, processes()
+        if self._fitted.users.drift is not None:  # whole users, between whose sessions the net carries their state on
+            batches = user_parallel_batches(*draw)
+        elif epoch == 0 and self._weighs_neighbours:
+            latest = _latest(self._sessions)
+            batches = training_batches(*draw, last=latest, before_last=partial(self._weigh_neighbours, latest))
+        else:
+            batches = training_batches(*draw)
+        for batch in batches:
+            yield batch._replace(channels=self._fitted.recall_in_training(batch, self._own))
+
+    @torch.no_grad()
+    def _weigh_neighbours(self, latest: NDArray[np.bool_]) -> None:
+        """Find the weight of neighbour sessions on the latest ones, whose neighbours are all the others."""
+        terms, net, search = self._fitted.neighbour_terms, self._fitted.net.eval(), WeightSearch()
+        assert isinstance(terms, NeighbourTerms)
+        neighbours = NeighbourSessions(self._sessions.take(np.flatnonzero(~latest)), self._fitted.device)
+        at_once = rows_at_once(self._fitted.device, self._sessions.num_items)
+        for rows in np.array_split(np.flatnonzero(latest), -(-int(latest.sum()) // SESSIONS_AT_ONCE)):
+            batch = self._log.batch(rows)
+            channels = self._fitted.recall_in_training(batch, self._own)
+            states, query = net.states(batch.items, channels), neighbours.query(batch.items)
+            for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
+                scores = self._fitted.score_catalogue(states[row, step])
+                search.add(scores, query.votes(row, step), batch.items[row, step + 1])
+        terms.weight.fill_(search.best())
+
+
+def _latest(sessions: SessionInteractions) -> NDArray[np.bool_]:
+    """The latest sessions that have something to predict: bool (session,)."""
+    order = in_order_of_time(sessions)
+    order = order[sessions.lengths[order] >= 2]
+    chosen = np.zeros(len(sessions), dtype=bool)
+    chosen[order[len(order) - min(MOST_HELD_BACK, int(HELD_BACK * len(order))) :]] = True
+    return chosen

@@ -11,7 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions, in_order_of_time
-from spotlight_asars.memory.neighbour_terms import NeighbourTerms, WeightSearch
+from spotlight_asars.memory.neighbour_terms import WeightSearch
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.runtime.distributed import processes
@@ -67,18 +67,19 @@ class TrainingBatches:
     @torch.no_grad()
     def _weigh_neighbours(self, latest: NDArray[np.bool_]) -> None:
         """Find the weight of neighbour sessions on the latest ones, whose neighbours are all the others."""
-        terms, net, search = self._fitted.neighbour_terms, self._fitted.net.eval(), WeightSearch()
-        assert isinstance(terms, NeighbourTerms)
-        neighbours = NeighbourSessions(self._sessions.take(np.flatnonzero(~latest)), self._fitted.device)
-        at_once = rows_at_once(self._fitted.device, self._sessions.num_items)
-        for rows in np.array_split(np.flatnonzero(latest), -(-int(latest.sum()) // SESSIONS_AT_ONCE)):
-            batch = self._log.batch(rows)
-            channels = self._fitted.recall_in_training(batch, self._own)
-            states, query = net.states(batch.items, channels), neighbours.query(batch.items)
-            for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
-                scores = self._fitted.score_catalogue(states[row, step])
-                search.add(scores, query.votes(row, step), batch.items[row, step + 1])
-        terms.weight.fill_(search.best())
+        fitted, search = self._fitted, WeightSearch()
+        earlier = self._sessions.take(np.flatnonzero(~latest))
+        neighbours = NeighbourSessions(earlier, fitted.device)
+        at_once = rows_at_once(fitted.device, earlier.num_items)
+        with fitted.remembering(earlier):
+            for rows in np.array_split(np.flatnonzero(latest), -(-int(latest.sum()) // SESSIONS_AT_ONCE)):
+                batch = self._log.batch(rows)
+                states, query = fitted.states(batch.items, batch.channels), neighbours.query(batch.items)
+                for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
+                    scores = fitted.score_catalogue(states[row, step])
+                    search.add(scores, query.votes(row, step), batch.items[row, step + 1])
+        assert fitted.neighbour_terms is not None
+        fitted.neighbour_terms.weight.fill_(search.best())
 
 
 def _latest(sessions: SessionInteractions) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -74,14 +74,30 @@ class FittedNet:
         """Forget what was remembered; remember these sessions, and which users are in them."""
         self.neighbours = None  # training does without them
         self.users.start(sessions)
-        graph = None if self.asars is None else self.asars.item_graph
-        counted = Transitions(sessions, device=self.device) if transitions or graph is not None else None
-        if graph is not None and counted is not None:
-            graph.connect(*counted.nearest(graph.neighbours.shape[1]))
-        self.transitions = counted if transitions else None
+        self._count_transitions(sessions, transitions)
         if self.asars is not None and sessions.user_ids is not None:
             started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
             self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)
+
+    @contextmanager
+    def remembering(self, sessions: SessionInteractions) -> Iterator[None]:
+        """Have what follows an item, and what comes together with it, from these sessions inside the block."""
+        transitions, graph = self.transitions, None if self.asars is None else self.asars.item_graph
+        edges = None if graph is None else (graph.neighbours.clone(), graph.shares.clone())
+        self._count_transitions(sessions, transitions is not None)
+        try:
+            yield
+        finally:
+            self.transitions = transitions
+            if graph is not None and edges is not None:
+                graph.connect(*edges)
+
+    def _count_transitions(self, sessions: SessionInteractions, wanted: bool) -> None:
+        graph = None if self.asars is None else self.asars.item_graph
+        counted = Transitions(sessions, device=self.device) if wanted or graph is not None else None
+        if graph is not None and counted is not None:
+            graph.connect(*counted.nearest(graph.neighbours.shape[1]))
+        self.transitions = counted if wanted else None
 
     def remember_neighbours(self, sessions: SessionInteractions) -> None:
         """Remember these sessions as neighbours of others, where they are worth something."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
+from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.baselines.counting import session_of_events
-from spotlight_asars.baselines.prefixes import Floats, Prefixes
+from spotlight_asars.baselines.prefixes import Prefixes
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -40,11 +42,18 @@ class Repeats(NamedTuple):
         again = len(session) - different
         return cls(at_once < RARE * steps, again < RARE * steps)
 
-    def apply(self, scores: Floats, prefixes: Prefixes) -> None:
-        """Set the scores (rows, items) of excluded items to ``NEVER``, in place."""
+    def exclude(self, scores: sp.csr_array, prefixes: Prefixes) -> sp.csr_array:
+        """The scores (rows, items), ``NEVER`` for excluded items."""
         if self.seen:
-            events = prefixes.events()
-            scores[events.row, events.items] = NEVER
+            events = prefixes.events().latest()
+            row, items = events.row, events.items
         elif self.last:
-            last = prefixes.last_items()
-            scores[np.arange(len(last)), last] = NEVER
+            items = prefixes.last_items()
+            row = np.flatnonzero(items != PADDING_IDX)
+            items = items[row]
+        else:
+            return scores
+        never = np.full(len(row), NEVER)
+        return sp.csr_array(
+            scores + sp.csr_array((never, (row, items)), scores.shape)
+        )  # any score is lost in ``NEVER``

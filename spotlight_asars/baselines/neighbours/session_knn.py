@@ -70,23 +70,21 @@ class SessionKNN(CountedBaseline):
         self._similarity, self._repeats = similarity, repeats
 
     def _count(self, sessions: SessionInteractions) -> None:
-        self._index = SessionIndex(sessions)
+        self._index = SessionIndex(sessions, self._sample_size)
         self._excluded = Repeats.learn(sessions) if self._repeats == "learned" else Repeats()
 
-    def scores(self, prefixes: Prefixes) -> Floats:
-        """Summed similarity of the neighbours that have each item, float64 (rows, items)."""
-        index = self._index
-        scores = np.zeros((len(prefixes), index.shape[1]))
-        events = self._compared_events(prefixes).latest()
-        costs = np.bincount(events.row, index.support[events.items], minlength=len(prefixes))
+    def evidence(self, prefixes: Prefixes) -> sp.csr_array:
+        """Summed similarity of the neighbours that have each item, sparse float64 (rows, items)."""
+        index, events = self._index, self._compared_events(prefixes).latest()
+        costs = np.bincount(events.row, index.found_by(events.items), minlength=len(prefixes))
+        parts = [sp.csr_array((0, index.shape[1]))]
         for rows in in_chunks(costs, MOST_ENTRIES):
-            chunk, own = scores[rows], rows_of(events, rows)
+            own = rows_of(events, rows)
             pairs = self._neighbours(own, prefixes[rows])
-            entries = np.bincount(pairs.row, index.sizes[pairs.session], minlength=len(chunk))
-            for part in in_chunks(entries, MOST_ENTRIES // 4):
-                chunk[part] = self._sum_items(rows_of(pairs, part), rows_of(own, part), len(chunk[part]))
-        self._excluded.apply(scores, prefixes)
-        return scores
+            entries = np.bincount(pairs.row, index.sizes[pairs.session], minlength=rows.stop - rows.start)
+            for part in in_chunks(entries + len(np.unique(own.items)), MOST_ENTRIES // 4):
+                parts.append(self._sum_items(rows_of(pairs, part), rows_of(own, part), part.stop - part.start))
+        return self._excluded.exclude(sp.vstack(parts, format="csr"), prefixes)
 
     def _neighbours(self, events: Events, prefixes: Prefixes) -> Neighbours:
         """The k nearest sessions of each prefix, by the last event of each of its items."""
@@ -94,7 +92,7 @@ class SessionKNN(CountedBaseline):
         weights = self._event_weights(events)
         queries = sp.csr_array((weights, (events.row, events.items)), shape=(num_rows, index.shape[1]))
         queries.eliminate_zeros()
-        pairs = index.sharing(queries, self._sample_size)
+        pairs = index.sharing(queries)
         own = np.bincount(events.row, minlength=num_rows)
         compare = resolve(self._similarity, SIMILARITIES, "similarity")
         similarity = compare(pairs.similarity, own[pairs.row], index.sizes[pairs.session])
@@ -113,7 +111,6 @@ class SessionKNN(CountedBaseline):
         """Factor of each similarity, before the nearest are chosen: float64 (pairs,)."""
         return 1.0
 
-    def _sum_items(self, pairs: Neighbours, events: Events, num_rows: int) -> Floats:
-        """Scores of the items of the neighbours, float64 (rows, items)."""
-        shape = num_rows, self._index.shape[0]
-        return (sp.csr_array((pairs.similarity, (pairs.row, pairs.session)), shape) @ self._index.incidence).toarray()
+    def _sum_items(self, pairs: Neighbours, events: Events, num_rows: int) -> sp.csr_array:
+        """Scores of the items of the neighbours, sparse float64 (rows, items)."""
+        return pairs.table(pairs.session, num_rows, self._index.shape[0]) @ self._index.incidence

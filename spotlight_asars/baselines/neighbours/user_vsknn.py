@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import scipy.sparse as sp
 
 from spotlight_asars._checks import number, whole
 from spotlight_asars._spotlight import SequenceInteractions
@@ -14,7 +15,8 @@ from spotlight_asars.baselines.neighbours.session_index import Neighbours
 from spotlight_asars.baselines.neighbours.session_knn import Similarity
 from spotlight_asars.baselines.neighbours.user_histories import UserHistories
 from spotlight_asars.baselines.neighbours.vsknn import VSKNN
-from spotlight_asars.baselines.prefixes import Events, Floats, Prefixes
+from spotlight_asars.baselines.prefixes import Events, Floats, Prefixes, last_of_each
+from spotlight_asars.baselines.ties import rows_of_entries
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 
@@ -111,19 +113,20 @@ class UserVSKNN(VSKNN):
         finally:
             self._histories = kept
 
-    def scores(self, prefixes: Prefixes) -> Floats:
-        """Scores of VS-KNN plus reminders, float64 (rows, items)."""
-        scores = super().scores(prefixes)
+    def evidence(self, prefixes: Prefixes) -> sp.csr_array:
+        """Scores of VS-KNN plus reminders, sparse float64 (rows, items)."""
+        scores = super().evidence(prefixes)
         if self._reminders == 0:
             return scores
-        highest = scores.max(axis=1, initial=0.0)[:, None]
-        candidates = scores >= 0  # excluded items keep their number
-        np.divide(scores, np.where(highest > 0, highest, 1.0), out=scores, where=candidates)
+        highest = scores.max(axis=1).toarray().ravel()
+        highest = np.where(highest > 0, highest, 1.0)[rows_of_entries(scores)]
+        scores.data = np.where(scores.data >= 0, scores.data / highest, scores.data)
         past = self._histories.latest_sessions(prefixes.users(), self._remind_sessions)
-        recency = np.zeros_like(scores)
-        np.maximum.at(recency, (past.row, past.items), 1.0 / past.sessions_ago)
-        np.add(scores, self._reminders * recency, out=scores, where=candidates)
-        return scores
+        last = last_of_each(past.row, past.items)
+        recency = sp.csr_array(
+            (self._reminders / past.sessions_ago[last], (past.row[last], past.items[last])), scores.shape
+        )
+        return sp.csr_array(scores + recency)
 
     def _compared_events(self, prefixes: Prefixes) -> Events:
         events = prefixes.events()

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.baselines.counting import session_of_events
-from spotlight_asars.baselines.prefixes import Prefixes
+from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -42,18 +42,21 @@ class Repeats(NamedTuple):
         again = len(session) - different
         return cls(at_once < RARE * steps, again < RARE * steps)
 
-    def exclude(self, scores: sp.csr_array, prefixes: Prefixes) -> sp.csr_array:
-        """The scores (rows, items), ``NEVER`` for excluded items."""
+    def places(self, prefixes: Prefixes) -> tuple[Ints, Ints]:
+        """Row and item of what cannot come next, int64 (excluded,) each."""
         if self.seen:
             events = prefixes.events().latest()
-            row, items = events.row, events.items
-        elif self.last:
-            items = prefixes.last_items()
-            row = np.flatnonzero(items != PADDING_IDX)
-            items = items[row]
-        else:
-            return scores
-        never = np.full(len(row), NEVER)
-        return sp.csr_array(
-            scores + sp.csr_array((never, (row, items)), scores.shape)
-        )  # any score is lost in ``NEVER``
+            return events.row, events.items
+        last = prefixes.last_items()
+        row = np.flatnonzero((last != PADDING_IDX) & self.last)
+        return row, last[row]
+
+    def apply(self, scores: Floats, prefixes: Prefixes) -> None:
+        """Set the scores (rows, items) of excluded items to ``NEVER``, in place."""
+        scores[self.places(prefixes)] = NEVER
+
+    def exclude(self, scores: sp.csr_array, prefixes: Prefixes) -> sp.csr_array:
+        """The sparse scores (rows, items), ``NEVER`` for excluded items."""
+        places = self.places(prefixes)
+        never = sp.csr_array((np.full(len(places[0]), NEVER), places), scores.shape)
+        return sp.csr_array(scores + never)  # ``NEVER`` is so low that any score is lost in it

@@ -8,10 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from spotlight_asars.baselines.counting import session_of_events
+from spotlight_asars.baselines.counting import session_ages, session_of_events
 from spotlight_asars.baselines.prefixes import Floats, Ints, last_of_each
 from spotlight_asars.baselines.ties import rows_of_entries
-from spotlight_asars.events import DAY
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 
 
@@ -80,9 +79,7 @@ class SessionIndex:
         sessions_of_item = sp.csr_array(self.incidence.T)
         self.sizes, self.support = np.diff(offsets), np.diff(sessions_of_item.indptr)
         self.sessions_of_item, self._sample_size = first_of_each_row(sessions_of_item, sample_size), sample_size
-        started = np.zeros(len(recent)) if recent.started is None else recent.started
-        latest = np.nanmax(started) if len(started) and not np.isnan(started).all() else 0.0
-        self.age = np.nan_to_num(latest - started) / DAY
+        self.age = session_ages(recent)
         self.users = np.full(len(recent), UNKNOWN_USER) if recent.user_ids is None else recent.user_ids
 
     @property

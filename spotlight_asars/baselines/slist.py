@@ -101,17 +101,18 @@ class SLIST(Baseline):
             enough = np.sort(support)[-MOST_ITEMS - 1] + 1
             rule = f"min_support must be {enough} or more, so that {MOST_ITEMS} items or fewer are to be solved for"
             require(False, rule, self._min_support)
-        gram, shared = self._products(sessions)
+        gram, weights = self._products(sessions)
         gram[np.diag_indices_from(gram)] += self._regularization
         factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
-        self._weights = scipy.linalg.cho_solve(factor, shared, overwrite_b=True, check_finite=False)  # B
+        weights = scipy.linalg.cho_solve(factor, weights, overwrite_b=True, check_finite=False)
+        del gram, factor
+        self._weights = np.ascontiguousarray(weights)  # B; a sparse product would copy it each time
         self._popularity = popularity_ranks(sessions)
         self._excluded = Repeats.learn(sessions) if self._repeats == "learned" else Repeats()
 
     def _products(self, sessions: SessionInteractions) -> tuple[Floats, Floats]:
         """Both sums in the equation of B, without its regularization: float64 (solved, solved) each."""
-        size = len(self._solved)
-        gram, shared = np.zeros((size, size)), np.zeros((size, size))
+        gram, shared = (np.zeros((len(self._solved),) * 2, order="F") for _ in range(2))  # as LAPACK has it: no copies
         weights = np.exp(-session_ages(sessions) / self._recency_decay)
         for rows in in_chunks(sessions.lengths**2, MOST_ENTRIES):
             chunk, weight = sessions.take(np.arange(rows.start, rows.stop)), weights[rows]

@@ -1,6 +1,7 @@
 """Models to compare with, from popularity to recurrent nets: each has ``fit``, ``predict`` and ``recommend``.
 
-``rules/`` score by the last item, ``neighbours/`` by similar sessions, ``nets/`` are trained. The way of a query:
+``rules/`` score by the last item, ``neighbours/`` by similar sessions, ``slist`` by a linear model of items, and
+``nets/`` are trained. The way of a query:
 
 1. ``base``: ``Baseline.states`` wraps sessions and their channels as ``Prefixes``, one for each step (``prefixes``);
 2. the baseline's own file: ``scores`` gives the scores of all items after each of the prefixes that matter, or
@@ -9,8 +10,8 @@
    single items by the evidence alone;
 4. ``Recommender``, the base class of all models, turns scores into predictions and recommendations.
 
-``counting``, ``decays`` and ``repeats`` are shared by several baselines. To add a baseline, write its file and its line
-in ``BASELINES``.
+``counting``, ``chunks``, ``decays`` and ``repeats`` are shared by several baselines. To add a baseline, write its file
+and its line in ``BASELINES``.
 
 >>> from spotlight_asars import SessionInteractions
 >>> sessions = SessionInteractions([[1, 2, 3], [0, 1, 2]])

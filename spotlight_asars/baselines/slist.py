@@ -8,8 +8,8 @@ import scipy.sparse as sp
 
 from spotlight_asars._checks import number, one_of, positive, require, whole
 from spotlight_asars.baselines.base import Baseline
+from spotlight_asars.baselines.chunks import MOST_ENTRIES, in_chunks
 from spotlight_asars.baselines.counting import divide_rows, occurrences, session_ages, session_of_events
-from spotlight_asars.baselines.neighbours.nearest import MOST_ENTRIES, in_chunks
 from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
 from spotlight_asars.baselines.repeats import REPEATS, Repeats
 from spotlight_asars.baselines.ties import popularity_ranks, rows_of_entries
@@ -125,7 +125,7 @@ class SLIST(Baseline):
             ):
                 inputs, targets = inputs[:, self._solved], targets[:, self._solved]
                 inputs = divide_rows(inputs, inputs.sum(axis=1))
-                weighted = sp.csr_array(inputs.T * factor)
+                weighted = sp.csr_array(inputs.T @ sp.diags_array(factor))
                 for total, product in ((gram, weighted @ inputs), (shared, weighted @ targets)):
                     total[rows_of_entries(product), product.indices] += product.data  # which has each place once
         return gram, shared

@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from spotlight_asars._checks import number, one_of, resolve, whole
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.baselines.base import CountedBaseline
-from spotlight_asars.baselines.neighbours.nearest import MOST_ENTRIES, in_chunks, nearest, rows_of
+from spotlight_asars.baselines.chunks import MOST_ENTRIES, in_chunks
+from spotlight_asars.baselines.neighbours.nearest import nearest, rows_of
 from spotlight_asars.baselines.neighbours.session_aware import REMIND_SESSIONS, ReturningUsers
 from spotlight_asars.baselines.neighbours.session_index import Neighbours, SessionIndex
 from spotlight_asars.baselines.neighbours.user_histories import UserHistories

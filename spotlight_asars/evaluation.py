@@ -243,10 +243,13 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
         states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[row, step]
         targets = batch.items[row, step + 1]
         at_once = rows_at_once(model.device, max(model.num_items, time))  # a state's own session has terms, too
-        found = [
-            _rank(model.score_catalogue(states[start : start + at_once]), targets[start : start + at_once])
-            for start in range(0, len(row), at_once)
-        ]
+        if hasattr(model, "rank_targets"):  # without all scores, in memory that it bounds itself
+            found = [model.rank_targets(states, targets)]
+        else:
+            found = [
+                _rank(model.score_catalogue(states[start : start + at_once]), targets[start : start + at_once])
+                for start in range(0, len(row), at_once)
+            ]
         rows, steps = torch.stack([row, step]).cpu().numpy()
         places = sessions.offsets[batch.rows + 1][rows] - time + 1 + steps
         ranks[places] = torch.cat(found).cpu().numpy()

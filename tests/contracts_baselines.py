@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import SequenceInteractions, spotlight_sequence_mrr_score
@@ -147,6 +148,11 @@ def check_batched(model):
         predict = staticmethod(model.predict)
 
     np.testing.assert_allclose(evaluate(model, test).ranks, evaluate(OneByOne, test).ranks)
+    if hasattr(model, "rank_targets"):
+        states, targets = model.states(items, channels)[:, -1], torch.tensor([1, 5, 12])
+        scores = model.score_catalogue(states).numpy()
+        wanted = [rankdata(-row)[target] for row, target in zip(scores, targets, strict=True)]
+        np.testing.assert_array_equal(model.rank_targets(states, targets), wanted)
 
 
 def check_spotlights_evaluator(model):

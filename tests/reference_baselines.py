@@ -1,10 +1,12 @@
-"""The baselines' equations as loops over dictionaries, one event at a time: no arrays, no sparse products."""
+"""The baselines' equations as loops over dictionaries, one event at a time: no sparse products."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
 from itertools import pairwise
+
+import numpy as np
 
 BY_STEP = {
     "same": lambda x: 1.0,
@@ -97,10 +99,10 @@ def idf(train, item):
     return math.log(len(train) / sum(item in session for session in train))
 
 
-def session_knn(train, started, prefix, k, sample_size):
+def session_knn(train, started, prefix, k, sample_size, factor=lambda n: 1.0):
     scores = defaultdict(float)
     ones = dict.fromkeys(prefix, 1.0)
-    for similarity, number in neighbours(train, started, ones, k, sample_size, cosine_to(prefix), lambda n: 1.0):
+    for similarity, number in neighbours(train, started, ones, k, sample_size, cosine_to(prefix), factor):
         for item in set(train[number]):
             scores[item] += similarity
     return scores
@@ -126,7 +128,7 @@ def vsknn(train, started, prefix, k, sample_size, weighting, weighting_score, ra
     return scores
 
 
-def stan(train, started, prefix, k, sample_size, l1, l2, l3, l4=math.inf, rarity=0.0):
+def stan(train, started, prefix, k, sample_size, l1, l2, l3, l4=math.inf, rarity=0.0, factor=lambda n: 1.0):
     """STAN, and with l4 and rarity VSTAN; `started` in days."""
     scores = defaultdict(float)
     weights = {item: math.exp(-(len(prefix) - p) / l1) for item, p in last_positions(prefix).items()}
@@ -134,7 +136,7 @@ def stan(train, started, prefix, k, sample_size, l1, l2, l3, l4=math.inf, rarity
     newest = max((started[n] for n in range(len(train)) if set(train[n]) & set(prefix)), default=0)
 
     def recency(number):
-        return math.exp(-(newest - started[number]) / l2)
+        return math.exp(-(newest - started[number]) / l2) * factor(number)
 
     for similarity, number in neighbours(train, started, weights, k, sample_size, cosine_to(prefix), recency):
         positions = last_positions(train[number])
@@ -145,21 +147,57 @@ def stan(train, started, prefix, k, sample_size, l1, l2, l3, l4=math.inf, rarity
     return scores
 
 
-def user_vsknn(train, started, users, prefix, user, extend, boost, reminders, remind_sessions, **options):
+def session_aware(
+    score, train, started, users, prefix, user, extend, boost, reminders=0.0, remind_sessions=1, similar=0.0
+):
+    """`score(prefix, factor)` of a session kNN, with the extensions for returning users."""
     mine = sorted((n for n in range(len(train)) if users[n] == user and user >= 0), key=lambda n: (started[n], n))
     past = [item for n in mine for item in train[n]]
     missing = max(0, extend - len(prefix))
-    longer = (past[-missing:] if missing else []) + prefix
     factor = {n: 1 + boost * (n in mine) for n in range(len(train))}
-    scores = vsknn(train, started, longer, factor=factor.get, **options)
-    if not reminders:
+    scores = score((past[-missing:] if missing else []) + prefix, factor.get)
+    if not reminders and not similar:
         return scores
-    highest = max(scores.values(), default=0.0) or 1.0
-    scores = defaultdict(float, {item: score / highest for item, score in scores.items()})
-    ago = {}
+    scores = defaultdict(float, over_highest(scores))
+    ago, alike = {}, defaultdict(float)
     for distance, n in enumerate(reversed(mine[-remind_sessions:]), start=1):
-        for item in train[n]:
+        shared = len(set(prefix) & set(train[n]))
+        for item in set(train[n]):
             ago.setdefault(item, distance)
+            alike[item] += shared / math.sqrt(len(set(prefix)) * len(set(train[n])))
     for item, distance in ago.items():
         scores[item] += reminders / distance
+    for item, part in over_highest(alike).items():
+        scores[item] += similar * part
     return scores
+
+
+def over_highest(scores):
+    highest = max(scores.values(), default=0.0) or 1.0
+    return {item: score / highest for item, score in scores.items()}
+
+
+def slist(train, started, prefix, items, alpha, regularization, l1, l2, l3, min_support=1):
+    """SLIST by a dense solve, one row of the regression at a time; `started` in days."""
+    gram, shared = regularization * np.eye(items), np.zeros((items, items))
+    solved = np.array([sum(item in session for session in train) >= min_support for item in range(items)])
+    for session, start in zip(train, started, strict=True):
+        age = math.exp(-(max(started) - start) / l1)
+        viewed = np.zeros(items)
+        viewed[session] = 1
+        rows = [(viewed, viewed, alpha)]
+        for t in range(len(session) - 1):
+            past, future = np.zeros(items), np.zeros(items)
+            for p, item in enumerate(session):
+                if p <= t:
+                    past[item] += math.exp(-(t - p) / l2)
+                else:
+                    future[item] += math.exp(-(p - t - 1) / l2)
+            rows.append((past, future, 1 - alpha))
+        for inputs, targets, share in rows:
+            inputs, targets = inputs * solved, targets * solved
+            inputs = inputs / (inputs.sum() or 1.0)
+            gram += share * age * np.outer(inputs, inputs)
+            shared += share * age * np.outer(inputs, targets)
+    weights = np.linalg.inv(gram) @ shared
+    return sum(math.exp(-(len(prefix) - j) / l3) * weights[item] for j, item in enumerate(prefix, start=1))

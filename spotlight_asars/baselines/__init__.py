@@ -1,14 +1,17 @@
 """Models to compare with, from popularity to recurrent nets: each has ``fit``, ``predict`` and ``recommend``.
 
-``rules/`` score by the last item, ``neighbours/`` by similar sessions, ``nets/`` are trained. The way of a query:
+``rules/`` score by the last item, ``neighbours/`` by similar sessions, ``slist`` by a linear model of items, and
+``nets/`` are trained. The way of a query:
 
 1. ``base``: ``Baseline.states`` wraps sessions and their channels as ``Prefixes``, one for each step (``prefixes``);
-2. the baseline's own file: ``scores`` gives the scores of all items after each of the prefixes that matter;
-3. ``base``: ``score_catalogue`` breaks ties (``ties``) where the baseline counts events, then excludes padding;
-4. ``Recommender``, the base class of all models, turns these scores into predictions and recommendations.
+2. the baseline's own file: ``scores`` gives the scores of all items after each of the prefixes that matter, or
+   ``evidence`` those of the few items that have any, where the baseline counts events;
+3. ``base``: ``score_catalogue`` breaks ties (``ties``) between counts, then excludes padding; ``rank_targets`` ranks
+   single items by the evidence alone;
+4. ``Recommender``, the base class of all models, turns scores into predictions and recommendations.
 
-``counting``, ``decays`` and ``repeats`` are shared by several baselines. To add a baseline, write its file and its line
-in ``BASELINES``.
+``counting``, ``chunks``, ``decays`` and ``repeats`` are shared by several baselines. To add a baseline, write its file
+and its line in ``BASELINES``.
 
 >>> from spotlight_asars import SessionInteractions
 >>> sessions = SessionInteractions([[1, 2, 3], [0, 1, 2]])
@@ -23,8 +26,8 @@ from typing import Any
 
 from spotlight_asars.baselines.neighbours.item_knn import ItemKNN
 from spotlight_asars.baselines.neighbours.session_knn import SessionKNN
+from spotlight_asars.baselines.neighbours.settings import UserVSKNN, stan_er, vsknn_ebr, vstan_ebr
 from spotlight_asars.baselines.neighbours.stan import STAN
-from spotlight_asars.baselines.neighbours.user_vsknn import UserVSKNN
 from spotlight_asars.baselines.neighbours.vsknn import VSKNN
 from spotlight_asars.baselines.neighbours.vstan import VSTAN
 from spotlight_asars.baselines.nets.bpr_mf import BPRMF
@@ -41,10 +44,12 @@ from spotlight_asars.baselines.rules.association_rules import AssociationRules
 from spotlight_asars.baselines.rules.markov import MarkovChain
 from spotlight_asars.baselines.rules.sequential_rules import SequentialRules
 from spotlight_asars.baselines.session_popularity import SessionPopularity
+from spotlight_asars.baselines.slist import SLIST
 
 __all__ = [
     "BASELINES",
     "BPRMF",
+    "SLIST",
     "STAN",
     "VSKNN",
     "VSTAN",
@@ -60,6 +65,9 @@ __all__ = [
     "gru4rec_bpr_max",
     "gru4rec_cross_entropy",
     "narm",
+    "stan_er",
+    "vsknn_ebr",
+    "vstan_ebr",
     "wavenet_cnn",
     "youtube_pooling",
 ]
@@ -76,6 +84,10 @@ BASELINES: dict[str, Callable[..., Any]] = {
     "stan": STAN,
     "vstan": VSTAN,
     "user_vsknn": UserVSKNN,
+    "vsknn_ebr": vsknn_ebr,
+    "stan_er": stan_er,
+    "vstan_ebr": vstan_ebr,
+    "slist": SLIST,
     "bpr_mf": BPRMF,
     "youtube_pooling": youtube_pooling,
     "wavenet_cnn": wavenet_cnn,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TypeVar
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.baselines.prefixes import Floats, Prefixes
-from spotlight_asars.baselines.ties import break_ties, popularity_ranks
+from spotlight_asars.baselines.ties import Ties
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.recommender import Recommender
 from spotlight_asars.recommending.requests import Catalogue
@@ -19,6 +21,8 @@ from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 
 B = TypeVar("B", bound="Baseline")
+
+SCORES_AT_ONCE = 2**24  # of whole catalogues; few of them are there as a rule, 200 MB if all are
 
 
 class Baseline(Recommender):
@@ -70,28 +74,53 @@ class Baseline(Recommender):
     def score_catalogue(self, states: Prefixes, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the whole catalogue, or of `item_ids`, after prefixes (rows,): float32 (rows, items)."""
         self.known_catalogue("score_catalogue")
-        scores = torch.from_numpy(self._scores_to_rank(states)).float()  # (rows, items)
+        scores = torch.from_numpy(self.scores(states)).float()  # (rows, items)
         scores[:, PADDING_IDX] = NEVER
         return scores if item_ids is None else scores[:, item_ids]
-
-    def _scores_to_rank(self, prefixes: Prefixes) -> Floats:
-        return self.scores(prefixes)
 
 
 class CountedBaseline(Baseline):
     """A baseline that counts events: its scores are 0 without evidence, and popularity breaks their ties.
 
     Papers leave the order of equal scores open. Here no list is filled at random, and a session without events gets the
-    most popular items.
+    most popular items. As most items have no evidence, scores stay sparse, and targets are ranked among the few that
+    have.
     """
 
     def _learn(self, sessions: SessionInteractions) -> None:
-        self._popularity = popularity_ranks(sessions)
+        self._ties = Ties.learn(sessions)
         self._count(sessions)
 
     @abstractmethod
     def _count(self, sessions: SessionInteractions) -> None:
-        """Set the counts that ``scores`` needs."""
+        """Set the counts that ``evidence`` needs."""
 
-    def _scores_to_rank(self, prefixes: Prefixes) -> Floats:
-        return break_ties(self.scores(prefixes), self._popularity)
+    @abstractmethod
+    def evidence(self, prefixes: Prefixes) -> sp.csr_array:
+        """Scores of the items that have any after each prefix, each item once: sparse float64 (rows, items).
+
+        ``NEVER`` excludes an item.
+        """
+
+    def scores(self, prefixes: Prefixes) -> Floats:
+        """The ``evidence``, 0 where there is none: float64 (rows, items)."""
+        scores: Floats = self.evidence(prefixes).toarray()
+        return scores
+
+    def score_catalogue(self, states: Prefixes, item_ids: Tensor | None = None) -> Tensor:
+        """Scores of the whole catalogue, or of `item_ids`, with ties broken: float32 (rows, items)."""
+        self.known_catalogue("score_catalogue")
+        scores = torch.from_numpy(self._ties.fill(self.evidence(states)))  # (rows, items)
+        return scores if item_ids is None else scores[:, item_ids]
+
+    def rank_targets(self, states: Prefixes, targets: Tensor) -> Tensor:
+        """Rank of one target after each prefix among the scores of ``score_catalogue``: float64 (rows,).
+
+        1 is highest, ties get the mean, and a row with a score that is NaN gives NaN.
+        """
+        at_once = max(1, SCORES_AT_ONCE // self.known_catalogue("rank_targets").num_items)
+        ranks = np.empty(len(states))
+        for start in range(0, len(states), at_once):
+            rows = slice(start, start + at_once)
+            ranks[rows] = self._ties.rank(self.evidence(states[rows]), targets[rows].numpy())
+        return torch.from_numpy(ranks)

@@ -1,4 +1,4 @@
-"""Counts over training sessions: items within each session, and pairs of items that follow each other."""
+"""Counts over training sessions: ages, items within each session, and pairs of items that follow each other."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ import scipy.sparse as sp
 
 from spotlight_asars.baselines.decays import StepWeights
 from spotlight_asars.baselines.prefixes import Floats, Ints
+from spotlight_asars.events import DAY
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
 def session_of_events(sessions: SessionInteractions) -> Ints:
     """Number of each event's session, int64 (events,)."""
     return np.repeat(np.arange(len(sessions)), sessions.lengths)
+
+
+def session_ages(sessions: SessionInteractions) -> Floats:
+    """Time from the start of each session to that of the latest, float64 (session,) [days]; 0 where unknown.
+
+    >>> session_ages(SessionInteractions([[1], [2], [3]], started=[0.0, np.nan, 2 * DAY])).tolist()
+    [2.0, 0.0, 0.0]
+    """
+    started = np.zeros(len(sessions)) if sessions.started is None else sessions.started
+    latest = np.nanmax(started) if len(started) and not np.isnan(started).all() else 0.0
+    return np.nan_to_num(latest - started) / DAY
 
 
 def occurrences(sessions: SessionInteractions) -> sp.csr_array:

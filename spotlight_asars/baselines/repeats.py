@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
+from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.baselines.counting import session_of_events
-from spotlight_asars.baselines.prefixes import Floats, Prefixes
+from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -40,11 +42,21 @@ class Repeats(NamedTuple):
         again = len(session) - different
         return cls(at_once < RARE * steps, again < RARE * steps)
 
+    def places(self, prefixes: Prefixes) -> tuple[Ints, Ints]:
+        """Row and item of what cannot come next, int64 (excluded,) each."""
+        if self.seen:
+            events = prefixes.events().latest()
+            return events.row, events.items
+        last = prefixes.last_items()
+        row = np.flatnonzero((last != PADDING_IDX) & self.last)
+        return row, last[row]
+
     def apply(self, scores: Floats, prefixes: Prefixes) -> None:
         """Set the scores (rows, items) of excluded items to ``NEVER``, in place."""
-        if self.seen:
-            events = prefixes.events()
-            scores[events.row, events.items] = NEVER
-        elif self.last:
-            last = prefixes.last_items()
-            scores[np.arange(len(last)), last] = NEVER
+        scores[self.places(prefixes)] = NEVER
+
+    def exclude(self, scores: sp.csr_array, prefixes: Prefixes) -> sp.csr_array:
+        """The sparse scores (rows, items), ``NEVER`` for excluded items."""
+        places = self.places(prefixes)
+        never = sp.csr_array((np.full(len(places[0]), NEVER), places), scores.shape)
+        return sp.csr_array(scores + never)  # ``NEVER`` is so low that any score is lost in it

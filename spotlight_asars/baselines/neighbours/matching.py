@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from spotlight_asars.baselines.neighbours.session_index import Neighbours, SessionIndex
 from spotlight_asars.baselines.neighbours.session_knn import SessionKNN
@@ -47,11 +48,14 @@ def match(pairs: Neighbours, events: Events, num_rows: int, index: SessionIndex)
     pair = np.repeat(np.arange(len(sizes)), sizes)  # (entries,)
     items, positions = index.positions.indices[at], index.positions.data[at]
 
-    viewed = np.zeros((num_rows, index.shape[1]), dtype=np.int32)  # position in the prefix, 0 where not viewed
+    distinct, column = np.unique(events.items, return_inverse=True)
+    column_of = np.full(index.shape[1], len(distinct))  # of all items that no prefix has: the last
+    column_of[distinct] = np.arange(len(distinct))
+    viewed = np.zeros((num_rows, len(distinct) + 1), dtype=np.int32)  # position in the prefix, 0 where not viewed
     lengths = np.zeros(num_rows, dtype=np.int64)
-    viewed[events.row, events.items] = events.position
+    viewed[events.row, column] = events.position
     lengths[events.row] = events.length
-    viewed_at = viewed[pairs.row[pair], items]  # (entries,)
+    viewed_at = viewed[pairs.row[pair], column_of[items]]  # (entries,)
     first = np.cumsum(sizes) - sizes  # (pairs,)
     latest = np.maximum.reduceat(viewed_at, first) if len(first) else np.zeros(0, dtype=np.int32)  # (pairs,)
     common = viewed_at == latest[pair]  # one entry of each pair, as no two items share a position
@@ -76,10 +80,12 @@ class MatchedSessionKNN(SessionKNN):
         """Weight of each item of a neighbour by its distance from the latest common item: (entries,)."""
         return 1.0
 
-    def _sum_items(self, pairs: Neighbours, events: Events, num_rows: int) -> Floats:
+    def _sum_items(self, pairs: Neighbours, events: Events, num_rows: int) -> sp.csr_array:
         matches = match(pairs, events, num_rows, self._index)
-        num_items = self._index.shape[1]
-        weights = (pairs.similarity * self._step_weights(matches.steps))[matches.pair] * self._gap_weights(matches.gap)
-        flat = pairs.row[matches.pair] * num_items + matches.items
-        summed = np.bincount(flat, weights, minlength=num_rows * num_items).astype(np.float64, copy=False)
-        return summed.reshape(num_rows, num_items) * self._rarity
+        weighted = pairs._replace(similarity=pairs.similarity * self._step_weights(matches.steps))
+        offsets = np.r_[0, np.cumsum(self._index.sizes[pairs.session])]
+        weights = np.broadcast_to(np.asarray(self._gap_weights(matches.gap), dtype=np.float64), len(matches.items))
+        items = sp.csr_array((weights, matches.items, offsets), shape=(len(matches.steps), self._index.shape[1]))
+        scores = weighted.table(np.arange(len(matches.steps)), num_rows, len(matches.steps)) @ items
+        scores.data *= self._rarity[scores.indices]
+        return scores

@@ -1,19 +1,16 @@
-"""The k most similar sessions of each prefix; chunks of prefixes, which bound the memory of the search."""
+"""The k most similar sessions of each prefix."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotlight_asars.baselines.chunks import MOST_ENTRIES
 from spotlight_asars.baselines.neighbours.session_index import Neighbours
 from spotlight_asars.baselines.prefixes import Events
 
 T = TypeVar("T", Events, Neighbours)
-
-MOST_ENTRIES = 2**22  # of the largest intermediate array, unless a single prefix needs more
 
 
 def nearest(pairs: Neighbours, num_rows: int, k: int) -> Neighbours:
@@ -46,17 +43,3 @@ def rows_of(table: T, rows: slice) -> T:
     start, stop = np.searchsorted(table.row, [rows.start, rows.stop])
     part: T = type(table)._make(column[start:stop] for column in table)
     return part._replace(row=part.row - rows.start)
-
-
-def in_chunks(costs: NDArray[Any], limit: int) -> Iterator[slice]:
-    """Slices of rows whose costs add up to `limit` at most, or of one row that alone costs more.
-
-    >>> [(rows.start, rows.stop) for rows in in_chunks(np.array([3, 3, 9, 1]), limit=6)]
-    [(0, 2), (2, 3), (3, 4)]
-    """
-    total = np.r_[0, np.cumsum(costs)]
-    start = 0
-    while start < len(costs):
-        stop = max(int(np.searchsorted(total, total[start] + limit, side="right")) - 1, start + 1)
-        yield slice(start, stop)
-        start = stop

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from spotlight_asars.baselines.counting import session_of_events
+from spotlight_asars.baselines.counting import session_ages, session_of_events
 from spotlight_asars.baselines.prefixes import Floats, Ints, last_of_each
-from spotlight_asars.events import DAY
+from spotlight_asars.baselines.ties import rows_of_entries
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 
 
@@ -30,9 +30,22 @@ class Neighbours(NamedTuple):
         """The pairs where `chosen` is True."""
         return Neighbours._make(column[chosen] for column in self)
 
+    def table(self, columns: Ints, num_rows: int, num_columns: int) -> sp.csr_array:
+        """The similarities, each in the row of its prefix and in one of the `columns` (pairs,)."""
+        offsets = np.r_[0, np.cumsum(np.bincount(self.row, minlength=num_rows))]
+        return sp.csr_array((self.similarity, columns, offsets), shape=(num_rows, num_columns))
+
 
 class SessionIndex:
     """Training sessions that can be found by their items.
+
+    Parameters
+    ----------
+    sessions : SessionInteractions
+    sample_size : int, optional
+        How many of the most recent sessions to compare with a prefix; None takes all that share an item with it. No
+        other than the most recent `sample_size` sessions of each of its items can be among these, so that the others
+        are not even listed.
 
     Attributes
     ----------
@@ -41,7 +54,7 @@ class SessionIndex:
     incidence : float64 (session, items), sparse
         1 where a session has an item.
     sessions_of_item : float64 (items, session), sparse
-        Its transpose.
+        1 for the most recent `sample_size` sessions that have an item.
     sizes : int64 (session,)
         Different items of each session.
     support : int64 (items,)
@@ -52,7 +65,7 @@ class SessionIndex:
         -1 where unknown.
     """
 
-    def __init__(self, sessions: SessionInteractions) -> None:
+    def __init__(self, sessions: SessionInteractions, sample_size: int | None = None) -> None:
         times = np.arange(len(sessions)) if sessions.started is None else sessions.started
         order = np.argsort(np.nan_to_num(times, nan=-np.inf), kind="stable")[::-1]  # unknown starts are not late
         recent = sessions.take(order)
@@ -63,11 +76,10 @@ class SessionIndex:
         offsets = np.r_[0, np.cumsum(np.bincount(session, minlength=len(recent)))]
         self.positions = sp.csr_array((last - recent.offsets[session] + 1, items, offsets), shape=shape)
         self.incidence = sp.csr_array((np.ones(len(items)), items, offsets), shape=shape)
-        self.sessions_of_item = sp.csr_array(self.incidence.T)
-        self.sizes, self.support = np.diff(offsets), np.diff(self.sessions_of_item.indptr)
-        started = np.zeros(len(recent)) if recent.started is None else recent.started
-        latest = np.nanmax(started) if len(started) and not np.isnan(started).all() else 0.0
-        self.age = np.nan_to_num(latest - started) / DAY
+        sessions_of_item = sp.csr_array(self.incidence.T)
+        self.sizes, self.support = np.diff(offsets), np.diff(sessions_of_item.indptr)
+        self.sessions_of_item, self._sample_size = first_of_each_row(sessions_of_item, sample_size), sample_size
+        self.age = session_ages(recent)
         self.users = np.full(len(recent), UNKNOWN_USER) if recent.user_ids is None else recent.user_ids
 
     @property
@@ -79,26 +91,38 @@ class SessionIndex:
         r"""1 + `idf` times :math:`\log(|S| / |S_i|)`, float64 (items,); an item without sessions counts as in one."""
         return 1.0 + idf * np.log(len(self.sizes) / np.maximum(self.support, 1))
 
-    def sharing(self, queries: sp.csr_array, sample_size: int | None) -> Neighbours:
+    def found_by(self, items: Ints) -> Ints:
+        """How many sessions are looked at for each of these items, int64 (events,)."""
+        return np.diff(self.sessions_of_item.indptr)[items]
+
+    def sharing(self, queries: sp.csr_array) -> Neighbours:
         """The most recent sessions that share an item with each query, and as similarity the weight of what they share.
 
         Parameters
         ----------
         queries : float64 (rows, items), sparse
             Weights of the items of each prefix, all positive.
-        sample_size : int or None
-            Sessions per query; None returns all.
 
         Returns
         -------
         Neighbours
             Of each query the most recent first.
         """
-        shared = sp.csr_array(queries @ self.sessions_of_item)  # (rows, session)
+        shared = queries @ self.sessions_of_item  # (rows, session)
         shared.sort_indices()
-        counts = np.diff(shared.indptr)
-        row = np.repeat(np.arange(len(counts)), counts)
-        pairs = Neighbours(row, shared.indices.astype(np.int64), shared.data)
-        if sample_size is None or counts.max(initial=0) <= sample_size:
-            return pairs
-        return pairs.pick(np.arange(len(row)) - shared.indptr[:-1][row] < sample_size)
+        shared = first_of_each_row(shared, self._sample_size)
+        return Neighbours(rows_of_entries(shared), shared.indices.astype(np.int64), shared.data)
+
+
+def first_of_each_row(matrix: sp.csr_array, count: int | None) -> sp.csr_array:
+    """The first `count` entries of each row of a sparse matrix; None keeps all.
+
+    >>> first_of_each_row(sp.csr_array([[1, 2, 3], [0, 0, 4]]), 2).toarray().tolist()
+    [[1, 2, 0], [0, 0, 4]]
+    """
+    lengths = np.diff(matrix.indptr)
+    if count is None or lengths.max(initial=0) <= count:
+        return matrix
+    kept = np.arange(len(matrix.indices)) - np.repeat(matrix.indptr[:-1], lengths) < count
+    offsets = np.r_[0, np.cumsum(np.minimum(lengths, count))]
+    return sp.csr_array((matrix.data[kept], matrix.indices[kept], offsets), shape=matrix.shape)

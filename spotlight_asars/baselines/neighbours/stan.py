@@ -6,8 +6,9 @@ import numpy as np
 
 from spotlight_asars._checks import positive
 from spotlight_asars.baselines.neighbours.matching import MatchedSessionKNN
+from spotlight_asars.baselines.neighbours.session_aware import REMIND_SESSIONS
 from spotlight_asars.baselines.neighbours.session_index import Neighbours
-from spotlight_asars.baselines.prefixes import Events, Floats, Ints, Prefixes
+from spotlight_asars.baselines.prefixes import Events, Floats, Ints
 
 
 class STAN(MatchedSessionKNN):
@@ -38,6 +39,8 @@ class STAN(MatchedSessionKNN):
         :math:`\lambda_3`, in events.
     repeats : {"learned", "allowed"}
         As in ``SessionKNN``.
+    extend_session_length, boost_own_sessions, reminders, remind_sessions, similar_reminders
+        Use of the user's earlier sessions, as in ``ReturningUsers``; none by default.
 
     References
     ----------
@@ -60,8 +63,14 @@ class STAN(MatchedSessionKNN):
         recency_decay: float = 5.0,
         gap_decay: float = 2.05,
         repeats: str = "learned",
+        extend_session_length: int = 0,
+        boost_own_sessions: float = 0.0,
+        reminders: float = 0.0,
+        remind_sessions: int = REMIND_SESSIONS,
+        similar_reminders: float = 0.0,
     ) -> None:
-        super().__init__(k, sample_size, "cosine", repeats)
+        users = extend_session_length, boost_own_sessions, reminders, remind_sessions, similar_reminders
+        super().__init__(k, sample_size, "cosine", repeats, *users)
         self._position_decay = positive(position_decay, "position_decay")  # infinity is no decay
         self._recency_decay = positive(recency_decay, "recency_decay")
         self._gap_decay = positive(gap_decay, "gap_decay")
@@ -69,9 +78,9 @@ class STAN(MatchedSessionKNN):
     def _event_weights(self, events: Events) -> Floats:
         return np.exp((events.position - events.length) / self._position_decay)
 
-    def _pair_weights(self, pairs: Neighbours, prefixes: Prefixes) -> Floats:
+    def _pair_weights(self, pairs: Neighbours, num_rows: int) -> Floats:
         age = self._index.age[pairs.session]
-        newest = np.full(len(prefixes), np.inf)
+        newest = np.full(num_rows, np.inf)
         np.minimum.at(newest, pairs.row, age)
         return np.exp((newest[pairs.row] - age) / self._recency_decay)
 

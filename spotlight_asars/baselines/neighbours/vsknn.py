@@ -7,6 +7,7 @@ import numpy as np
 from spotlight_asars._checks import number, resolve
 from spotlight_asars.baselines.decays import POSITION_WEIGHTS, STEP_WEIGHTS, PositionWeights, StepWeights
 from spotlight_asars.baselines.neighbours.matching import MatchedSessionKNN
+from spotlight_asars.baselines.neighbours.session_aware import REMIND_SESSIONS
 from spotlight_asars.baselines.neighbours.session_knn import Similarity
 from spotlight_asars.baselines.prefixes import Events, Floats, Ints
 
@@ -43,6 +44,8 @@ class VSKNN(MatchedSessionKNN):
         Weigh items by their dwell times.
     repeats : {"learned", "allowed"}
         As in ``SessionKNN``.
+    extend_session_length, boost_own_sessions, reminders, remind_sessions, similar_reminders
+        Use of the user's earlier sessions, as in ``ReturningUsers``; none by default.
 
     References
     ----------
@@ -69,8 +72,14 @@ class VSKNN(MatchedSessionKNN):
         similarity: str | Similarity = "dot",
         dwell: bool = False,
         repeats: str = "learned",
+        extend_session_length: int = 0,
+        boost_own_sessions: float = 0.0,
+        reminders: float = 0.0,
+        remind_sessions: int = REMIND_SESSIONS,
+        similar_reminders: float = 0.0,
     ) -> None:
-        super().__init__(k, sample_size, similarity, repeats)
+        users = extend_session_length, boost_own_sessions, reminders, remind_sessions, similar_reminders
+        super().__init__(k, sample_size, similarity, repeats, *users)
         resolve(weighting, POSITION_WEIGHTS, "weighting")
         resolve(weighting_score, STEP_WEIGHTS, "weighting_score")
         self._weighting, self._weighting_score, self._dwell = weighting, weighting_score, dwell

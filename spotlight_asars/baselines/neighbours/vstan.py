@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spotlight_asars._checks import number, positive
+from spotlight_asars.baselines.neighbours.session_aware import REMIND_SESSIONS
 from spotlight_asars.baselines.neighbours.stan import STAN
 from spotlight_asars.baselines.prefixes import Floats, Ints
 
@@ -26,6 +27,8 @@ class VSTAN(STAN):
         :math:`\lambda_4`, in events.
     idf : float
         :math:`\lambda_5`; 0 ignores the rarity of items.
+    extend_session_length, boost_own_sessions, reminders, remind_sessions, similar_reminders
+        Use of the user's earlier sessions, as in ``ReturningUsers``; none by default.
 
     References
     ----------
@@ -50,8 +53,14 @@ class VSTAN(STAN):
         match_decay: float = 1.02,
         idf: float = 5.0,
         repeats: str = "learned",
+        extend_session_length: int = 0,
+        boost_own_sessions: float = 0.0,
+        reminders: float = 0.0,
+        remind_sessions: int = REMIND_SESSIONS,
+        similar_reminders: float = 0.0,
     ) -> None:
-        super().__init__(k, sample_size, position_decay, recency_decay, gap_decay, repeats)
+        users = extend_session_length, boost_own_sessions, reminders, remind_sessions, similar_reminders
+        super().__init__(k, sample_size, position_decay, recency_decay, gap_decay, repeats, *users)
         self._match_decay = positive(match_decay, "match_decay")
         self._idf = number(idf, "idf", least=0)
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import scipy.sparse as sp
 
 from spotlight_asars.baselines.base import CountedBaseline
-from spotlight_asars.baselines.prefixes import Floats, Prefixes
+from spotlight_asars.baselines.prefixes import Prefixes
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 
@@ -21,6 +21,6 @@ class LastItemRules(CountedBaseline):
     def _count_rules(self, sessions: SessionInteractions) -> sp.csr_array:
         """Scores of the next item (columns) after the last (rows), float64 (items, items); padding has none."""
 
-    def scores(self, prefixes: Prefixes) -> Floats:
-        """The rules of each prefix's last item, float64 (rows, items); zeros after an empty prefix."""
-        return self._rules[prefixes.last_items()].toarray()
+    def evidence(self, prefixes: Prefixes) -> sp.csr_array:
+        """The rules of each prefix's last item, sparse float64 (rows, items); none after an empty prefix."""
+        return self._rules[prefixes.last_items()]

@@ -4,7 +4,7 @@ r"""A term in the score for what was viewed in sessions like this one.
 
 with the votes N of ``NeighbourSessions``. The weight c is no parameter of the training: a training session finds itself
 among the others, and the net has learned it by heart, so there the neighbours seem worth nothing. It is found on
-sessions that the net has not been trained on yet, by the cross entropy, which is convex in c.
+sessions that the net has not been trained on yet, by the ranks of what is viewed next in them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.sessions.channels import Channels, NeighbourQuery, Votes
 
 SCALE = 100.0
-LARGEST = 4.0  # weight that is tried
-HALVINGS = 12  # of the interval of weights
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # that are tried
 
 
 class NeighbourTerms(nn.Module):
@@ -51,37 +50,28 @@ def features(votes: Votes) -> Tensor:
 
 
 class WeightSearch:
-    """Finds the weight with the lowest cross entropy.
+    """Finds the weight with which targets rank highest: by the mean of 1 / log2(1 + rank), as in NDCG.
 
-    ``add`` takes states in parts; what it keeps of each are the few items that its neighbours know.
+    ``add`` takes states in parts, and needs no more of them than their sums.
     """
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._gains: Tensor | float = 0.0
 
     def add(self, scores: Tensor, votes: Votes, targets: Tensor) -> None:
         """Scores without neighbours (states, items), what the neighbours say, and the targets, int64 (states,)."""
         feature = features(votes)
-        share = torch.exp(scores.gather(1, votes.items) - scores.logsumexp(dim=1, keepdim=True)) / votes.times.clamp(min=1)
-        of_target = torch.where(votes.items == targets.unsqueeze(1), feature, 0.0).amax(dim=1)
-        self._parts.append((feature.double(), share.double(), of_target.double()))
+        of_target = torch.where(votes.items == targets.unsqueeze(1), feature, 0.0).amax(dim=1, keepdim=True)
+        scores = scores - scores.gather(1, targets.unsqueeze(1))  # the target's is 0
+        voted, share = scores.gather(1, votes.items), 1.0 / votes.times.clamp(min=1)
+        gains = []
+        for weight in WEIGHTS:
+            bar = weight * of_target
+            moved = (voted + weight * feature > bar).float() - (voted > bar).float()
+            ahead = (scores > bar).count_nonzero(dim=1) + (moved * share).sum(dim=1)
+            gains.append((1.0 / torch.log2(2.0 + ahead)).sum(dtype=torch.float64))
+        self._gains = self._gains + torch.stack(gains)
 
     def best(self) -> float:
-        """The weight from 0 to ``LARGEST``; 0 where nothing was added."""
-        if not self._parts:
-            return 0.0
-        low, high = 0.0, LARGEST
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            low, high = (low, middle) if self._slope(middle) > 0 else (middle, high)
-        return (low + high) / 2 if low > 0 else 0.0
-
-    def _slope(self, weight: float) -> float:
-        """Derivative of the summed cross entropy by the weight."""
-        total = 0.0
-        for feature, share, of_target in self._parts:
-            grown = share * torch.exp(weight * feature)
-            rest = 1.0 - share.sum(dim=1)
-            expected = (grown * feature).sum(dim=1) / (rest + grown.sum(dim=1))
-            total += float((expected - of_target).sum())
-        return total
+        """The best of ``WEIGHTS``; 0 where nothing was added."""
+        return WEIGHTS[int(self._gains.argmax())] if isinstance(self._gains, Tensor) else 0.0

@@ -132,7 +132,10 @@ def test_before_the_first_event_and_after_a_lonely_one_there_are_no_candidates(t
 def test_sessions_without_two_different_items_have_no_candidates():
     sessions = as_sessions([[1, 1, 1], [4]])
     transitions = Transitions(sessions)
-    for query in (transitions.query(torch.tensor([[1, 4]])), in_training(transitions, sessions, padded([[1, 1, 1], [4]]))):
+    for query in (
+        transitions.query(torch.tensor([[1, 4]])),
+        in_training(transitions, sessions, padded([[1, 1, 1], [4]])),
+    ):
         assert by_state(query.candidates(torch.tensor([0]), torch.tensor([1]))) == [{}]
 
 

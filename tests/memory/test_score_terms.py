@@ -42,7 +42,11 @@ def by_hand(parts):
 
 
 def as_matrix(sums):
-    return torch.tensor([[terms.get(item, 0.0) for item in range(ITEMS)] for terms in sums]).double().view(len(sums), ITEMS)
+    return (
+        torch.tensor([[terms.get(item, 0.0) for item in range(ITEMS)] for terms in sums])
+        .double()
+        .view(len(sums), ITEMS)
+    )
 
 
 @given(terms())

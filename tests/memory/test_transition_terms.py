@@ -77,7 +77,10 @@ def test_every_weight_gets_the_gradient_that_finite_differences_find():
 def test_the_weights_have_names():
     weights = make_net().weights()
     places = ("last", "1 before", "2 before")
-    assert list(weights) == [*(f"{kind} {place}" for kind in EVIDENCE for place in places), *(f"scale of {kind}" for kind in EVIDENCE)]
+    assert list(weights) == [
+        *(f"{kind} {place}" for kind in EVIDENCE for place in places),
+        *(f"scale of {kind}" for kind in EVIDENCE),
+    ]
     fresh = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=False, transitions=True).weights()
     for kind in EVIDENCE:
         assert [fresh[f"{kind} {place}"] for place in places] == pytest.approx([1 / 4, 1 / 8, 1 / 12])

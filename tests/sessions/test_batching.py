@@ -13,8 +13,8 @@ from numpy.random import RandomState
 from simulated_device import SIMULATED, simulated_device
 
 from spotlight_asars import SessionInteractions
-from spotlight_asars.sessions import batching
 from spotlight_asars.runtime.distributed import Processes
+from spotlight_asars.sessions import batching
 from spotlight_asars.sessions.batching import (
     POOL,
     SessionsOnDevice,

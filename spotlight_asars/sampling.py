@@ -44,7 +44,7 @@ class Draw:
     """
 
     def __init__(self, seed: int, device: torch.device = HOST) -> None:
-        self._seed, self.device = seed, device
+        self._seed, self.device = int(_mix(torch.tensor(seed) + _GOLDEN)), device  # else near seeds would share numbers
 
     def uniform(self, count: int) -> Tensor:
         """Numbers in [0, 1): float64 (count,)."""
@@ -55,7 +55,7 @@ class Draw:
         mixed = torch.zeros((), dtype=torch.int64, device=self.device) + self._seed
         for part in places:
             mixed = _mix(mixed + part + _GOLDEN)
-        return _shifted(mixed, 11) / 2.0**53
+        return _shifted(mixed, 11).double() / 2**53  # in float32, it could be rounded up to 1
 
 
 def _mix(numbers: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Local:
     def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
         ordered = events.sort().values
         times = torch.searchsorted(ordered, items, right=True) - torch.searchsorted(ordered, items)
-        return torch.log(times / len(events))  # an item that is not among the events is never drawn
+        return torch.log(times.double() / len(events))  # an item that is not among the events is never drawn
 
 
 class InBatch(Local):

@@ -23,6 +23,7 @@ BLUEPRINT = Blueprint(
     hidden_dim=13,
     user_dim=17,
     time_dim=19,
+    item_neighbours=0,
     dropout=0.0,
     last_dwell="unknown",
     sparse=False,

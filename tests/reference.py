@@ -217,11 +217,26 @@ def transition_counts(sessions, window, left_out=None):
     return counts
 
 
-def candidate_strengths(counts, viewed, window):
-    """f and g of every candidate after the events `viewed`: {(kind, candidate): strength}."""
-    strengths = defaultdict(float)
-    for ago, item in enumerate(viewed[::-1][:window]):
-        for (kind, one, other), count in counts.items():
-            if one == item:
-                strengths[kind, other] += count / (ago + 1)
-    return {key: strength for key, strength in strengths.items() if strength > 1e-6}
+def candidates_after(counts, viewed, latest):
+    """The counts of the candidates of each of the `latest` events of `viewed`: {(kind, d, candidate): count}.
+
+    d is 1 for the last event, 2 for the one before.
+    """
+    return {
+        (kind, d, candidate): count
+        for d, item in enumerate(viewed[::-1][:latest], start=1)
+        for (kind, one, candidate), count in counts.items()
+        if one == item and count > 1e-6
+    }
+
+
+def transition_terms(net, state, counts, viewed, latest):
+    """What the transitions add to the score of every item: {item: sum}, event by event and candidate by candidate."""
+    w = weights_of(net)
+    gates = w["terms.0.gates.weight"] @ state
+    added = defaultdict(float)
+    for (kind, d, candidate), count in candidates_after(counts, viewed, latest).items():
+        row = ("follows", "together").index(kind)
+        beta = np.exp(w["terms.0.log_beta"][row])
+        added[candidate] += (w["terms.0.weight"][row, d - 1] + gates[row] / d) * np.log(1 + beta * count)
+    return added

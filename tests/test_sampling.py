@@ -3,80 +3,146 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import RandomState
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
+from simulated_device import SIMULATED, simulated_device
 
 from spotlight_asars import SessionInteractions
-from spotlight_asars.sampling import SAMPLERS, InBatch, Local, Popularity, Seen, Uniform
+from spotlight_asars.runtime.devices import moved
+from spotlight_asars.sampling import HOST, SAMPLERS, Draw, InBatch, Local, Popularity, Seen, Uniform
 
 ITEMS = 11
 LOG = SessionInteractions([[0, 0, 1, 2], [3, 3, 3, 4], [0, 5, 3, 1]], user_ids=[0, 1, 0], num_items=ITEMS)
+EVENTS = torch.tensor([4, 9, 9])
 CHANCE = 1e-3  # a test of frequencies fails this often by chance; the seeds are fixed, so it is once or never
 
 
 def frequencies(drawn):
-    return np.bincount(drawn.ravel(), minlength=ITEMS)
+    return np.bincount(drawn.flatten(), minlength=ITEMS)
 
 
-@pytest.mark.parametrize("shape", [7, (7,), (3, 5), (2, 3, 5), (), (0,), (1, 1)], ids=str)
-@pytest.mark.parametrize("batch_items", [None, np.array([4, 9]), np.array([4, 9], dtype=np.int32)], ids=str)
+def splitmix(*numbers):
+    """The hash as its paper gives it, in Python's unlimited integers: from 0 to 2**53."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed + number + 0x9E3779B97F4A7C15) % 2**64
+        mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB % 2**64
+        mixed ^= mixed >> 31
+    return mixed >> 11
+
+
+@given(st.integers(0, 2**62 - 1), st.lists(st.integers(0, 2**40), min_size=1, max_size=3))
+def test_a_number_is_the_hash_of_seed_and_place(seed, place):
+    found = Draw(seed).uniform_at(*(torch.tensor([part]) for part in place))
+    assert found.dtype == torch.float64
+    assert found.item() == splitmix(seed, *place) / 2**53
+
+
+def test_numbers_are_uniform_and_never_1():
+    numbers = Draw(3).uniform(200_000).numpy()
+    assert 0 <= numbers.min() < numbers.max() < 1
+    assert kstest(numbers, "uniform").pvalue > CHANCE
+    assert abs(np.corrcoef(numbers[1:], numbers[:-1])[0, 1]) < 0.01
+    assert len(np.unique(numbers)) == len(numbers), "53 bits hardly ever repeat"
+
+
+def test_seeds_next_to_each_other_share_no_numbers():
+    draws = [Draw(seed).uniform(1000) for seed in range(5)]
+    assert len(torch.cat(draws).unique()) == 5000
+
+
+def test_a_number_depends_on_its_place_and_not_on_how_many_are_drawn():
+    places = torch.arange(50).view(5, 10) * 3
+    for draw in (Draw(1), Draw(1)):
+        assert torch.equal(draw.uniform(200)[:70], draw.uniform(70))
+        assert torch.equal(draw.uniform_at(places), draw.uniform(148)[places])
+    rows, columns = torch.arange(4).unsqueeze(1), torch.arange(6)
+    wide = Draw(1).uniform_at(rows, columns)
+    assert wide.shape == (4, 6)
+    assert torch.equal(wide[1:3, ::2], Draw(1).uniform_at(rows[1:3], columns[::2]))
+    assert len(wide.unique()) == 24
+
+
+def test_a_number_is_the_same_on_every_device_and_waits_for_nothing():
+    on_host = Draw(5).uniform(1000)
+    with simulated_device() as waits:
+        numbers = Draw(5, SIMULATED).uniform(1000)
+        assert not waits
+        assert torch.equal(numbers.cpu(), on_host)
+
+
+class Highest(Draw):
+    """Gives the largest number that a draw may give."""
+
+    def uniform_at(self, *places):
+        shape = torch.broadcast_shapes(*(part.shape for part in places))
+        return torch.full(shape, 1 - 2.0**-53, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("draw", [Draw(0), Highest(0)], ids=["any", "highest"])
+@pytest.mark.parametrize("count", [0, 1, 7])
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_draws_item_ids_of_any_shape(name, batch_items, shape):
-    drawn = np.asarray(SAMPLERS[name](LOG)(shape, RandomState(0), batch_items))
-    assert drawn.shape == np.empty(shape).shape
-    assert drawn.dtype == np.int64
+def test_every_sampler_draws_as_many_item_ids_as_asked(name, count, draw):
+    drawn = SAMPLERS[name](LOG, HOST)(count, draw, EVENTS)
+    assert (drawn.shape, drawn.dtype) == ((count,), torch.int64)
     assert ((drawn > 0) & (drawn < ITEMS)).all()
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_repeats_itself_from_the_same_seed_alone(name):
-    def draw(seed):
-        return SAMPLERS[name](LOG)(100, RandomState(seed), np.arange(1, ITEMS))
+    events = torch.arange(1, ITEMS)
 
-    np.random.seed(0)  # of no influence
-    first = draw(5)
-    np.random.seed(1)
-    np.testing.assert_array_equal(draw(5), first)
-    assert (draw(6) != first).any()
+    def draw(seed):
+        return SAMPLERS[name](LOG, HOST)(100, Draw(seed), events)
+
+    assert torch.equal(draw(5), draw(5))
+    assert (draw(6) != draw(5)).any()
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_leaves_log_and_batch_alone_and_draws_copies(name):
-    pool = np.array([4, 9])
-    SAMPLERS[name](LOG)(100, RandomState(0), pool)[:] = 0
-    SAMPLERS[name](LOG)(100, RandomState(0))[:] = 0
-    np.testing.assert_array_equal(pool, [4, 9])
+    pool = torch.tensor([4, 9])
+    SAMPLERS[name](LOG, HOST)(100, Draw(0), pool)[:] = 0
+    assert pool.tolist() == [4, 9]
     np.testing.assert_array_equal(LOG.items, [1, 2, 3, 3, 3, 4, 5, 3, 1])
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_draws_the_same_on_a_device_which_waits_for_nothing(name):
+    sample = SAMPLERS[name](LOG, HOST)
+    with simulated_device() as waits:
+        there, events = SAMPLERS[name](LOG, SIMULATED), moved(EVENTS, SIMULATED)
+        drawn = there(50, Draw(2, SIMULATED), events)
+        chances = there.log_probability(drawn, events)
+        assert not waits
+        assert torch.equal(drawn.cpu(), sample(50, Draw(2), EVENTS))
+        assert torch.equal(chances.cpu(), sample.log_probability(drawn.cpu(), EVENTS))
+
+
 def test_local_draws_are_in_proportion_to_the_mini_batchs_events():
-    batch_items = np.repeat([2, 3, 7, 10], [1, 2, 5, 12])
-    counts = frequencies(Local(LOG)((200, 100), RandomState(0), batch_items))
-    there = [2, 3, 7, 10]
+    there, times = [2, 3, 7, 10], np.array([1, 2, 5, 12])
+    counts = frequencies(Local(LOG)(20_000, Draw(0), torch.from_numpy(np.repeat(there, times))))
     assert counts.sum() == counts[there].sum()
-    assert chisquare(counts[there], 20000 * np.array([1, 2, 5, 12]) / 20).pvalue > CHANCE
-
-
-def test_local_draws_without_a_mini_batch_are_in_proportion_to_the_logs_events():
-    counts = frequencies(Local(LOG)(9000, RandomState(0)))
-    assert counts[6:].sum() == counts[0] == 0
-    assert chisquare(counts[1:6], 9000 * np.array([2, 1, 4, 1, 1]) / 9).pvalue > CHANCE
+    assert chisquare(counts[there], 20_000 * times / 20).pvalue > CHANCE
 
 
 def test_uniform_draws_are_from_the_whole_catalogue_alike():
-    counts = frequencies(Uniform(LOG)(10000, RandomState(0), np.array([4, 9])))
+    counts = frequencies(Uniform(LOG)(10_000, Draw(0), EVENTS))
     assert counts[0] == 0
     assert chisquare(counts[1:], np.full(ITEMS - 1, 1000.0)).pvalue > CHANCE
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 def test_popularity_draws_are_in_proportion_to_a_power_of_the_logs_counts(alpha):
-    counts = frequencies(Popularity(LOG, alpha=alpha)(9000, RandomState(0), np.array([9])))
+    counts = frequencies(Popularity(LOG, alpha=alpha)(9000, Draw(0), EVENTS))
     assert counts[6:].sum() == counts[0] == 0
     weights = np.array([2, 1, 4, 1, 1]) ** alpha
     assert chisquare(counts[1:6], 9000 * weights / weights.sum()).pvalue > CHANCE
@@ -88,22 +154,24 @@ def test_popularity_refuses_a_negative_power():
 
 
 def test_in_batch_draws_use_every_event_of_the_mini_batch_once_before_any_again():
-    events = np.array([2, 3, 3, 7])
-    drawn = InBatch(LOG)(8, RandomState(0), events)
-    np.testing.assert_array_equal(np.sort(drawn[:4]), events)
-    np.testing.assert_array_equal(drawn[4:], drawn[:4])
-    assert set(InBatch(LOG)(2, RandomState(0), events)) <= set(events)
+    events = torch.tensor([2, 3, 3, 7])
+    drawn = InBatch(LOG)(8, Draw(0), events)
+    assert sorted(drawn[:4].tolist()) == events.tolist()
+    assert torch.equal(drawn[4:], drawn[:4])
+    orders = {tuple(InBatch(LOG)(4, Draw(seed), events).tolist()) for seed in range(200)}
+    assert len(orders) == 12, "every order comes"
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("batch_items", [None, np.array([4, 9, 9])], ids=["log", "batch"])
-def test_the_log_probability_is_that_of_the_draws(name, batch_items):
-    sample = SAMPLERS[name](LOG)
-    chances = np.exp(sample.log_probability(np.arange(1, ITEMS), batch_items))
-    assert chances.sum() == pytest.approx(1.0)
-    drawn = np.concatenate([sample(20, RandomState(seed), batch_items) for seed in range(500)])
-    possible = chances > 0
-    counts = frequencies(drawn)[1:]
+@pytest.mark.parametrize("sampler", [*SAMPLERS.values(), partial(Popularity, alpha=0.3)])
+@pytest.mark.parametrize("events", [EVENTS, torch.tensor([3])], ids=str)
+def test_the_log_probability_is_that_of_the_draws(sampler, events):
+    sample = sampler(LOG, HOST)
+    log_chances = sample.log_probability(torch.arange(1, ITEMS), events)
+    assert log_chances.dtype == torch.float64
+    chances = log_chances.exp().numpy()
+    assert chances.sum() == pytest.approx(1.0, rel=1e-12)
+    drawn = torch.cat([sample(len(events), Draw(seed), events) for seed in range(4000)])
+    possible, counts = chances > 0, frequencies(drawn)[1:]
     assert counts[~possible].sum() == 0
     np.testing.assert_allclose(counts / counts.sum(), chances, atol=0.02)
 
@@ -125,6 +193,11 @@ def excludes_by_hand(rows, users, chosen, negatives):
     return np.array(seen, dtype=bool).reshape(len(chosen), len(negatives))
 
 
+def excludes(seen, chosen, negatives):
+    rows = np.array(chosen, dtype=np.int64)
+    return seen.excludes(rows, torch.from_numpy(rows), torch.as_tensor(negatives))
+
+
 @st.composite
 def look_ups(draw):
     item = st.integers(1, ITEMS - 1)
@@ -138,29 +211,52 @@ def look_ups(draw):
 @given(look_ups())
 def test_seen_is_a_dictionary_of_sets(look_up):
     rows, users, chosen, negatives = look_up
-    seen = Seen(ragged(rows, users)).excludes(np.array(chosen, dtype=np.int64), np.array(negatives))
-    assert seen.dtype == bool
+    seen = excludes(Seen(ragged(rows, users)), chosen, negatives)
+    assert seen.dtype == torch.bool
     np.testing.assert_array_equal(seen, excludes_by_hand(rows, users, chosen, negatives))
 
 
 def test_a_history_is_all_sessions_of_a_user_and_an_unknown_user_has_one():
     rows = [[1, 2], [3], [4], [5]]
-    negatives = np.array([5, 4, 3, 2, 1, 1])
-    seen = Seen(ragged(rows, [1, -1, 1, -1])).excludes(np.arange(4), negatives)
+    negatives = torch.tensor([5, 4, 3, 2, 1, 1])
+    seen = excludes(Seen(ragged(rows, [1, -1, 1, -1])), np.arange(4), negatives)
     by_row = [set(negatives[row].tolist()) for row in seen]
     assert by_row == [{1, 2, 4}, {3}, {1, 2, 4}, {5}]
 
 
 def test_who_has_seen_everything_is_compared_with_nothing():
     log = ragged([range(1, ITEMS), [1, 2], []], [0, 1, 2])
-    seen = Seen(log).excludes(np.array([2, 0, 1]), np.arange(1, ITEMS))
-    np.testing.assert_array_equal(seen.sum(axis=1), [0, ITEMS - 1, 2])
+    seen = excludes(Seen(log), [2, 0, 1], np.arange(1, ITEMS))
+    assert seen.sum(dim=1).tolist() == [0, ITEMS - 1, 2]
 
 
 def test_a_log_of_one_session_or_of_nothing_but_empty_ones_is_fine():
-    assert Seen(ragged([[2, 2]], None)).excludes(np.array([0]), np.array([2, 3])).tolist() == [[True, False]]
-    assert not Seen(ragged([[], []], [0, -1])).excludes(np.array([1, 0]), np.array([2, 3])).any()
-    assert Seen(ragged([[2]], None)).excludes(np.empty(0, dtype=np.int64), np.array([2, 3])).shape == (0, 2)
+    assert excludes(Seen(ragged([[2, 2]], None)), [0], [2, 3]).tolist() == [[True, False]]
+    assert not excludes(Seen(ragged([[], []], [0, -1])), [1, 0], [2, 3]).any()
+    assert excludes(Seen(ragged([[2]], None)), [], [2, 3]).shape == (0, 2)
+
+
+@given(look_ups())
+def test_on_a_device_it_is_the_same_and_waits_for_nothing(look_up):
+    rows, users, chosen, negatives = look_up
+    with simulated_device() as waits:
+        seen = Seen(ragged(rows, users), SIMULATED)
+        places = [moved(torch.tensor(ids, dtype=torch.int64), SIMULATED) for ids in (chosen, negatives)]
+        excluded = seen.excludes(np.array(chosen, dtype=np.int64), *places)
+        assert not waits
+        np.testing.assert_array_equal(excluded.cpu(), excludes_by_hand(rows, users, chosen, negatives))
+
+
+@given(look_ups())
+def test_all_items_of_a_history_are_found_by_their_places(look_up):
+    rows, users, chosen, _ = look_up
+    seen = Seen(ragged(rows, users))
+    start, length = seen.starts(torch.tensor(chosen, dtype=torch.int64))
+    assert seen.longest(np.array(chosen, dtype=np.int64)) == max(length.tolist(), default=0)
+    for row, begin, count in zip(chosen, start, length, strict=True):
+        mine = excludes_by_hand(rows, users, [row], range(1, ITEMS))[0]
+        assert seen.at(begin + torch.arange(count)).tolist() == (np.flatnonzero(mine) + 1).tolist()
+    assert seen.at(torch.tensor([-1])).tolist() == [0]
 
 
 def peak_memory_of_seen(events):
@@ -170,7 +266,7 @@ def peak_memory_of_seen(events):
     users = draw.randint(0, events // 10, events // 5)
     log = SessionInteractions.from_ragged(items, np.arange(0, events + 1, 5), users)
     tracemalloc.start()
-    Seen(log).excludes(np.arange(64), draw.randint(1, events // 10, 256))
+    excludes(Seen(log), np.arange(64), draw.randint(1, events // 10, 256))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
@@ -188,4 +284,4 @@ def test_what_was_looked_up_before_does_not_matter():
     seen = Seen(sessions)
     for _ in range(5):
         rows, negatives = draw.randint(0, 6, 3), draw.randint(1, 9, 4)
-        np.testing.assert_array_equal(seen.excludes(rows, negatives), Seen(sessions).excludes(rows, negatives))
+        assert torch.equal(excludes(seen, rows, negatives), excludes(Seen(sessions), rows, negatives))

@@ -52,6 +52,10 @@ def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:
 
 
 def _moves_touched_rows_only(options: Options) -> bool:
-    """Whether embeddings outside a mini-batch stay as they are: sparse gradients then change nothing but time."""
+    """Whether embeddings outside a mini-batch stay as they are: sparse gradients then change nothing but time.
+
+    A GPU would wait for the number of rows in each of them.
+    """
     over_catalogue = find_loss(options.loss).over_catalogue is not None
-    return options.optimizer_func is None and options.l2 == 0 and not over_catalogue
+    on_host = chosen_device(options.use_cuda).type == "cpu"
+    return on_host and options.optimizer_func is None and options.l2 == 0 and not over_catalogue

@@ -45,10 +45,10 @@ class Accelerated:
         with self._precision():
             return _full(self._net.score_items(states, item_ids))  # type: ignore[operator]
 
-    def score_pairs(self, states: Any, state: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def score_pairs(self, states: Any, items: Tensor) -> tuple[Tensor, Tensor]:
         with self._precision():
-            scores, recalled = self._net.score_pairs(states, state, items)  # type: ignore[operator]
-            return _full(scores), recalled
+            scores, has_terms = self._net.score_pairs(states, items)  # type: ignore[operator]
+            return _full(scores), has_terms
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast)

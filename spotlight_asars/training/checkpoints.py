@@ -27,7 +27,7 @@ from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.distributed import gathered, processes, wait_for_all
 from spotlight_asars.training.progress import Epoch, Progress, Snapshot, copy_weights
 
-FORMAT = 2  # to be raised when files change so that other versions would misread them
+FORMAT = 3  # to be raised when files change so that other versions would misread them
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from contracts import BATCH, BLUEPRINT, TIME, random_batch
+from contracts import BATCH, BLUEPRINT, ITEMS, TIME, random_batch
 from torch import nn
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
@@ -31,7 +31,7 @@ def as_history(histories):
 
 def make_net(name="time_user", at_random=True):
     torch.manual_seed(0)
-    net = with_recall(build(name, BLUEPRINT), history=True, transitions=False).double()
+    net = with_recall(build(name, BLUEPRINT), ITEMS, history=True, transitions=False).double()
     if at_random:
         for weight in net.terms.parameters():
             nn.init.normal_(weight, std=0.7)
@@ -67,10 +67,11 @@ def test_an_untrained_memory_changes_no_score():
 def test_an_empty_row_has_the_terms_of_its_users_history_alone():
     net, (items, channels) = make_net(), remembering_batch()
     states = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))
-    state, touched, value = states[:, -1].score_terms[0]
-    for row in range(BATCH):
-        assert set(touched[(state == row) & (touched != 0)].tolist()) == set(HISTORIES[row])
-    assert not value[touched == 0].any()
+    here, earlier = states[:, -1].score_terms
+    assert not here.items.any()
+    for items, terms, history in zip(earlier.items, earlier.values, HISTORIES, strict=True):
+        assert set(items[items != 0].tolist()) == set(history)
+        assert not terms[items == 0].any()
 
 
 def test_every_weight_gets_the_gradient_that_finite_differences_find():
@@ -106,7 +107,7 @@ def test_every_loss_learns_that_items_repeat_or_that_they_do_not(loss):
         states = model._net.eval().states(viewed, Channels(torch.from_numpy(users), history=history))[:, -1]
         terms = torch.zeros(USERS, sessions.num_items)
         for kind in states.score_terms:
-            terms = kind.add_to_catalogue(terms)
+            terms = kind.added_to(terms)
         if repeats:
             assert terms.gather(1, left[:, None]).mean() > terms.gather(1, viewed).mean() + 1, "the item that is left"
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import reference
@@ -11,71 +13,146 @@ from hypothesis import strategies as st
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.memory import item_transitions
-from spotlight_asars.memory.item_transitions import EVIDENCE, WINDOW, Transitions
+from spotlight_asars.memory.item_transitions import EVIDENCE, KEPT, LATEST, WINDOW, Transitions
 
-rows_of_items = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=14), min_size=1, max_size=6)
+ITEMS = 7
+rows_of_items = st.lists(st.lists(st.integers(1, ITEMS - 1), max_size=14), min_size=1, max_size=6).filter(any)
 
 
 def as_sessions(rows):
     return SessionInteractions.from_ragged(
-        np.concatenate(rows), np.r_[0, np.cumsum([len(row) for row in rows])], None, 7
+        np.concatenate(rows).astype(int), np.cumsum([0, *map(len, rows)]), None, ITEMS
     )
-
-
-def as_dictionary(candidates, state):
-    """The candidates of one state: {(kind, item): strength}."""
-    actual = {}
-    for kind, part in zip(EVIDENCE, candidates, strict=True):
-        mine = (part.state == state).nonzero().squeeze(1)
-        actual.update({(kind, part.items[entry].item()): part.strength[entry].item() for entry in mine})
-    return actual
 
 
 def padded(rows):
     matrix = torch.zeros(len(rows), max(map(len, rows)) + 2, dtype=torch.int64)
     for place, row in enumerate(rows):
-        matrix[place, len(matrix[0]) - len(row) :] = torch.tensor(row)
+        matrix[place, len(matrix[0]) - len(row) :] = torch.tensor(row, dtype=torch.int64)
     return matrix
 
 
-@pytest.mark.parametrize("training", [True, False])
+def kept_pairs(transitions):
+    """The pairs that items keep as candidates, and their counts: {(kind, item, candidate): count}."""
+    arrays, pairs = transitions.arrays(), {}
+    for kind in EVIDENCE:
+        data, indices, indptr = (arrays[f"{kind}.{name}"].tolist() for name in ("data", "indices", "indptr"))
+        for item, (start, stop) in enumerate(pairwise(indptr)):
+            pairs.update({(kind, item, indices[entry]): data[entry] for entry in range(start, stop)})
+    return pairs
+
+
+def by_state(found):
+    """Candidates of each state as dictionaries {(kind, d, item): strength}, corrected where they have corrections."""
+    states = [{} for _ in found[0][0].items]
+    for kind, parts in zip(EVIDENCE, found, strict=True):
+        for part in parts:
+            assert part.items.dtype == torch.int64
+            assert not part.strength[part.items == 0].any(), "no item, no strength"
+            for state, place, slot in part.items.nonzero().tolist():
+                key = kind, place + 1, part.items[state, place, slot].item()
+                if part.less is None:
+                    assert key not in states[state], "an item has a candidate once"
+                else:
+                    assert states[state][key] == part.less[state, place, slot].item(), "what is replaced was there"
+                states[state][key] = part.strength[state, place, slot].item()
+    return [{key: value for key, value in state.items() if value} for state in states]
+
+
+def in_training(transitions, sessions, matrix, rows=slice(None)):
+    """The query for rows of the training sessions themselves, as a training step makes it."""
+    first = torch.from_numpy(sessions.offsets[:-1].astype(np.int64))[rows]
+    return transitions.query(matrix[rows], transitions.own_counts(sessions), first)
+
+
+@pytest.mark.parametrize("kept", [KEPT, 2])
 @given(rows_of_items)
-def test_candidates_are_what_loops_over_dictionaries_find(training, rows):
+def test_candidates_are_what_loops_over_dictionaries_find(kept, rows):
     matrix = padded(rows)
     state_row, step = (matrix != 0).nonzero(as_tuple=True)
-    candidates = Transitions(as_sessions(rows)).query(matrix, training).candidates(state_row, step)
-    for state, (row, column) in enumerate(zip(state_row.tolist(), step.tolist(), strict=True)):
+    transitions, counts = Transitions(as_sessions(rows), kept), reference.transition_counts(rows, WINDOW)
+    found = by_state(transitions.query(matrix).candidates(state_row, step))
+    counts = {key: counts[key] for key in kept_pairs(transitions)}
+    for state, row, column in zip(found, state_row.tolist(), step.tolist(), strict=True):
         viewed = [item for item in matrix[row, : column + 1].tolist() if item]
-        counts = reference.transition_counts(rows, WINDOW, left_out=row if training else None)
-        expected = reference.candidate_strengths(counts, viewed, WINDOW)
-        assert as_dictionary(candidates, state) == pytest.approx(expected, rel=1e-6)
+        assert state == pytest.approx(reference.candidates_after(counts, viewed, LATEST), rel=1e-6)
 
 
+@pytest.mark.parametrize("events_at_once", [item_transitions.EVENTS_AT_ONCE, 5])
+@pytest.mark.parametrize("kept", [KEPT, 2])
 @given(rows_of_items)
-def test_padding_anywhere_changes_no_candidates(rows):
-    transitions, matrix = Transitions(as_sessions(rows)), padded(rows)
+def test_in_training_a_strength_is_the_count_over_all_other_sessions(kept, events_at_once, rows):
+    matrix, sessions = padded(rows), as_sessions(rows)
+    state_row, step = (matrix != 0).nonzero(as_tuple=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item_transitions, "EVENTS_AT_ONCE", events_at_once)
+        transitions = Transitions(sessions, kept)
+        found = by_state(in_training(transitions, sessions, matrix).candidates(state_row, step))
+    keeps = kept_pairs(transitions)
+    for state, row, column in zip(found, state_row.tolist(), step.tolist(), strict=True):
+        others = reference.transition_counts(rows, WINDOW, left_out=row)
+        counts = {key: others[key] for key in keeps}
+        viewed = [item for item in matrix[row, : column + 1].tolist() if item]
+        assert state == pytest.approx(reference.candidates_after(counts, viewed, LATEST), rel=1e-5)
+
+
+@given(rows_of_items, st.data())
+def test_padding_anywhere_changes_no_candidates(rows, data):
+    sessions, matrix = as_sessions(rows), padded(rows)
+    transitions = Transitions(sessions)
+    places = torch.tensor(sorted(data.draw(st.permutations(range(2 * matrix.shape[1])))[: matrix.shape[1]]))
     wide = torch.zeros(len(matrix), 2 * matrix.shape[1], dtype=torch.int64)
-    wide[:, ::2] = matrix
-    states, last = torch.arange(len(rows)), torch.tensor(matrix.shape[1] - 1)
-    for training in (True, False):
-        one = transitions.query(matrix, training).candidates(states, last.expand(len(rows)))
-        other = transitions.query(wide, training).candidates(states, 2 * last.expand(len(rows)) + 1)
-        for column, again in zip(one, other, strict=True):
-            torch.testing.assert_close(column, again)
+    wide[:, places] = matrix
+    row, step = (part.flatten() for part in torch.meshgrid(*map(torch.arange, matrix.shape), indexing="ij"))
+    for make in (Transitions.query, lambda transitions, matrix: in_training(transitions, sessions, matrix)):
+        one = make(transitions, matrix).candidates(row, step)
+        other = make(transitions, wide).candidates(row, places[step])
+        torch.testing.assert_close(by_state(one), by_state(other), rtol=0, atol=0)
 
 
-def test_before_the_first_event_there_are_no_candidates():
-    query = Transitions(as_sessions([[1, 2]])).query(torch.tensor([[0, 1]]))
-    assert [len(part.items) for part in query.candidates(torch.tensor([0]), torch.tensor([0]))] == [0, 0]
+@given(rows_of_items, st.data())
+def test_some_rows_have_the_candidates_that_they_have_among_all(rows, data):
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(rows))] * 2)))
+    sessions, matrix = as_sessions(rows), padded(rows)
+    transitions = Transitions(sessions)
+    row, step = (matrix[start:stop] != 0).nonzero(as_tuple=True)
+    for query in (transitions.query(matrix), in_training(transitions, sessions, matrix)):
+        some = query.select(slice(start, stop)).candidates(row, step)
+        assert by_state(some) == by_state(query.candidates(row + start, step))
 
 
-def test_items_keep_their_strongest_candidates():
-    rows = [[1, 2]] * 3 + [[1, 3]] * 2 + [[1, 4]]
-    query = Transitions(as_sessions(rows), kept=2).query(torch.tensor([[1]]))
-    candidates = query.candidates(torch.tensor([0]), torch.tensor([0]))
-    assert [sorted(part.items.tolist()) for part in candidates] == [[2, 3], [2, 3]]
+@pytest.mark.parametrize("training", [True, False])
+def test_before_the_first_event_and_after_a_lonely_one_there_are_no_candidates(training):
+    sessions, matrix = as_sessions([[1, 2], [3]]), torch.tensor([[0, 1, 2], [0, 0, 3]])
+    transitions = Transitions(sessions)
+    query = in_training(transitions, sessions, matrix) if training else transitions.query(matrix)
+    assert by_state(query.candidates(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]))) == [{}, {}, {}]
+
+
+def test_sessions_without_two_different_items_have_no_candidates():
+    sessions = as_sessions([[1, 1, 1], [4]])
+    transitions = Transitions(sessions)
+    for query in (
+        transitions.query(torch.tensor([[1, 4]])),
+        in_training(transitions, sessions, padded([[1, 1, 1], [4]])),
+    ):
+        assert by_state(query.candidates(torch.tensor([0]), torch.tensor([1]))) == [{}]
+
+
+@given(rows_of_items, st.integers(1, 3))
+def test_items_keep_their_strongest_candidates(rows, kept):
+    counts, pairs = reference.transition_counts(rows, WINDOW), kept_pairs(Transitions(as_sessions(rows), kept))
+    assert pairs == pytest.approx({key: counts[key] for key in pairs}, rel=1e-12)
+    for kind, item in {key[:2] for key in counts}:
+        all_of_item = {key: count for key, count in counts.items() if key[:2] == (kind, item)}
+        of_item = {key: count for key, count in pairs.items() if key[:2] == (kind, item)}
+        assert len(of_item) == min(kept, len(all_of_item))
+        assert sorted(of_item.values()) == pytest.approx(sorted(all_of_item.values())[-kept:], rel=1e-12)
+
+
+def test_an_item_must_keep_a_candidate():
     with pytest.raises(ValueError, match=r"^kept must be 1 or more; got 0$"):
-        Transitions(as_sessions(rows), kept=0)
+        Transitions(as_sessions([[1, 2]]), kept=0)
 
 
 def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
@@ -85,3 +162,42 @@ def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
     monkeypatch.setattr(item_transitions, "EVENTS_AT_ONCE", 7)
     for name, array in Transitions(as_sessions(rows)).arrays().items():
         np.testing.assert_allclose(array, at_once[name], rtol=1e-12, err_msg=name)
+
+
+@given(rows_of_items, st.integers(1, 20))
+def test_parts_are_of_whole_sessions_and_have_every_pair_once(rows, events_at_once):
+    sessions = as_sessions(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item_transitions, "EVENTS_AT_ONCE", events_at_once)
+        parts = list(item_transitions._parts(sessions))
+    found = [pair for part in parts for pair in zip(part.before.tolist(), part.after.tolist(), strict=True)]
+    assert len(found) == len(set(found))
+    assert set(found) == {
+        (p, q)
+        for start, stop in pairwise(sessions.offsets.tolist())
+        for p in range(start, stop)
+        for q in range(p + 1, min(stop, p + WINDOW + 1))
+        if sessions.items[p] != sessions.items[q]
+    }
+
+
+@given(rows_of_items)
+def test_they_come_back_from_their_arrays(rows):
+    transitions, matrix = Transitions(as_sessions(rows)), padded(rows)
+    again = Transitions.from_arrays(transitions.arrays())
+    state = (matrix != 0).nonzero(as_tuple=True)
+    torch.testing.assert_close(
+        again.query(matrix).candidates(*state), transitions.query(matrix).candidates(*state), rtol=0, atol=0
+    )
+    for name, array in again.arrays().items():
+        np.testing.assert_array_equal(array, transitions.arrays()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("follows.indices", lambda array: array + 99), ("together.indptr", lambda array: array[::-1].copy())],
+)
+def test_arrays_that_make_no_matrix_are_refused(name, change):
+    arrays = Transitions(as_sessions([[1, 2, 3], [2, 4]])).arrays()
+    with pytest.raises(ValueError, match="ind"):
+        Transitions.from_arrays({**arrays, name: change(arrays[name])})

@@ -37,7 +37,7 @@ def recalled(items, channels, history=True, transitions=True):
 
 def make_net(name="time_user"):
     torch.manual_seed(0)
-    net = with_recall(build(name, BLUEPRINT), history=True, transitions=True).double()
+    net = with_recall(build(name, BLUEPRINT), ITEMS, history=True, transitions=True).double()
     for weight in net.terms.parameters():
         nn.init.normal_(weight, std=0.7)
     return net
@@ -92,19 +92,17 @@ def test_one_item_some_items_and_the_catalogue_get_the_same_scores(history, tran
         torch.testing.assert_close(net.score_items(states, torch.tensor(some)), catalogue[:, some])
 
 
-@pytest.mark.parametrize("share", [1.0, 0.3, 0.0])
-def test_pairs_of_a_state_and_an_item_have_the_scores_of_the_whole_catalogue(share):
+@pytest.mark.parametrize("count", [1, 4])
+def test_each_states_own_items_have_the_scores_of_the_catalogue_and_are_marked_where_they_have_terms(count):
     net, (items, channels) = make_net(), random_batch()
     states = selected(net, items, recalled(items, channels, transitions=False))
     scores, (distinct, touched) = net.score_items(states), states.recalled_items()
     expected = torch.zeros_like(scores, dtype=torch.bool)
     expected[:, distinct] = touched
-    chosen = torch.rand(scores.shape, generator=torch.Generator().manual_seed(0)) < share
-    state, item = (part.flip(0) for part in chosen.nonzero().T)  # in any order
-    pairs, has_terms = net.score_pairs(states, state, item)
-    torch.testing.assert_close(pairs, scores[state, item])
-    real = item != PADDING_IDX
-    assert torch.equal(has_terms[real], expected[state, item][real])
+    own = torch.randint(1, ITEMS, (BATCH * TIME, count), generator=torch.Generator().manual_seed(0))
+    found, has_terms = net.score_pairs(states, own)
+    torch.testing.assert_close(found, scores.gather(1, own))
+    assert torch.equal(has_terms, expected.gather(1, own))
 
 
 def test_recalled_items_are_those_with_terms_for_each_state():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import reference
@@ -15,34 +13,78 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.memory import Transitions, with_recall
-from spotlight_asars.memory.item_transitions import EVIDENCE, WINDOW
+from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST, WINDOW
 from spotlight_asars.representations import REPRESENTATIONS, build
+from spotlight_asars.sessions.channels import Channels
 
 
 def make_net(name="time_user"):
     torch.manual_seed(0)
-    net = with_recall(build(name, BLUEPRINT), history=False, transitions=True).double()
+    net = with_recall(build(name, BLUEPRINT), ITEMS, history=False, transitions=True).double()
     for weight in net.terms.parameters():
         nn.init.normal_(weight, std=0.7)
     return net
 
 
+LOG = random_batch(batch=20, seed=1)[0]
+SESSIONS = SessionInteractions(LOG.numpy(), num_items=ITEMS)
+
+
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_every_items_score_has_the_terms_of_the_formula(name):
     net, (items, channels) = make_net(name), random_batch()
-    log = random_batch(batch=20, seed=1)[0].tolist()
-    counts = reference.transition_counts(log, WINDOW)
-    sessions = SessionInteractions(np.array(log), num_items=ITEMS)
-    channels = channels._replace(transitions=Transitions(sessions).query(items))
+    counts = reference.transition_counts(LOG.tolist(), WINDOW)
+    channels = channels._replace(transitions=Transitions(SESSIONS).query(items))
     states = net.states(items, channels)[torch.ones(items.shape, dtype=torch.bool)]
     expected = net.net.score_items(states.values).detach()
-    w, gates = net.weights(), net.terms[0].gates(states.values.flatten(1)).detach()
     for place, (row, step) in enumerate(np.ndindex(BATCH, TIME)):
-        strengths = reference.candidate_strengths(counts, items[row, : step + 1].tolist(), WINDOW)
-        for (kind, item), strength in strengths.items():
-            gate = gates[place, EVIDENCE.index(kind)]
-            expected[place, item] += (w[kind] + gate) * math.log(1 + w[f"scale of {kind}"] * strength)
+        state, viewed = states.values[place].flatten().detach().numpy(), items[row, : step + 1].tolist()
+        for item, term in reference.transition_terms(net, state, counts, viewed, LATEST).items():
+            expected[place, item] += term
     torch.testing.assert_close(net.score_items(states).detach(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_in_training_the_terms_are_those_of_the_counts_over_all_other_sessions():
+    net, rows = make_net("gru4rec"), torch.tensor([4, 0, 17])
+    items, transitions = LOG[rows], Transitions(SESSIONS)
+    query = transitions.query(items, transitions.own_counts(SESSIONS), rows * TIME)
+    states = net.states(items, Channels(transitions=query))[torch.ones(items.shape, dtype=torch.bool)]
+    expected = net.net.score_items(states.values).detach()
+    for place, (row, step) in enumerate(np.ndindex(*items.shape)):
+        counts = reference.transition_counts(LOG.tolist(), WINDOW, left_out=rows[row])
+        state, viewed = states.values[place].detach().numpy(), items[row, : step + 1].tolist()
+        for item, term in reference.transition_terms(net, state, counts, viewed, LATEST).items():
+            expected[place, item] += term
+    torch.testing.assert_close(net.score_items(states).detach(), expected, rtol=1e-6, atol=1e-6)
+    targets = torch.arange(len(states)) % (ITEMS - 1) + 1
+    torch.testing.assert_close(net.score(states, targets), net.score_items(states).gather(1, targets[:, None])[:, 0])
+
+
+def test_every_weight_gets_the_gradient_that_finite_differences_find():
+    net, items = make_net("gru4rec"), LOG[:2]
+    transitions = Transitions(SESSIONS)
+    query = transitions.query(items, transitions.own_counts(SESSIONS), torch.tensor([0, TIME]))
+
+    def scores(weight, log_beta, gates):
+        weights = {"terms.0.weight": weight, "terms.0.log_beta": log_beta, "terms.0.gates.weight": gates}
+        return torch.func.functional_call(net, weights, (items, Channels(transitions=query)), strict=False)
+
+    net.forward = lambda items, channels: net.score_items(net.states(items, channels)[:, -2])
+    weights = (net.terms[0].weight, net.terms[0].log_beta, net.terms[0].gates.weight)
+    assert torch.autograd.gradcheck(scores, tuple(weight.detach().requires_grad_() for weight in weights))
+
+
+def test_the_weights_have_names():
+    weights = make_net().weights()
+    places = ("last", "1 before", "2 before")
+    assert list(weights) == [
+        *(f"{kind} {place}" for kind in EVIDENCE for place in places),
+        *(f"scale of {kind}" for kind in EVIDENCE),
+    ]
+    fresh = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=False, transitions=True).weights()
+    for kind in EVIDENCE:
+        assert [fresh[f"{kind} {place}"] for place in places] == pytest.approx([1 / 4, 1 / 8, 1 / 12])
+        assert fresh[f"scale of {kind}"] == 1
 
 
 def test_without_counts_the_net_is_as_it_is():

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
+
 import contracts
 import numpy as np
 import pytest
 import torch
 from numpy.random import RandomState
+from simulated_device import SIMULATED, simulated_device
 from torch.nn.functional import cross_entropy
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.losses import LOSSES
-from spotlight_asars.memory import with_recall
+from spotlight_asars.memory import Memory, with_recall
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, build
 from spotlight_asars.runtime import devices
-from spotlight_asars.sampling import SAMPLERS, Seen
-from spotlight_asars.sessions.batching import make_batch
+from spotlight_asars.runtime.distributed import ALONE, Processes
+from spotlight_asars.sampling import HOST, SAMPLERS, Draw, Seen
+from spotlight_asars.sessions.batching import SessionsOnDevice
 from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.training import objective
 from spotlight_asars.training.objective import NextItemObjective, hide_channels, hide_events
 
 ITEMS, USERS, NEGATIVES = 13, 5, 11
 BLUEPRINT = contracts.BLUEPRINT._replace(num_items=ITEMS, num_users=USERS)
 SPOTLIGHTS = ("pooling", "cnn", "lstm", "mixture")
 OURS = [name for name in REPRESENTATIONS if name not in SPOTLIGHTS]
-CPU = torch.device("cpu")
 
 
 def log(sessions=17, seed=0):
@@ -50,6 +55,19 @@ def make_objective(sessions, loss, sampler="local", seed=3, dropout=0.0):
     return NextItemObjective(
         loss, sessions, SAMPLERS[sampler], NEGATIVES, RandomState(seed), user_dropout=dropout, dwell_dropout=dropout
     )
+
+
+def batch_of(sessions, rows, whole=None):
+    return SessionsOnDevice(sessions, HOST).batch(np.asarray(rows), whole=whole)
+
+
+def drawn_by(sessions, sampler, events, seed=3):
+    """What an objective of this seed draws for its first batch."""
+    return SAMPLERS[sampler](sessions, HOST)(NEGATIVES, Draw(RandomState(seed).randint(2**31)), events)
+
+
+def excluded(sessions, rows, drawn):
+    return Seen(sessions).excludes(rows, torch.from_numpy(rows), drawn)
 
 
 class Labels:
@@ -108,7 +126,7 @@ def test_what_counts_is_every_drawn_item_that_the_user_has_not_seen(seed, sample
         sessions = SessionInteractions(np.asarray(sessions.sequences), num_items=ITEMS)
     pairs, histories = Pairs(), histories_by_hand(sessions)
     for rows in np.array_split(RandomState(seed).permutation(len(sessions)), 3):
-        make_objective(sessions, pairs, sampler, seed)(Labels(), make_batch(sessions, rows, CPU))
+        make_objective(sessions, pairs, sampler, seed)(Labels(), batch_of(sessions, rows))
         assert pairs.targets == targets_by_hand(sessions, rows)
         assert pairs.number == NEGATIVES * len(pairs.targets)
         expected = {(row, target, item) for row, target in pairs.targets for item in pairs.drawn - histories[rows[row]]}
@@ -125,7 +143,7 @@ def test_over_the_catalogue_every_item_but_the_target_and_padding_counts():
             given.append(torch.randn(len(states), ITEMS, dtype=torch.float64))
             return given[-1]
 
-    loss = make_objective(sessions, LOSSES["cross_entropy"])(Net(), make_batch(sessions, rows, CPU))
+    loss = make_objective(sessions, LOSSES["cross_entropy"])(Net(), batch_of(sessions, rows))
     scores = given[0].numpy()
     by_hand = [
         np.log(np.exp(scores[place, 1:]).sum()) - scores[place, target]
@@ -137,18 +155,18 @@ def test_over_the_catalogue_every_item_but_the_target_and_padding_counts():
 def test_a_sampler_is_given_the_events_of_the_mini_batch():
     sessions, pools = log(), []
 
-    def sampler(training_log):
-        assert training_log is sessions
+    def sampler(training_log, device):
+        assert (training_log, device) == (sessions, HOST)
 
-        def sample(shape, random_state, batch_items):
-            pools.append(batch_items)
-            return random_state.randint(1, ITEMS, shape)
+        def sample(count, draw, events):
+            pools.append(events)
+            return 1 + (draw.uniform(count) * (ITEMS - 1)).long()
 
         return sample
 
     rows = np.array([4, 0, 11])
     taught = NextItemObjective(LOSSES["bpr"], sessions, sampler, NEGATIVES, RandomState(0))
-    taught(make_net("gru4rec"), make_batch(sessions, rows, CPU))
+    taught(make_net("gru4rec"), batch_of(sessions, rows))
     events = np.concatenate([sessions.items[sessions.offsets[row] : sessions.offsets[row + 1]] for row in rows])
     assert len(pools) == 1
     np.testing.assert_array_equal(pools[0], events)
@@ -159,7 +177,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
     monkeypatch.setattr(devices, "SCORES_AT_ONCE", at_once)
     sessions, net = log(), make_net(name)
-    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
+    batch = batch_of(sessions, np.arange(len(sessions)))
     value = make_objective(sessions, "cross_entropy")(net, batch)
 
     real = batch.items[:, :-1] != 0
@@ -186,20 +204,21 @@ def prefixes(sessions, rows):
 
 def one_by_one(net, loss, sessions, rows, drawn):
     """The loss of `rows`, each prefix scored alone."""
-    unseen = ~Seen(sessions).excludes(rows, drawn)
+    unseen = ~excluded(sessions, rows, drawn)
     positive, negative, mask = [], [], []
     alone, places = prefixes(sessions, rows)
     for row, place in enumerate(places):
-        items, channels = make_batch(alone, np.array([row]), CPU)[1:3]
+        prefix = batch_of(alone, [row])
+        items, channels = prefix.items, prefix.channels
         state, target = net.states(items[:, :-1], channels.steps(slice(-1)))[:, -1], items[:, -1]
         positive.append(net.score(state, target)[0])
         if LOSSES[loss].over_catalogue:
             negative.append(net.score_items(state)[0])
-            mask.append(~np.isin(np.arange(ITEMS), [0, target.item()]))
+            mask.append(~torch.isin(torch.arange(ITEMS), torch.tensor([0, target])))
         else:
-            negative.append(net.score_items(state, torch.from_numpy(drawn))[0])
-            mask.append(unseen[place])
-    mask = torch.from_numpy(np.stack(mask, axis=1))
+            negative.append(net.score_items(state, drawn)[0])
+            mask.append(drawn != target if LOSSES[loss].corrects_log_q else unseen[place])
+    mask = torch.stack(mask, dim=1)
     return LOSSES[loss](torch.stack(positive), torch.stack(negative, dim=1), mask=mask)
 
 
@@ -215,15 +234,17 @@ def gradients(net, value):
 def test_one_pass_teaches_what_all_prefixes_teach_one_by_one(name, loss, last_dwell):
     sessions, net = log(), make_net(name, last_dwell=last_dwell)
     rows = np.array([9, 0, 3, 16, 5])
-    batch = make_batch(sessions, rows, CPU)
-    drawn = SAMPLERS["uniform"](sessions)(NEGATIVES, RandomState(3))
+    batch = batch_of(sessions, rows)
+    drawn = drawn_by(sessions, "uniform", batch.whole.events)
     together = make_objective(sessions, loss, "uniform", seed=3)(net, batch)
     alone = one_by_one(net, loss, sessions, rows, drawn)
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)
     torch.testing.assert_close(gradients(net, together), gradients(net, alone), rtol=1e-9, atol=1e-14)
 
 
-@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if not loss.over_catalogue])
+@pytest.mark.parametrize(
+    "loss", [name for name, loss in LOSSES.items() if not (loss.over_catalogue or loss.corrects_log_q)]
+)
 def test_a_user_who_has_seen_everything_teaches_nothing(loss):
     everything = np.arange(1, ITEMS)
     rows = np.zeros((3, ITEMS - 1), dtype=int)
@@ -233,7 +254,7 @@ def test_a_user_who_has_seen_everything_teaches_nothing(loss):
 
     def taught(chosen):
         net.zero_grad()
-        value = make_objective(sessions, loss, "uniform")(net, make_batch(sessions, np.array(chosen), CPU))
+        value = make_objective(sessions, loss, "uniform")(net, batch_of(sessions, np.array(chosen)))
         value.backward()
         return value.item(), net.users.embedding.weight.grad.abs().sum(dim=1)
 
@@ -249,39 +270,40 @@ def test_a_user_who_has_seen_everything_teaches_nothing(loss):
 def test_sessions_of_one_event_teach_nothing(loss):
     sessions = SessionInteractions([[0, 0, 3], [0, 2, 4], [0, 0, 5]], num_items=ITEMS)
     net = make_net("gru4rec")
-    both = make_objective(sessions, loss, "uniform")(net, make_batch(sessions, np.array([0, 1, 2]), CPU))
-    one = make_objective(sessions, loss, "uniform")(net, make_batch(sessions, np.array([1]), CPU))
+    both = make_objective(sessions, loss, "uniform")(net, batch_of(sessions, np.array([0, 1, 2])))
+    one = make_objective(sessions, loss, "uniform")(net, batch_of(sessions, np.array([1])))
     torch.testing.assert_close(both, one, rtol=1e-12, atol=0)
 
 
 def test_the_same_seed_draws_the_same_negatives():
     sessions, net = log(), make_net("gru4rec")
-    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
+    batch = batch_of(sessions, np.arange(len(sessions)))
     first, again, other = (make_objective(sessions, "bpr", seed=seed)(net, batch) for seed in (1, 1, 2))
     assert first == again != other
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_sampled_softmax_is_corrected_by_the_chance_of_a_draw(sampler):
+def test_sampled_softmax_is_corrected_by_the_chance_of_a_draw_and_compares_what_was_seen_before(sampler):
     sessions, net = log(), make_net("gru4rec")
-    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
-    events = batch.items[batch.items != 0].numpy()
-    sample = SAMPLERS[sampler](sessions)
-    drawn = sample(NEGATIVES, RandomState(3), events)
-    log_q = torch.from_numpy(sample.log_probability(np.arange(ITEMS), events))
+    batch = batch_of(sessions, np.arange(len(sessions)))
+    events = batch.items[batch.items != 0]
+    drawn = drawn_by(sessions, sampler, events)
+    log_q = SAMPLERS[sampler](sessions, HOST).log_probability(torch.arange(ITEMS), events)
 
     real = batch.items[:, :-1] != 0
     states, targets = net.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[real], batch.items[:, 1:][real]
     scores = net.score_items(states) - log_q
-    mask = torch.from_numpy(~Seen(sessions).excludes(batch.rows, drawn))[real.nonzero()[:, 0]]
-    own = scores.gather(1, targets[:, None])[:, 0]
-    expected = LOSSES["cross_entropy"](own, scores[:, drawn].T, mask=mask.T)
-    torch.testing.assert_close(make_objective(sessions, "sampled_softmax", sampler)(net, batch), expected)
+    total = 0.0
+    for score, target in zip(scores, targets, strict=True):
+        others = [score[item].item() for item in drawn if item != target]
+        total += np.log(sum(np.exp(others)) + np.exp(score[target].item())) - score[target].item()
+    value = make_objective(sessions, "sampled_softmax", sampler)(net, batch)
+    assert value.item() == pytest.approx(total / len(targets), rel=1e-12)
 
 
 def test_sampled_softmax_refuses_a_sampler_that_does_not_know_its_chances():
-    def sampler(sessions):
-        return lambda shape, random_state, batch_items=None: np.ones(shape, dtype=np.int64)
+    def sampler(sessions, device):
+        return lambda count, draw, events: torch.ones(count, dtype=torch.int64)
 
     with pytest.raises(
         ValueError, match=r"negative_sampling must give samples that know their log_prob.*; got <function"
@@ -298,7 +320,7 @@ def test_hidden_events_are_as_if_not_seen_but_still_to_be_predicted():
     assert hide_events(items, 0.0) is items
 
     sessions, net = log(), make_net("time_user")
-    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
+    batch = batch_of(sessions, np.arange(len(sessions)))
     torch.manual_seed(1)
     viewed = hide_events(batch.items, 0.5)
     torch.manual_seed(1)
@@ -319,8 +341,8 @@ def test_by_targets_a_click_counts_the_same_in_a_short_session_and_in_a_long_one
     )
     rows = np.flatnonzero(sessions.lengths >= 2)
     by_length = rows[np.argsort(sessions.lengths[rows], kind="stable")]
-    batches = [make_batch(sessions, chunk, CPU) for chunk in by_length.reshape(-1, 1)]
-    together = make_objective(sessions, "cross_entropy")(net, make_batch(sessions, by_length, CPU))
+    batches = [batch_of(sessions, chunk) for chunk in by_length.reshape(-1, 1)]
+    together = make_objective(sessions, "cross_entropy")(net, batch_of(sessions, by_length))
     torch.testing.assert_close(torch.stack([weighed(net, batch) for batch in batches]).mean(), together)
 
 
@@ -357,21 +379,135 @@ def test_a_channel_that_is_unknown_throughout_stays_so():
 
 def test_hidden_channels_reach_the_net():
     sessions, net = log(), make_net("time_user")
-    batch = make_batch(sessions, np.arange(len(sessions)), CPU)
+    batch = batch_of(sessions, np.arange(len(sessions)))
     hidden = make_objective(sessions, "cross_entropy", dropout=1 - 1e-9)(net, batch)
     without = make_objective(sessions, "cross_entropy")(net, batch._replace(channels=Channels()))
     assert hidden == without != make_objective(sessions, "cross_entropy")(net, batch)
 
 
-def test_seen_items_are_compared_where_they_are_recalled_but_never_with_themselves():
-    sessions = SessionInteractions([[1, 2, 1, 3, 3], [0, 4, 4, 5, 4]], num_items=ITEMS)
-    net = with_recall(make_net("gru4rec"), history=True, transitions=False).double()
-    teacher = NextItemObjective(LOSSES["bpr"], sessions, SAMPLERS["local"], ITEMS, RandomState(0))  # all by lot
-    batch = make_batch(sessions, np.arange(2), CPU)
+def remembering(sessions, transitions=False):
+    """A net with the terms of its memories, and a batch of all sessions that has what they hold for it."""
+    net = with_recall(make_net("gru4rec"), ITEMS, history=True, transitions=transitions).double()
+    memory = Memory(sessions)
+
+    def recalled(rows):
+        batch = batch_of(sessions, rows)
+        history = memory.recall(batch.channels.user_ids, batch.channels.started)
+        return batch._replace(channels=batch.channels._replace(history=history))
+
+    return net, recalled
+
+
+def timed_log(seed=0):
+    sessions = log(seed=seed)
+    return SessionInteractions(
+        np.asarray(sessions.sequences),
+        sessions.user_ids,
+        ITEMS,
+        dwell_times=np.asarray(sessions.dwell_times),
+        num_users=USERS,
+        started=RandomState(seed).permutation(len(sessions)) * 1e5,
+    )
+
+
+def seen_before(sessions, net, batch, negatives, seed):
+    """Items that a target is compared with because its user has seen them: {(session, events from its end): items}."""
+    objective = NextItemObjective(LOSSES["bpr"], sessions, SAMPLERS["local"], negatives, RandomState(0))
+    compared = []
+
+    class Listening:
+        def score_pairs(self, states, items):
+            compared.append(items)
+            return net.score_pairs(states, items)
+
     row, step = batch.viewed
-    targets = batch.items[row, step + 1]
-    states = net.states(batch.items[:, :-1], batch.channels)[row, step]
-    _, counts = teacher._seen_before(net, states, batch, targets, salt=1)
-    before = [set(batch.items[r, : s + 1].tolist()) - {0} for r, s in zip(row, step, strict=True)]
-    expected = [len(items - {target}) for items, target in zip(before, targets.tolist(), strict=True)]
-    assert counts.sum(dim=1).tolist() == expected
+    targets, states = batch.items[row, step + 1], net.states(batch.items[:, :-1], batch.channels)[row, step]
+    scores, counts = objective._seen_before(Listening(), states, batch, targets, Draw(seed))
+    torch.testing.assert_close(scores, net.score_items(states).gather(1, compared[0]))
+    keys = zip(batch.rows[row].tolist(), (batch.items.shape[1] - step).tolist(), strict=True)
+    return {key: items[mask].tolist() for key, items, mask in zip(keys, compared[0], counts, strict=True)}
+
+
+def test_seen_items_are_compared_as_often_as_a_uniform_draw_would_find_them_but_never_with_themselves():
+    sessions, draws, negatives = timed_log(), 300, 5
+    net, recalled = remembering(sessions)
+    batch, times = recalled(np.arange(len(sessions))), Counter()
+    for seed in range(draws):
+        for key, items in seen_before(sessions, net, batch, negatives, seed).items():
+            times.update((key, item) for item in items)
+    earlier, histories = batch.channels.history.items, histories_by_hand(sessions)
+    chance, expected = negatives / (ITEMS - 1), Counter()
+    for row, step in zip(*(part.tolist() for part in batch.viewed), strict=True):
+        viewed = {*earlier[row].tolist(), *batch.items[row, : step + 1].tolist()} - {
+            0,
+            batch.items[row, step + 1].item(),
+        }
+        assert viewed <= histories[row]
+        expected.update({((row, batch.items.shape[1] - step), item): draws * chance for item in viewed})
+    assert times.keys() <= expected.keys()
+    difference = [times[key] - expected[key] for key in expected]
+    assert np.abs(difference).max() < 5 * np.sqrt(draws * chance)
+    assert abs(np.sum(difference)) < 0.02 * sum(expected.values())
+
+
+def test_processes_that_share_a_mini_batch_compare_the_same():
+    sessions = timed_log()
+    net, recalled = remembering(sessions)
+    whole = np.flatnonzero(sessions.lengths >= 2)
+    together = seen_before(sessions, net, recalled(whole), 7, seed=1)
+    for size in (2, 5):
+        shared = {}
+        for rank in range(size):
+            shared |= seen_before(sessions, net, recalled(whole[rank::size]), 7, seed=1)
+        assert shared == together
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_of_processes_that_share_a_mini_batch_sum_up_to_its_loss(loss, monkeypatch):
+    sessions = timed_log()
+    net, recalled = remembering(sessions)
+    rows, size = np.flatnonzero(sessions.lengths >= 2), 3
+    weights = []
+    monkeypatch.setattr(objective, "summed", lambda weight: weights.append(weight) or torch.stack(weights).sum())
+
+    def loss_of(part, processes):
+        batch = recalled(part)._replace(whole=batch_of(sessions, rows).whole)
+        sampler, state = SAMPLERS["uniform"], RandomState(3)
+        taught = NextItemObjective(
+            LOSSES[loss], sessions, sampler, NEGATIVES, state, by_targets=True, processes=processes
+        )
+        return taught(net, batch)
+
+    together = loss_of(rows, ALONE)
+    shares = [(rows[rank::size], Processes(rank, size)) for rank in range(size)]
+    for share in shares:  # to learn the weight of each
+        loss_of(*share)
+    total = torch.stack(weights).sum() if weights else None
+    monkeypatch.setattr(objective, "summed", lambda weight: total)
+    torch.testing.assert_close(sum(loss_of(*share) for share in shares), together, rtol=1e-12, atol=0)
+
+
+def test_a_process_without_a_session_of_a_mini_batch_adds_nothing():
+    sessions, net = log(), make_net("gru4rec")
+    share = batch_of(sessions, np.empty(0, dtype=np.int64), whole=np.array([0, 3]))
+    for loss in LOSSES:
+        value = make_objective(sessions, loss)(net, share)
+        assert (value.item(), value.requires_grad) == (0.0, False)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_on_a_device_the_loss_is_the_same_and_waits_for_nothing(loss):
+    sessions, net = log(), make_net("gru4rec")
+    rows = np.arange(len(sessions))
+    on_host = make_objective(sessions, loss)(net, batch_of(sessions, rows))
+    with simulated_device() as waits:
+        there = copy.deepcopy(net).to(SIMULATED)
+        taught = NextItemObjective(
+            LOSSES[loss], sessions, SAMPLERS["local"], NEGATIVES, RandomState(3), device=SIMULATED
+        )
+        batch = SessionsOnDevice(sessions, SIMULATED).batch(rows)
+        waits.clear()
+        value = taught(there, batch)
+        value.backward()
+        assert not waits
+        assert value.item() == pytest.approx(on_host.item(), rel=1e-12)

@@ -1,0 +1,112 @@
+"""Terms of a few items of each state against sums over dictionaries, and their gradients."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotlight_asars.memory.score_terms import Columns, ScoreTerms, touched_items
+
+ITEMS = 7
+
+
+@st.composite
+def terms(draw, states=None):
+    """Terms of some states; items repeat within a row, and 0 has no value."""
+    states = draw(st.integers(0, 4)) if states is None else states
+    slots = draw(st.integers(0, 5))
+    ids = draw(st.lists(st.integers(0, ITEMS - 1), min_size=states * slots, max_size=states * slots))
+    items = torch.tensor(ids, dtype=torch.int64).view(states, slots)
+    values = torch.arange(1.0, items.numel() + 1, dtype=torch.float64).view(states, slots)
+    return ScoreTerms(items, values * (items != 0))
+
+
+@st.composite
+def parts_of_terms(draw):
+    states = draw(st.integers(1, 4))
+    return draw(st.lists(terms(states), min_size=1, max_size=3))
+
+
+def by_hand(parts):
+    """{item: sum of its terms} of each state."""
+    sums = [defaultdict(float) for _ in parts[0].items]
+    for part in parts:
+        for state, (items, values) in enumerate(zip(part.items.tolist(), part.values.tolist(), strict=True)):
+            for item, value in zip(items, values, strict=True):
+                sums[state][item] += value
+    return sums
+
+
+def as_matrix(sums):
+    return (
+        torch.tensor([[terms.get(item, 0.0) for item in range(ITEMS)] for terms in sums])
+        .double()
+        .view(len(sums), ITEMS)
+    )
+
+
+@given(terms())
+def test_scores_of_the_catalogue_have_them_added_in_their_own_memory(one):
+    scores = torch.full((len(one.items), ITEMS), 100.0, dtype=torch.float64)
+    total = one.added_to(scores)
+    assert torch.equal(total, 100 + as_matrix(by_hand([one])))
+    assert total.data_ptr() == scores.data_ptr()
+
+
+@given(terms(), st.integers(1, 4))
+def test_items_of_each_states_own_have_their_sums_and_are_there_or_not(one, count):
+    draw = torch.Generator().manual_seed(0)
+    items = torch.randint(1, ITEMS, (len(one.items), count), generator=draw)
+    sums = by_hand([one])
+    assert torch.equal(one.of(items), as_matrix(sums).gather(1, items))
+    there = [[item in terms for item in row] for row, terms in zip(items.tolist(), sums, strict=True)]
+    assert one.has(items).tolist() == there
+
+
+@given(parts_of_terms(), st.lists(st.integers(1, ITEMS - 1), min_size=1, max_size=9))
+def test_items_that_all_states_score_have_the_sums_of_all_parts(parts, columns):
+    item_ids = torch.tensor(columns)
+    assert torch.equal(Columns(item_ids, ITEMS).terms(parts), as_matrix(by_hand(parts))[:, item_ids])
+
+
+@given(parts_of_terms())
+def test_touched_items_are_those_with_terms(parts):
+    distinct, touched = touched_items(parts, torch.zeros(len(parts[0].items)))
+    expected = [set(terms) - {0} for terms in by_hand(parts)]
+    assert distinct.tolist() == sorted(set().union(*expected))
+    assert [set(distinct[row].tolist()) for row in touched] == expected
+
+
+def test_without_parts_no_item_is_touched():
+    distinct, touched = touched_items([], torch.zeros(3))
+    assert (len(distinct), touched.shape) == (0, (3, 0))
+
+
+ONE = ScoreTerms(torch.tensor([[1, 1, 5, 0], [2, 3, 0, 0]]), torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize(
+    "total",
+    [
+        lambda scores, terms: terms.added_to(scores * 2.0),
+        lambda scores, terms: terms.added_to(terms.added_to(scores * 2.0)) ** 2,
+        lambda scores, terms: Columns(torch.tensor([3, 1, 1]), ITEMS).terms([terms, terms]) * scores[:, :3],
+        lambda scores, terms: terms.of(torch.tensor([[1, 5], [4, 3]])) * scores[:, :2],
+    ],
+    ids=["added", "added twice", "columns", "own"],
+)
+def test_gradients_are_those_that_finite_differences_find(total):
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, ITEMS, generator=draw, dtype=torch.float64, requires_grad=True)
+    values = torch.randn(2, 4, generator=draw, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda scores, values: total(scores, ONE._replace(values=values)), (scores, values))
+
+
+def test_terms_take_the_precision_of_the_scores():
+    scores = ONE._replace(values=torch.ones(2, 4, dtype=torch.float64)).added_to(torch.zeros(2, ITEMS))
+    assert scores.dtype == torch.float32
+    assert scores[0, 1] == 2

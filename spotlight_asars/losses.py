@@ -77,7 +77,26 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is None:
         return values.sum() / max(values.numel(), 1)
     weight = mask.expand(values.shape)
-    return torch.where(weight, values, 0.0).sum() / weight.count_nonzero().clamp(min=1)
+    total: Tensor = _SumWhere.apply(values, weight)  # type: ignore[no-untyped-call]
+    return total / weight.count_nonzero().clamp(min=1)
+
+
+class _SumWhere(torch.autograd.Function):
+    """``torch.where(weight, values, 0.0).sum()``, of which torch makes a gradient in a third of the time on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor) -> Tensor:
+        counts = weight.to(values.dtype)
+        ctx.save_for_backward(counts)
+        total = (values * counts).sum()
+        if values.device.type != "cpu" or not total.isfinite():  # NaN of 0 * inf
+            total = torch.where(weight, values, 0.0).sum()
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (counts,) = ctx.saved_tensors
+        return counts * gradient, None
 
 
 def hinge_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -107,7 +126,7 @@ def bpr_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> 
     0.6931
     """
     _check_shapes(positive, negative, mask)
-    return masked_mean(-F.logsigmoid(positive - negative), mask)
+    return masked_mean(F.softplus(negative - positive, threshold=40), mask)  # as -logsigmoid, in half the time
 
 
 def top1_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -155,7 +174,7 @@ def adaptive_hinge_loss(positive: Tensor, negative: Tensor, mask: Tensor | None 
     if mask is not None:
         mask = mask.expand(negative.shape)
         negative = negative.masked_fill(~mask, torch.finfo(negative.dtype).min)
-        mask = mask.any(dim=0)
+        mask = _any(mask)
     return hinge_loss(positive, negative.amax(dim=0), mask)
 
 
@@ -176,7 +195,7 @@ def cross_entropy_loss(positive: Tensor, negative: Tensor, mask: Tensor | None =
     if mask is not None:
         mask = mask.expand(negative.shape)
         negative = negative.masked_fill(~mask, torch.finfo(negative.dtype).min)
-        mask = mask.any(dim=0)
+        mask = _any(mask)
     return masked_mean(-F.logsigmoid(positive - negative.logsumexp(dim=0)), mask)
 
 
@@ -257,7 +276,12 @@ def _softmax_weights(positive: Tensor, negative: Tensor, mask: Tensor | None) ->
         return negative, None, negative.log_softmax(dim=0)
     mask = mask.expand(negative.shape)
     weight = negative.masked_fill(~mask, torch.finfo(negative.dtype).min).log_softmax(dim=0)
-    return negative.masked_fill(~mask, 0.0), mask.any(dim=0), weight
+    return negative.masked_fill(~mask, 0.0), _any(mask), weight
+
+
+def _any(mask: Tensor) -> Tensor:
+    """``mask.any(dim=0)``, which takes torch four times as long on a CPU."""
+    return mask.count_nonzero(dim=0) > 0
 
 
 def _check_shapes(positive: Tensor, negative: Tensor, mask: Tensor | None) -> None:

@@ -181,6 +181,14 @@ def test_the_mean_is_over_what_counts():
     assert masked_mean(torch.zeros(0)) == 0
 
 
+def test_what_does_not_count_has_no_gradient_be_it_finite_or_not():
+    values = torch.tensor([torch.inf, 1.0, torch.nan, 3.0], requires_grad=True)
+    masked_mean(values, torch.tensor([False, True, False, True])).backward()
+    assert values.grad.tolist() == [0, 0.5, 0, 0.5]
+    mask = torch.tensor([True, False, True])  # of every row
+    assert torch.autograd.gradcheck(lambda values: masked_mean(values, mask), scores((2, 3)).requires_grad_())
+
+
 def test_over_the_catalogue_the_loss_is_that_against_all_others():
     torch.manual_seed(0)
     scores, targets = torch.randn(7, 11, dtype=torch.float64), torch.randint(1, 11, (7,))

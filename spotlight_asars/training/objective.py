@@ -14,7 +14,7 @@ from spotlight_asars._checks import require
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
-from spotlight_asars.runtime.devices import moved, rows_at_once
+from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import Sampler, Seen
 from spotlight_asars.sessions import PADDING_IDX
@@ -83,20 +83,19 @@ class NextItemObjective:
             drawn = self._sample(self._num_negatives, self._random_state, batch.whole.events)
             salt = self._random_state.randint(2**31)
         if len(batch.rows):
-            loss, weight = self._mean_loss(net, batch, drawn, salt)
+            loss, mask = self._mean_loss(net, batch, drawn, salt)
         else:  # more ranks than sessions
-            loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
+            loss, mask = batch.items.new_zeros((), dtype=torch.float32), None
         if self._processes.size > 1:
-            total = summed(weight) if drawn is not None else torch.tensor(batch.whole.targets)
-            loss = loss * (weight / total.clamp(min=1))
+            loss = loss * self._share(batch, mask)
         if self._usual_targets is not None:
             loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
         return loss
 
     def _mean_loss(
         self, net: Representation, batch: Batch, drawn: NDArray[np.int64] | None, salt: int
-    ) -> tuple[Tensor, Tensor]:
-        """Mean loss of these sessions, and its weight: how many targets or pairs it is over, int64 ()."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mean loss of these sessions, and the pairs that it is over, bool (targets, neg), if there was a draw."""
         row, step = batch.viewed
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
@@ -107,7 +106,7 @@ class NextItemObjective:
         states = states[row, step]  # (targets, ...)
         targets = batch.items[row, step + 1]  # (targets,)
         if drawn is None:
-            return self._loss_over_catalogue(net, states, targets), torch.tensor(len(targets))
+            return self._loss_over_catalogue(net, states, targets), None
         positive = net.score(states, targets)
         negative, mask = self._sampled(net, states, row, batch.rows, drawn)
         if self._loss.corrects_log_q:
@@ -116,8 +115,17 @@ class NextItemObjective:
         if isinstance(states, RecalledStates):
             seen, seen_mask = self._seen_before(net, states, batch, targets, salt)
             negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
-        weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
-        return self._loss(positive, negative.T, mask=mask.T), weight
+        return self._loss(positive, negative.T, mask=mask.T), mask
+
+    def _share(self, batch: Batch, mask: Tensor | None) -> Tensor:
+        """The part of these sessions in the mean over the mini-batch, float ()."""
+        if self._loss.over_catalogue is not None:
+            return torch.tensor(len(batch.viewed[0]) / max(batch.whole.targets, 1))
+        if mask is None:
+            weight = torch.tensor(0)
+        else:
+            weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
+        return weight / summed(weight).clamp(min=1)
 
     def _loss_over_catalogue(self, net: Representation, states: Any, targets: Tensor) -> Tensor:
         """Mean over targets, a part of them at a time: a large matrix of scores would be new memory in every step."""
@@ -135,7 +143,7 @@ class NextItemObjective:
     ) -> tuple[Tensor, Tensor]:
         """Scores of one draw for all targets, (targets, neg); what the target's user has seen does not count."""
         allowed = moved(torch.from_numpy(~self._seen.excludes(rows, drawn)), row.device)  # (batch, neg)
-        return net.score_items(states, moved(torch.from_numpy(drawn), row.device)), allowed[row]
+        return net.score_items(states, moved(torch.from_numpy(drawn), row.device)), take(allowed, 0, row)
 
     def _seen_before(
         self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, salt: int

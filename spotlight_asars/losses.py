@@ -23,8 +23,10 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spotlight_asars._checks import one_of, require, resolve
+from spotlight_asars._spotlight import PADDING_IDX
 
 LossFunction = Callable[..., Tensor]
 
@@ -211,7 +213,55 @@ def cross_entropy_over_catalogue(scores: Tensor, targets: Tensor) -> Tensor:
     >>> round(cross_entropy_over_catalogue(torch.tensor([[9.0, 1.0, 1.0, 1.0]]), torch.tensor([1])).item(), 4)
     1.0986
     """
-    return F.cross_entropy(scores[:, 1:], targets - 1, reduction="sum") / max(len(targets), 1)
+    total: Tensor = _CrossEntropy.apply(scores, targets)  # type: ignore[no-untyped-call]
+    return total / max(len(targets), 1)
+
+
+def cross_entropy_and_gradient(scores: Tensor, targets: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    r"""Sum of the cross entropies against the whole catalogue, and its gradient :math:`\mathrm{softmax}(r) - [k = i]`.
+
+    Parameters
+    ----------
+    scores : float (targets, items)
+        Of all items; padding, item 0, does not count.
+    targets : int64 (targets,)
+    out : float (targets, items), optional
+        Memory for the gradient; `scores` itself is allowed, and is then lost.
+
+    Returns
+    -------
+    sum : float ()
+    gradient : float (targets, items), which is `out` where it is given
+    """
+    if out is None:
+        out = torch.empty_like(scores, dtype=torch.promote_types(scores.dtype, torch.float32))
+    if out is not scores:
+        out.copy_(scores)
+    out[:, PADDING_IDX] = -torch.inf
+    own, highest = out.gather(1, targets.unsqueeze(1)).squeeze(1), out.amax(dim=1)
+    torch.softmax(out, dim=1, out=out)
+    # the target's own probability may be rounded to 0, the highest is not
+    total = (highest - own - out.amax(dim=1).log()).sum()
+    out[torch.arange(len(targets), device=targets.device), targets] -= 1
+    out[:, PADDING_IDX] = 0  # also where others are NaN
+    return total, out
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The sum of ``cross_entropy_and_gradient``, whose backward has nothing left to do but to scale."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, targets: Tensor) -> Tensor:
+        total, gradient = cross_entropy_and_gradient(scores, targets)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(gradient.to(scores.dtype))
+        return total.to(scores.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * scale, None
 
 
 def sampled_softmax_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -36,14 +36,14 @@ class SpotlightNet(nn.Module):
         scoring = scoring_of(self.net)
         if scoring is None:
             return self._score(states.unsqueeze(1), targets.unsqueeze(1)).squeeze(1)
-        vectors, biases = self._tables(targets)
+        vectors, biases = self._tables(states, targets)
         return scoring.pairs(states, vectors) + biases
 
     def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or of the whole catalogue, for every state: (rows, items)."""
         scoring = scoring_of(self.net)
         if scoring is not None:
-            return scoring.matrix(states, *self._tables(item_ids))
+            return scoring.matrix(states, *self._tables(states, item_ids))
         if item_ids is None:
             item_ids = torch.arange(self.num_items, device=states.device)
         per_row = (
@@ -55,10 +55,11 @@ class SpotlightNet(nn.Module):
         ]
         return torch.cat(scores)
 
-    def _tables(self, item_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _tables(self, states: Tensor, item_ids: Tensor | None) -> tuple[Tensor, Tensor]:
         """Vectors, (items, dim), and biases, (items,), of these items or of the catalogue."""
         net: Any = self.net
-        vectors, biases = (rows_of(table, item_ids, self.num_items) for table in (net.item_embeddings, net.item_biases))
+        layers = net.item_embeddings, net.item_biases
+        vectors, biases = (rows_of(layer, item_ids, self.num_items, states.device) for layer in layers)
         return vectors, biases.squeeze(-1)
 
     def _score(self, states: Tensor, targets: Tensor) -> Tensor:

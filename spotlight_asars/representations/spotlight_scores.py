@@ -74,13 +74,12 @@ def scoring_of(net: nn.Module) -> Scoring | None:
     return None if "forward" in vars(net) else SCORINGS.get(type(net).forward)
 
 
-def rows_of(table: nn.Module, item_ids: Tensor | None, num_items: int) -> Tensor:
+def rows_of(table: nn.Module, item_ids: Tensor | None, num_items: int, device: torch.device) -> Tensor:
     """What the embedding layer `table` holds for these items, or for the first `num_items`: (items, width)."""
     if item_ids is not None:
         return table(item_ids)
     if type(table).forward is not nn.Embedding.forward or table.max_norm is not None or table.scale_grad_by_freq:
-        first = next(table.parameters())
-        return table(torch.arange(num_items, device=first.device))
+        return table(torch.arange(num_items, device=device))
     assert isinstance(table, nn.Embedding)
     weight = table.weight if table.padding_idx is None else _WithoutRow.apply(table.weight, table.padding_idx)
     return weight if len(weight) == num_items else weight[:num_items]

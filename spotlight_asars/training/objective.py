@@ -21,6 +21,7 @@ from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
+from spotlight_asars.training.chunked_loss import LEAST_ROWS, mean_in_chunks
 
 
 class NextItemObjective:
@@ -106,7 +107,9 @@ class NextItemObjective:
         states = states[row, step]  # (targets, ...)
         targets = batch.items[row, step + 1]  # (targets,)
         if drawn is None:
-            return self._loss_over_catalogue(net, states, targets), None
+            assert self._loss.over_catalogue is not None
+            at_once = max(rows_at_once(targets.device, self._num_items), LEAST_ROWS)
+            return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once), None
         positive = net.score(states, targets)
         negative, mask = self._sampled(net, states, row, batch.rows, drawn)
         if self._loss.corrects_log_q:
@@ -126,17 +129,6 @@ class NextItemObjective:
         else:
             weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
         return weight / summed(weight).clamp(min=1)
-
-    def _loss_over_catalogue(self, net: Representation, states: Any, targets: Tensor) -> Tensor:
-        """Mean over targets, a part of them at a time: a large matrix of scores would be new memory in every step."""
-        assert self._loss.over_catalogue is not None
-        at_once = rows_at_once(targets.device, self._num_items)
-        total = torch.zeros((), device=targets.device)
-        for start in range(0, len(targets), at_once):
-            part = slice(start, start + at_once)
-            mean = self._loss.over_catalogue(net.score_items(states[part]), targets[part])
-            total = total + mean * len(targets[part])
-        return total / max(len(targets), 1)
 
     def _sampled(
         self, net: Representation, states: Any, row: Tensor, rows: NDArray[np.int64], drawn: NDArray[np.int64]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.random import RandomState
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from spotlight_asars import SessionInteractions
@@ -17,6 +18,7 @@ from spotlight_asars.runtime import devices
 from spotlight_asars.sampling import SAMPLERS, Seen
 from spotlight_asars.sessions.batching import make_batch
 from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.training import objective
 from spotlight_asars.training.objective import NextItemObjective, hide_channels, hide_events
 
 ITEMS, USERS, NEGATIVES = 13, 5, 11
@@ -52,7 +54,7 @@ def make_objective(sessions, loss, sampler="local", seed=3, dropout=0.0):
     )
 
 
-class Labels:
+class Labels(nn.Module):
     """A net whose scores are ids: 100 * row + item for a target, the item for all others."""
 
     def states(self, items, channels=None):
@@ -158,6 +160,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
     monkeypatch.setattr(devices, "SCORES_AT_ONCE", at_once)
+    monkeypatch.setattr(objective, "LEAST_ROWS", 1)
     sessions, net = log(), make_net(name)
     batch = make_batch(sessions, np.arange(len(sessions)), CPU)
     value = make_objective(sessions, "cross_entropy")(net, batch)

@@ -23,8 +23,10 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spotlight_asars._checks import one_of, require, resolve
+from spotlight_asars._spotlight import PADDING_IDX
 
 LossFunction = Callable[..., Tensor]
 
@@ -77,7 +79,26 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is None:
         return values.sum() / max(values.numel(), 1)
     weight = mask.expand(values.shape)
-    return torch.where(weight, values, 0.0).sum() / weight.count_nonzero().clamp(min=1)
+    total: Tensor = _SumWhere.apply(values, weight)  # type: ignore[no-untyped-call]
+    return total / weight.count_nonzero().clamp(min=1)
+
+
+class _SumWhere(torch.autograd.Function):
+    """``torch.where(weight, values, 0.0).sum()``, of which torch makes a gradient in a third of the time on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor) -> Tensor:
+        counts = weight.to(values.dtype)
+        ctx.save_for_backward(counts)
+        total = (values * counts).sum()
+        if values.device.type != "cpu" or not total.isfinite():  # NaN of 0 * inf
+            total = torch.where(weight, values, 0.0).sum()
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (counts,) = ctx.saved_tensors
+        return counts * gradient, None
 
 
 def hinge_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -107,7 +128,7 @@ def bpr_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> 
     0.6931
     """
     _check_shapes(positive, negative, mask)
-    return masked_mean(-F.logsigmoid(positive - negative), mask)
+    return masked_mean(F.softplus(negative - positive, threshold=40), mask)  # as -logsigmoid, in half the time
 
 
 def top1_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -155,7 +176,7 @@ def adaptive_hinge_loss(positive: Tensor, negative: Tensor, mask: Tensor | None 
     if mask is not None:
         mask = mask.expand(negative.shape)
         negative = negative.masked_fill(~mask, torch.finfo(negative.dtype).min)
-        mask = mask.any(dim=0)
+        mask = _any(mask)
     return hinge_loss(positive, negative.amax(dim=0), mask)
 
 
@@ -176,7 +197,7 @@ def cross_entropy_loss(positive: Tensor, negative: Tensor, mask: Tensor | None =
     if mask is not None:
         mask = mask.expand(negative.shape)
         negative = negative.masked_fill(~mask, torch.finfo(negative.dtype).min)
-        mask = mask.any(dim=0)
+        mask = _any(mask)
     return masked_mean(-F.logsigmoid(positive - negative.logsumexp(dim=0)), mask)
 
 
@@ -192,7 +213,55 @@ def cross_entropy_over_catalogue(scores: Tensor, targets: Tensor) -> Tensor:
     >>> round(cross_entropy_over_catalogue(torch.tensor([[9.0, 1.0, 1.0, 1.0]]), torch.tensor([1])).item(), 4)
     1.0986
     """
-    return F.cross_entropy(scores[:, 1:], targets - 1, reduction="sum") / max(len(targets), 1)
+    total: Tensor = _CrossEntropy.apply(scores, targets)  # type: ignore[no-untyped-call]
+    return total / max(len(targets), 1)
+
+
+def cross_entropy_and_gradient(scores: Tensor, targets: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    r"""Sum of the cross entropies against the whole catalogue, and its gradient :math:`\mathrm{softmax}(r) - [k = i]`.
+
+    Parameters
+    ----------
+    scores : float (targets, items)
+        Of all items; padding, item 0, does not count.
+    targets : int64 (targets,)
+    out : float (targets, items), optional
+        Memory for the gradient; `scores` itself is allowed, and is then lost.
+
+    Returns
+    -------
+    sum : float ()
+    gradient : float (targets, items), which is `out` where it is given
+    """
+    if out is None:
+        out = torch.empty_like(scores, dtype=torch.promote_types(scores.dtype, torch.float32))
+    if out is not scores:
+        out.copy_(scores)
+    out[:, PADDING_IDX] = -torch.inf
+    own, highest = out.gather(1, targets.unsqueeze(1)).squeeze(1), out.amax(dim=1)
+    torch.softmax(out, dim=1, out=out)
+    # the target's own probability may be rounded to 0, the highest is not
+    total = (highest - own - out.amax(dim=1).log()).sum()
+    out[torch.arange(len(targets), device=targets.device), targets] -= 1
+    out[:, PADDING_IDX] = 0  # also where others are NaN
+    return total, out
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The sum of ``cross_entropy_and_gradient``, whose backward has nothing left to do but to scale."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, targets: Tensor) -> Tensor:
+        total, gradient = cross_entropy_and_gradient(scores, targets)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(gradient.to(scores.dtype))
+        return total.to(scores.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * scale, None
 
 
 def sampled_softmax_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -257,7 +326,12 @@ def _softmax_weights(positive: Tensor, negative: Tensor, mask: Tensor | None) ->
         return negative, None, negative.log_softmax(dim=0)
     mask = mask.expand(negative.shape)
     weight = negative.masked_fill(~mask, torch.finfo(negative.dtype).min).log_softmax(dim=0)
-    return negative.masked_fill(~mask, 0.0), mask.any(dim=0), weight
+    return negative.masked_fill(~mask, 0.0), _any(mask), weight
+
+
+def _any(mask: Tensor) -> Tensor:
+    """``mask.any(dim=0)``, which takes torch four times as long on a CPU."""
+    return mask.count_nonzero(dim=0) > 0
 
 
 def _check_shapes(positive: Tensor, negative: Tensor, mask: Tensor | None) -> None:

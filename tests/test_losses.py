@@ -7,10 +7,16 @@ import math
 import contracts_losses
 import pytest
 import torch
+import torch.nn.functional as F
 from contracts_losses import BATCH, NEG, TIME, masks, scores
 
 from spotlight_asars._core import losses as spotlight
-from spotlight_asars.losses import LOSSES, masked_mean
+from spotlight_asars.losses import (
+    LOSSES,
+    cross_entropy_and_gradient,
+    cross_entropy_over_catalogue,
+    masked_mean,
+)
 
 
 def sigmoid(x):
@@ -148,6 +154,54 @@ def test_cross_entropy_of_all_items_is_torchs():
     torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits, targets), rtol=1e-14, atol=0)
 
 
+def cross_entropies(logits, targets):
+    """Value and gradient, ours and torch's."""
+    found = []
+    for loss in (cross_entropy_over_catalogue, lambda x, y: F.cross_entropy(x[:, 1:], y - 1)):
+        scores = logits.clone().requires_grad_()
+        loss(scores, targets).backward()
+        found.append((scores.grad, loss(scores, targets).detach()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rtol"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)], ids=str
+)
+@pytest.mark.parametrize("scale", [0.1, 3.0, 30.0, 1e4, 1e37])
+def test_cross_entropy_over_the_catalogue_is_torchs_without_padding(scale, dtype, rtol):
+    logits, targets = scores((7, 11), scale).to(dtype), torch.tensor([1, 10, 3, 3, 5, 1, 9])
+    logits[:, 0] = 2 * logits.abs().max()
+    torch.testing.assert_close(*cross_entropies(logits, targets), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("value", [-torch.inf, torch.inf, torch.nan, 3e38])
+@pytest.mark.parametrize("items", [[2], [5], [2, 5], range(1, 7)], ids=str)
+def test_scores_without_bound_cost_what_they_cost_in_torch(items, value):
+    logits = torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
+    logits[1, items] = value
+    torch.testing.assert_close(*cross_entropies(logits, torch.tensor([1, 2, 6])), equal_nan=True)
+
+
+def test_cross_entropy_over_the_catalogue_has_its_gradient_and_leaves_the_scores_alone():
+    logits, targets = scores((5, 7)).requires_grad_(), torch.tensor([1, 6, 3, 3, 2])
+    before = logits.detach().clone()
+    assert torch.autograd.gradcheck(cross_entropy_over_catalogue, (logits, targets))
+    value = 3 * cross_entropy_over_catalogue(logits, targets)
+    once, again = (torch.autograd.grad(value, logits, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(once, again)
+    assert torch.equal(logits, before)
+    assert not once[:, 0].any()
+
+
+def test_the_gradient_of_cross_entropy_may_be_made_in_the_memory_of_the_scores():
+    logits, targets = scores((5, 7)), torch.tensor([1, 6, 3, 3, 2])
+    total, gradient = cross_entropy_and_gradient(logits, targets)
+    again, in_place = cross_entropy_and_gradient(logits, targets, out=logits)
+    assert in_place is logits
+    assert torch.equal(gradient, logits)
+    assert total == again
+
+
 def test_the_adaptive_hinge_sees_only_the_highest_sample():
     own, other = scores((7,)), scores((NEG, 7), seed=1).requires_grad_()
     LOSSES["adaptive_hinge"](own, other).backward()
@@ -179,6 +233,14 @@ def test_the_mean_is_over_what_counts():
     assert masked_mean(values, torch.tensor([False, False])) == 0
     assert masked_mean(torch.tensor([torch.inf, 1.0]), torch.tensor([False, True])) == 1
     assert masked_mean(torch.zeros(0)) == 0
+
+
+def test_what_does_not_count_has_no_gradient_be_it_finite_or_not():
+    values = torch.tensor([torch.inf, 1.0, torch.nan, 3.0], requires_grad=True)
+    masked_mean(values, torch.tensor([False, True, False, True])).backward()
+    assert values.grad.tolist() == [0, 0.5, 0, 0.5]
+    mask = torch.tensor([True, False, True])  # of every row
+    assert torch.autograd.gradcheck(lambda values: masked_mean(values, mask), scores((2, 3)).requires_grad_())
 
 
 def test_over_the_catalogue_the_loss_is_that_against_all_others():

@@ -103,6 +103,10 @@ class RecalledStates:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def with_values(self, values: Tensor) -> RecalledStates:
+        """The same with other `values` of the net's own states, (batch, time, ...)."""
+        return RecalledStates(values, self.rows, self.steps, self._recalled)
+
     @cached_property
     def score_terms(self) -> list[ScoreTerms]:
         """The terms of all memories for these states (rows, ...), kind by kind."""

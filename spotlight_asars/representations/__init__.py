@@ -1,12 +1,12 @@
 """Nets that represent a session as a vector after each event, by name.
 
-A representation is an ``nn.Module`` with the three methods of ``Representation``. To add one, write its file and a line
+A representation is an ``nn.Module`` with the methods of ``Representation``. To add one, write its file and a line
 in ``REPRESENTATIONS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +32,9 @@ __all__ = [
 
 class Representation(Protocol):
     """The methods of a net that model, objective and evaluation call."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What is trained, as of any ``nn.Module``."""
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:
         """State after each step, (batch, time, ...): a tensor, or something indexed like one."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.runtime.devices import take
 
 
 def events_first(items: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,8 +34,8 @@ def after_each_step(trace: Tensor, real: Tensor) -> Tensor:
         At padding, the state after the last event before it.
     """
     seen = F.pad(real.cumsum(dim=1), (1, 0))  # (batch, 1 + time)
-    seen = seen.reshape(*seen.shape, *[1] * (trace.dim() - 2))
-    return trace.gather(1, seen.expand(-1, -1, *trace.shape[2:]))
+    first = torch.arange(len(trace), device=trace.device).unsqueeze(1) * trace.shape[1]  # of each row, in a flat trace
+    return take(trace.flatten(0, 1), 0, (first + seen).flatten()).unflatten(0, seen.shape)
 
 
 class SortedEvents(NamedTuple):

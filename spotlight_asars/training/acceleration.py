@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -49,6 +50,9 @@ class Accelerated:
         with self._precision():
             scores, has_terms = self._net.score_pairs(states, items)  # type: ignore[operator]
             return _full(scores), has_terms
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self._net.parameters()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast)

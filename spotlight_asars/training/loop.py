@@ -98,6 +98,7 @@ def _descend(
         progress.begin_epoch()
         if checkpoints is not None:
             checkpoints.save(progress)
+    progress.optimizer.zero_grad()
     for batch in _ahead(progress, batches, checkpoints):
         progress.losses.append(_step(progress.net, progress.optimizer, loss_of(progress.net.train(), batch)))
         bar.update()
@@ -127,12 +128,12 @@ def _describe(epochs: list[Epoch], n_epochs: int) -> str:
 
 
 def _step(net: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
-    optimizer.zero_grad()
     if loss.requires_grad:  # it is a constant on a rank without a session of the batch
         loss.backward()
     loss = add_up(net, loss.detach())
     with torch.sparse.check_sparse_tensor_invariants(enable=False):  # the optimizer's own; torch warns where unsaid
         optimizer.step()
+    optimizer.zero_grad()  # now, for the gradients of a large catalogue fill much memory
     return loss
 
 

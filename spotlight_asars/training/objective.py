@@ -13,13 +13,14 @@ from spotlight_asars._checks import require
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
-from spotlight_asars.runtime.devices import rows_at_once
+from spotlight_asars.runtime.devices import rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
+from spotlight_asars.training.chunked_loss import LEAST_ROWS, mean_in_chunks
 
 
 class NextItemObjective:
@@ -84,18 +85,17 @@ class NextItemObjective:
         if self._loss.over_catalogue is None:
             draw = Draw(self._random_state.randint(2**31), batch.items.device)
         if len(batch.rows):
-            loss, weight = self._mean_loss(net, batch, draw)
+            loss, mask = self._mean_loss(net, batch, draw)
         else:  # more ranks than sessions
-            loss, weight = batch.items.new_zeros((), dtype=torch.float32), torch.tensor(0)
+            loss, mask = batch.items.new_zeros((), dtype=torch.float32), None
         if self._processes.size > 1:
-            total = summed(weight) if draw is not None else torch.tensor(batch.whole.targets)
-            loss = loss * weight / total.clamp(min=1)
+            loss = self._part(loss, batch, mask)
         if self._usual_targets is not None:
             loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
         return loss
 
-    def _mean_loss(self, net: Representation, batch: Batch, draw: Draw | None) -> tuple[Tensor, Tensor]:
-        """Mean loss of these sessions, and its weight: how many targets or pairs it is over, int64 ()."""
+    def _mean_loss(self, net: Representation, batch: Batch, draw: Draw | None) -> tuple[Tensor, Tensor | None]:
+        """Mean loss of these sessions, and the pairs that it is over, bool (targets, neg), if there was a draw."""
         row, step = batch.viewed
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
@@ -106,7 +106,9 @@ class NextItemObjective:
         states = states[row, step]  # (targets, ...)
         targets = batch.items[row, step + 1]  # (targets,)
         if draw is None:
-            return self._loss_over_catalogue(net, states, targets), torch.tensor(len(targets))
+            assert self._loss.over_catalogue is not None
+            at_once = max(rows_at_once(targets.device, self._num_items), LEAST_ROWS)
+            return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
         positive, negative = net.score(states, targets), net.score_items(states, drawn)
         if self._loss.corrects_log_q:
@@ -114,23 +116,21 @@ class NextItemObjective:
             negative = negative - self._sample.log_probability(drawn, batch.whole.events).to(negative.dtype)
             mask = drawn != targets.unsqueeze(1)  # all other items stand for the catalogue, also those seen before
         else:
-            mask = ~self._seen.excludes(batch.rows, batch.numbers, drawn)[row]
+            mask = take(~self._seen.excludes(batch.rows, batch.numbers, drawn), 0, row)
             if isinstance(states, RecalledStates):
                 seen, seen_mask = self._seen_before(net, states, batch, targets, draw)
                 negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
-        weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
-        return self._loss(positive, negative.T, mask=mask.T), weight
+        return self._loss(positive, negative.T, mask=mask.T), mask
 
-    def _loss_over_catalogue(self, net: Representation, states: Any, targets: Tensor) -> Tensor:
-        """Mean over targets, a part of them at a time: a large matrix of scores would be new memory in every step."""
-        assert self._loss.over_catalogue is not None
-        at_once = rows_at_once(targets.device, self._num_items)
-        total = torch.zeros((), device=targets.device)
-        for start in range(0, len(targets), at_once):
-            part = slice(start, start + at_once)
-            mean = self._loss.over_catalogue(net.score_items(states[part]), targets[part])
-            total = total + mean * len(targets[part])
-        return total / max(len(targets), 1)
+    def _part(self, loss: Tensor, batch: Batch, mask: Tensor | None) -> Tensor:
+        """The part of these sessions in the mean over the mini-batch, float ()."""
+        if self._loss.over_catalogue is not None:
+            return loss * len(batch.viewed[0]) / max(batch.whole.targets, 1)
+        if mask is None:
+            weight = torch.tensor(0)
+        else:
+            weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
+        return loss * weight / summed(weight).clamp(min=1)
 
     def _seen_before(
         self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, draw: Draw

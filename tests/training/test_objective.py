@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.random import RandomState
 from simulated_device import SIMULATED, simulated_device
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from spotlight_asars import SessionInteractions
@@ -70,7 +71,7 @@ def excluded(sessions, rows, drawn):
     return Seen(sessions).excludes(rows, torch.from_numpy(rows), drawn)
 
 
-class Labels:
+class Labels(nn.Module):
     """A net whose scores are ids: 100 * row + item for a target, the item for all others."""
 
     def states(self, items, channels=None):
@@ -176,6 +177,7 @@ def test_a_sampler_is_given_the_events_of_the_mini_batch():
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_cross_entropy_is_torchs_over_all_items_but_padding(name, at_once, monkeypatch):
     monkeypatch.setattr(devices, "SCORES_AT_ONCE", at_once)
+    monkeypatch.setattr(objective, "LEAST_ROWS", 1)
     sessions, net = log(), make_net(name)
     batch = batch_of(sessions, np.arange(len(sessions)))
     value = make_objective(sessions, "cross_entropy")(net, batch)

@@ -14,6 +14,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from spotlight_asars._checks import require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
@@ -52,7 +53,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     Parameters
     ----------
     loss : str or callable
-        One of ``LOSSES``, or a function ``(positive, negative, mask) -> scalar``; a ``Loss`` says what else it needs.
+        "auto" is exact cross entropy where the catalogue is small enough, up to ``EXACT_UP_TO`` items, and beyond that
+        sampled softmax with log-Q correction. Else one of ``LOSSES``, or a function ``(positive, negative, mask) -> scalar``; a ``Loss`` says what else it needs.
     representation : str, nn.Module or callable
         One of ``REPRESENTATIONS``: with both memories the plain recurrent net does best on the real logs we know; the
         paper's network is "time_user". Or a net with Spotlight's ``user_representation`` and ``forward``; or a function
@@ -61,8 +63,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Size of the item embeddings.
     n_iter : int
         Epochs of each call of ``fit``.
-    batch_size : int
-        Sessions in a mini-batch.
+    batch_size : int or "auto"
+        Sessions in a mini-batch; "auto" is 32 where the catalogue is small, and 128 beyond ``EXACT_UP_TO`` items.
     l2 : float
         Weight decay.
     learning_rate : float
@@ -76,8 +78,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Adagrad moves no row that a mini-batch does not touch.
     random_state : RandomState or int, optional
         The one source of randomness: the same seed gives the same model.
-    num_negative_samples : int
-        Negatives drawn for a mini-batch.
+    num_negative_samples : int or "auto"
+        Negatives drawn for a mini-batch; "auto" is 1024 for sampled softmax, and 256 for other losses.
     hidden_dim, user_dim, time_dim : int
         Sizes of the item RNN, the user embedding and the dwell encoder.
     item_neighbours : int
@@ -102,7 +104,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
         user and unknown dwell are trained, and no user is learned by heart.
     negative_sampling : str or callable
-        One of ``SAMPLERS``, or a function like them.
+        One of ``SAMPLERS``, or a function like them; "auto" is by popularity for sampled softmax, and local for other
+        losses.
     history : bool
         Add learned terms to the scores of items that the user viewed before, in earlier sessions and in this one; see
         ``HistoryTerms``.
@@ -144,18 +147,18 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
     def __init__(
         self,
-        loss: str | LossFunction = "cross_entropy",
+        loss: str | LossFunction = "auto",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
         embedding_dim: int = 64,
         n_iter: int = 10,
-        batch_size: int = 32,
+        batch_size: int | str = "auto",
         l2: float = 0.0,
         learning_rate: float = 0.05,
         optimizer_func: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None = None,
         use_cuda: bool = False,
         sparse: bool = False,
         random_state: RandomState | int | None = None,
-        num_negative_samples: int = 256,
+        num_negative_samples: int | str = "auto",
         *,
         hidden_dim: int = 100,
         user_dim: int = 32,
@@ -170,7 +173,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         event_dropout: float = 0.0,
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
-        negative_sampling: str | Sampler = "local",
+        negative_sampling: str | Sampler = "auto",
         history: bool = True,
         history_size: int = 200,
         transitions: bool = True,
@@ -187,16 +190,16 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             super().__init__(
                 embedding_dim=embedding_dim,
                 n_iter=n_iter,
-                batch_size=batch_size,
+                batch_size=32 if batch_size == "auto" else int(batch_size),
                 l2=l2,
                 learning_rate=learning_rate,
                 optimizer_func=optimizer_func,
                 use_cuda=use_cuda,
                 sparse=sparse,
                 random_state=RandomState() if random_state is None else check_random_state(random_state),
-                num_negative_samples=num_negative_samples,
+                num_negative_samples=256 if num_negative_samples == "auto" else int(num_negative_samples),
             )
-        self._loss, self._representation, self._loss_func = loss, representation, find_loss(loss)
+        self._loss, self._representation = loss, representation
         self._fitted: FittedNet | None = None
         self.epochs: list[Epoch] = []
 
@@ -258,19 +261,23 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
+        options = self._options.settled((self._catalogue or Catalogue.of(data.train)).num_items)
+        self._loss_func = find_loss(options.loss)
+        if verbose and processes().rank == 0:
+            tqdm.write(options.describe_training())
         checkpoints = None
         if checkpoint is not None:
-            fit = {**self._options.as_text(), **data.fingerprints(), "epochs before": str(len(self.epochs))}
+            fit = {**options.as_text(), **data.fingerprints(), "epochs before": str(len(self.epochs))}
             fit["processes"] = str(processes().size)
             checkpoints = Checkpoints(checkpoint, every, fit, self._random_state, device)
         share_random_state(self._random_state)
         with seeded(self._random_state, device):
             if self._fitted is None:
-                self._take(build_for(data.train, self._options), Catalogue.of(data.train))
+                self._take(build_for(data.train, options), Catalogue.of(data.train))
             fitted = self._fitted_net("fit")
             share_weights(fitted.net)
             self.epochs += fit_epochs(
-                fitted, self._optimizer, self._options, data, self._random_state, checkpoints, not self.epochs, verbose
+                fitted, self._optimizer, options, data, self._random_state, checkpoints, not self.epochs, verbose
             )
         return self
 

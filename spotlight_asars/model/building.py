@@ -28,6 +28,7 @@ def build_for(sessions: SessionInteractions, options: Options) -> FittedNet:
 
 def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> FittedNet:
     """A net with fresh weights that remembers nothing yet."""
+    options = options.settled(num_items)
     blueprint = Blueprint(
         num_items=num_items,
         num_users=num_users,

@@ -8,7 +8,7 @@ its docstring, and one here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, get_type_hints
 
@@ -24,6 +24,10 @@ from spotlight_asars.representations.asars import CELLS
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 from spotlight_asars.sampling import SAMPLERS
+
+
+AUTO = "auto"  # what suits the size of the catalogue
+EXACT_UP_TO = 10_000  # items, padding included, all of which a target is compared with
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,20 @@ def _monitor(value: Any, name: str) -> None:
         parse_metric(value, name, "'loss', or ")
 
 
+def _loss(value: Any, name: str) -> None:
+    if not isinstance(value, str) or value != AUTO:
+        find_loss(value)
+
+
+def _sampler(value: Any, name: str) -> None:
+    if not isinstance(value, str) or value != AUTO:
+        resolve(value, SAMPLERS, name)
+
+
+def _auto_or_count(text: str) -> int | str:
+    return text if text == AUTO else int(text)
+
+
 def _boolean(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
@@ -109,11 +127,10 @@ def _one_of(names: Iterable[str]) -> Kind:
 COUNT = Kind(partial(whole, least=1), int)
 SWITCH = Kind(switch, _boolean)
 SHARE = Kind(_share, float)
-LOSS = Kind(lambda value, _: find_loss(value), choices=LOSSES, table=LOSSES, table_name="LOSSES")
+LOSS = Kind(_loss, choices=(AUTO, *LOSSES), table=LOSSES, table_name="LOSSES")
 NET = Kind(_net, choices=REPRESENTATIONS, table=REPRESENTATIONS, table_name="REPRESENTATIONS")
-SAMPLER = Kind(
-    lambda value, name: resolve(value, SAMPLERS, name), choices=SAMPLERS, table=SAMPLERS, table_name="SAMPLERS"
-)
+SAMPLER = Kind(_sampler, choices=(AUTO, *SAMPLERS), table=SAMPLERS, table_name="SAMPLERS")
+AUTO_OR_COUNT = Kind(lambda value, name: value == AUTO or whole(value, name, least=1), _auto_or_count)
 
 
 @dataclass(frozen=True)
@@ -124,14 +141,14 @@ class Options:
     representation: Annotated[Any, NET]
     embedding_dim: Annotated[int, COUNT]
     n_iter: Annotated[int, Kind(partial(whole, least=0), int)]
-    batch_size: Annotated[int, COUNT]
+    batch_size: Annotated[int | str, AUTO_OR_COUNT]
     l2: Annotated[float, Kind(partial(_finite, partial(number, least=0)), float)]
     learning_rate: Annotated[float, Kind(partial(_finite, positive), float)]
     optimizer_func: Annotated[Any, Kind(_optimizer, read=None)]
     use_cuda: Annotated[bool, Kind(switch, read=None)]
     sparse: Annotated[bool, SWITCH]
     random_state: Annotated[Any, Kind(_seed, int)]
-    num_negative_samples: Annotated[int, COUNT]
+    num_negative_samples: Annotated[int | str, AUTO_OR_COUNT]
     hidden_dim: Annotated[int, COUNT]
     user_dim: Annotated[int, COUNT]
     time_dim: Annotated[int, COUNT]
@@ -161,6 +178,30 @@ class Options:
             kind.check(getattr(self, name), name)
         both = self.sparse and self.l2
         require(not both, "l2 must be 0 with sparse=True, for weight decay touches every row", self.l2)
+
+    def settled(self, num_items: int) -> Options:
+        """The same options, with all that is "auto" chosen for a catalogue of this size, padding included."""
+        exact = num_items <= EXACT_UP_TO
+        loss = self.loss
+        if isinstance(loss, str) and loss == AUTO:
+            loss = "cross_entropy" if exact else "sampled_softmax"
+        stands_for_all = find_loss(loss).corrects_log_q
+        suits: dict[str, Any] = {
+            "loss": loss,
+            "batch_size": 32 if exact else 128,
+            "num_negative_samples": 1024 if stands_for_all else 256,
+            "negative_sampling": "popularity" if stands_for_all else "local",
+        }
+        chosen = {name: value for name, value in suits.items() if isinstance(getattr(self, name), str)}
+        return replace(self, **{name: value for name, value in chosen.items() if getattr(self, name) == AUTO})
+
+    def describe_training(self) -> str:
+        """What a target is compared with, and how many sessions share a step, in one line."""
+        loss = find_loss(self.loss)
+        compared = "all items"
+        if loss.over_catalogue is None:
+            compared = f"{self.num_negative_samples} negatives ({text_of(self.negative_sampling)})"
+        return f"loss {text_of(self.loss)} against {compared}, {self.batch_size} sessions a batch"
 
     def as_dict(self) -> dict[str, Any]:
         """The options by name, in the order of the constructor."""

@@ -29,9 +29,7 @@ class RaggedRows:
     ([[9, 0], [7, 5]], [[3.0, 0.0], [1.0, 2.0]])
     """
 
-    def __init__(
-        self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device
-    ) -> None:
+    def __init__(self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device) -> None:
         self._width = int(np.diff(offsets).max(initial=0))
         self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
         self._items = torch.from_numpy(np.append(items, 0).astype(np.int32)).to(device)  # the last is padding

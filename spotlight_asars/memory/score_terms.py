@@ -23,7 +23,8 @@ class ScoreTerms(NamedTuple):
 
     def added_to(self, scores: Tensor) -> Tensor:
         """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
-        total: Tensor = _AddInPlace.apply(scores, self.items, self.values.to(scores.dtype))
+        values = self.values.to(scores.dtype)
+        total: Tensor = _AddInPlace.apply(scores, self.items, values)  # type: ignore[no-untyped-call]
         return total
 
     def of(self, items: Tensor) -> Tensor:
@@ -48,7 +49,9 @@ class Columns:
 
     def __init__(self, item_ids: Tensor, num_items: int) -> None:
         self._item_ids, self._number = item_ids, len(item_ids)
-        self._place = torch.full((num_items,), self._number, device=item_ids.device)  # of items that are not scored, too
+        self._place = torch.full(
+            (num_items,), self._number, device=item_ids.device
+        )  # of items that are not scored, too
         self._place[item_ids] = torch.arange(self._number, device=item_ids.device)
 
     def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:

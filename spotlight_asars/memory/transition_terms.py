@@ -30,7 +30,9 @@ class TransitionTerms(nn.Module):
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "scale of ..." is its :math:`\beta`."""
-        names = [f"{name} {place}" for name in EVIDENCE for place in ("last", *(f"{d} before" for d in range(1, LATEST)))]
+        names = [
+            f"{name} {place}" for name in EVIDENCE for place in ("last", *(f"{d} before" for d in range(1, LATEST)))
+        ]
         weights = torch.cat([self.weight.flatten(), self.log_beta.exp()]).tolist()
         return dict(zip((*names, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
 

@@ -157,7 +157,9 @@ def _monitored(fitted: FittedNet, options: Options, held_out: SessionInteraction
     if options.monitor != "loss":
         _, cutoff = parse_metric(options.monitor)
         return evaluate(fitted, held_out, k=cutoff)[options.monitor]
-    objective = _objective(options, held_out, RandomState(0), device=fitted.device)  # the same negatives after every epoch
+    objective = _objective(
+        options, held_out, RandomState(0), device=fitted.device
+    )  # the same negatives after every epoch
     net, total, count = fitted.net.eval(), 0.0, 0
     with torch.no_grad():
         for batch in scoring_batches(held_out, options.batch_size, fitted.device):

@@ -25,7 +25,6 @@ from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 from spotlight_asars.sampling import SAMPLERS
 
-
 AUTO = "auto"  # what suits the size of the catalogue
 EXACT_UP_TO = 10_000  # items, padding included, all of which a target is compared with
 
@@ -141,14 +140,14 @@ class Options:
     representation: Annotated[Any, NET]
     embedding_dim: Annotated[int, COUNT]
     n_iter: Annotated[int, Kind(partial(whole, least=0), int)]
-    batch_size: Annotated[int | str, AUTO_OR_COUNT]
+    batch_size: Annotated[Any, AUTO_OR_COUNT]
     l2: Annotated[float, Kind(partial(_finite, partial(number, least=0)), float)]
     learning_rate: Annotated[float, Kind(partial(_finite, positive), float)]
     optimizer_func: Annotated[Any, Kind(_optimizer, read=None)]
     use_cuda: Annotated[bool, Kind(switch, read=None)]
     sparse: Annotated[bool, SWITCH]
     random_state: Annotated[Any, Kind(_seed, int)]
-    num_negative_samples: Annotated[int | str, AUTO_OR_COUNT]
+    num_negative_samples: Annotated[Any, AUTO_OR_COUNT]
     hidden_dim: Annotated[int, COUNT]
     user_dim: Annotated[int, COUNT]
     time_dim: Annotated[int, COUNT]

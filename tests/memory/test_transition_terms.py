@@ -107,7 +107,12 @@ def test_they_find_rare_transitions_at_once_and_do_no_harm_where_there_are_none(
         )
         train, test = (to_sessions(part) for part in log.split_by_time(test_fraction=0.2))
         scores = [
-            evaluate(ASARSSequenceModel(loss, "gru4rec", n_iter=1, transitions=on, neighbours=False, item_neighbours=0, random_state=0).fit(train), test)
+            evaluate(
+                ASARSSequenceModel(
+                    loss, "gru4rec", n_iter=1, transitions=on, neighbours=False, item_neighbours=0, random_state=0
+                ).fit(train),
+                test,
+            )
             for on in (True, False)
         ]
         assert scores[0]["recall@10"] > scores[1]["recall@10"] + gain, predictability

@@ -23,7 +23,8 @@ class RaggedRows:
 
     Examples
     --------
-    >>> table = RaggedRows(np.array([0, 2, 3]), np.array([7, 5, 9]), np.array([1.0, 2.0, 3.0]), device=torch.device("cpu"))
+    >>> values = np.array([1.0, 2.0, 3.0])
+    >>> table = RaggedRows(np.array([0, 2, 3]), np.array([7, 5, 9]), values, device=torch.device("cpu"))
     >>> items, values = table.rows(torch.tensor([1, 0]), torch.tensor([True, True]))
     >>> items.tolist(), values.tolist()
     ([[9, 0], [7, 5]], [[3.0, 0.0], [1.0, 2.0]])

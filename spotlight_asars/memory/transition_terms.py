@@ -3,8 +3,8 @@ r"""Learned terms in the score for the items that followed, or came together wit
 .. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} \Big( \big(w_{Fd} + \tfrac{1}{d} g_F(q_j)\big) \log(1 + \beta_F F_{i_d k})
                     + \big(w_{Gd} + \tfrac{1}{d} g_G(q_j)\big) \log(1 + \beta_G G_{i_d k}) \Big)
 
-with the counts F and G of ``Transitions``, where :math:`i_1` is the session's last item, and :math:`i_2` the one before.
-Inside a softmax, the logarithm of a count acts as popularity after an item. The gates :math:`g_F, g_G` are linear in
+with the counts F and G of ``Transitions``; :math:`i_1` is the session's last item, :math:`i_2` the one before. Inside a
+softmax, the logarithm of a count acts as popularity after an item. The gates :math:`g_F, g_G` are linear in
 the state :math:`q_j`, and start at 0; the weights start at :math:`1 / 4d`, and all :math:`\beta` at 1.
 """
 

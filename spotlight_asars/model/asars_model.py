@@ -54,9 +54,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     ----------
     loss : str or callable
         "auto" is exact cross entropy where the catalogue is small enough, up to ``EXACT_UP_TO`` items, and beyond that
-        sampled softmax with log-Q correction. Else one of ``LOSSES``, or a function ``(positive, negative, mask) -> scalar``; a ``Loss`` says what else it needs.
+        sampled softmax with log-Q correction. Else one of ``LOSSES``, or a function ``(positive, negative, mask) ->
+        scalar``; a ``Loss`` says what else it needs.
     representation : str, nn.Module or callable
-        One of ``REPRESENTATIONS``: with both memories the plain recurrent net does best on the real logs we know; the
+        One of ``REPRESENTATIONS``: with all memories the plain recurrent net does best on the real logs we know; the
         paper's network is "time_user". Or a net with Spotlight's ``user_representation`` and ``forward``; or a function
         of a ``Blueprint`` that returns a net.
     embedding_dim : int

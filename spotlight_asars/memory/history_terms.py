@@ -24,6 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.events import DAY
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.sessions import PADDING_IDX
@@ -54,7 +55,11 @@ class HistoryTerms(nn.Module):
     def recall(self, items: Tensor, channels: Channels) -> ViewedItems:
         """What the users of a batch viewed before each step of items, int64 (batch, time)."""
         history = channels.history
-        return ViewedItems(items, history, None if history is None else self.earlier_terms(history))
+        if history is None:
+            return ViewedItems(items, None, None)
+        order = torch.where(history.items == PADDING_IDX, LARGEST_ID + 1, history.items).argsort(dim=1)
+        history = History(*(column.gather(1, order) for column in history))  # the items rise, as terms have them
+        return ViewedItems(items, history, self.earlier_terms(history))
 
     def earlier_terms(self, history: History) -> Tensor:
         """:math:`T_H` of each item of each user's history: (batch, slots), 0 at padding."""
@@ -85,8 +90,9 @@ class HistoryTerms(nn.Module):
         items, terms = items * latest, (self.session_terms(ago) + gates[:, :1]) * latest
         found = [ScoreTerms(items, terms)]
         if viewed.history is not None and viewed.earlier_terms is not None:
-            before = viewed.history.items[rows]  # (states, slots)
-            found.append(ScoreTerms(before, viewed.earlier_terms[rows] + gates[:, 1:] * (before != PADDING_IDX)))
+            before, row = viewed.history.items, rows.unsqueeze(1)  # (batch, slots), (states, 1)
+            found.append(ScoreTerms(before, viewed.earlier_terms, row, torch.ones_like(gates[:, 1:])))
+            found.append(ScoreTerms(before, (before != PADDING_IDX).to(gates.dtype), row, gates[:, 1:]))
         return found
 
 

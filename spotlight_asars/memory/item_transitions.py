@@ -34,7 +34,8 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.ragged_rows import RaggedRows
-from spotlight_asars.sessions.channels import Candidates
+from spotlight_asars.sessions import PADDING_IDX
+from spotlight_asars.sessions.channels import Candidates, OwnPart
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 WINDOW = 10  # events that two events are apart at most to be counted together
@@ -63,9 +64,9 @@ class Transitions:
     --------
     >>> transitions = Transitions(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
     >>> query = transitions.query(torch.tensor([[1]]))
-    >>> (follows,), (together,) = query.candidates(rows=torch.tensor([0]), steps=torch.tensor([0]))
-    >>> follows.items[0, 0].tolist(), follows.strength[0, 0].tolist()
-    ([2, 3], [2.0, 0.5])
+    >>> found = query.candidates(rows=torch.tensor([0]), steps=torch.tensor([0]))
+    >>> [part[found.row[0, 0]].tolist() for part in found.evidence[EVIDENCE.index("follows")]]
+    [[2, 3], [2.0, 0.5]]
     """
 
     def __init__(self, sessions: SessionInteractions, kept: int = KEPT, device: torch.device = HOST) -> None:
@@ -179,19 +180,25 @@ class TransitionQuery:
         first = None if self._first is None else self._first[rows]
         return TransitionQuery(self._tables, self._items[rows], self._own, first)
 
-    def candidates(self, rows: Tensor, steps: Tensor) -> list[list[Candidates]]:
-        """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence.
+    def candidates(self, rows: Tensor, steps: Tensor) -> Candidates:
+        """Candidates for the states after these steps of these rows, int64 (states,) each.
 
-        In training, each kind has a second part, which corrects the first for the session's own counts.
+        They are looked up once for each event of the batch, or for the latest events of each state if these are fewer.
         """
-        items, number = self._events.before(rows, steps, LATEST)
-        found = [[Candidates(*table.rows(items, number > 0))] for table in self._tables]
+        items, number = self._events.before(rows, steps, LATEST)  # (states, events)
+        if items.numel() < self._items.numel():
+            row = torch.arange(items.numel(), device=rows.device).view(items.shape)
+            session, place = rows.unsqueeze(1).expand_as(items), number
+        else:
+            row = rows.unsqueeze(1) * self._items.shape[1] + self._events.step_of(rows, number)
+            items, place = self._items, self._events.number
+            session = torch.arange(len(items), device=rows.device).unsqueeze(1).expand_as(items)
+        items, session, place = items.flatten(), session.flatten(), place.flatten()
+        real, own = items != PADDING_IDX, None
         if self._own is not None and self._first is not None:
-            group = self._own.group[(self._first[rows].unsqueeze(1) + number - 1).clamp(min=0)]
-            for kind, table in zip(found, self._own.tables, strict=True):
-                own, before, after = table.rows(group, number > 0)
-                kind.append(Candidates(own, after, less=before))
-        return found
+            group = self._own.group[(self._first[session] + place - 1).clamp(min=0)]
+            own = [OwnPart(*table.rows(group, real)) for table in self._own.tables]
+        return Candidates(row, number > 0, [table.rows(items, real) for table in self._tables], own)
 
 
 class _Pairs(NamedTuple):

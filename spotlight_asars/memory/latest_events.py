@@ -16,6 +16,11 @@ class LatestEvents:
     items : int64 (batch, time)
         Padded with 0 anywhere.
 
+    Attributes
+    ----------
+    number : int64 (batch, time)
+        Events up to each step.
+
     Examples
     --------
     >>> items, number = LatestEvents(torch.tensor([[5, 0, 6, 7]])).before(torch.tensor([0]), torch.tensor([2]), 3)
@@ -26,10 +31,10 @@ class LatestEvents:
     def __init__(self, items: Tensor) -> None:
         self._items = items
         real = items != PADDING_IDX  # (batch, time)
-        self._number = real.cumsum(dim=1)  # of events up to each step
+        self.number = real.cumsum(dim=1)
         step = torch.arange(items.shape[1], device=items.device).expand(items.shape)
         steps = items.new_zeros(len(items), items.shape[1] + 1)
-        self._step_of = steps.scatter(1, self._number * real, step)  # of the event of each number, from 1
+        self._step_of = steps.scatter(1, self.number * real, step)  # of the event of each number, from 1
 
     def before(self, rows: Tensor, steps: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """The last `count` events up to these steps of these rows, int64 (states,) each, the latest first.
@@ -41,7 +46,10 @@ class LatestEvents:
         number : int64 (states, count)
             Of the event in its session, from 1; 0 where there was none.
         """
-        row = rows.unsqueeze(1)
-        number = (self._number[rows, steps].unsqueeze(1) - torch.arange(count, device=rows.device)).clamp(min=0)
-        items = self._items[row, self._step_of[row, number]]
+        number = (self.number[rows, steps].unsqueeze(1) - torch.arange(count, device=rows.device)).clamp(min=0)
+        items = self._items[rows.unsqueeze(1), self.step_of(rows, number)]
         return torch.where(number > 0, items, PADDING_IDX), number
+
+    def step_of(self, rows: Tensor, number: Tensor) -> Tensor:
+        """The steps of events by their numbers, int64 (states, count); any step for number 0."""
+        return self._step_of[rows.unsqueeze(1), number]

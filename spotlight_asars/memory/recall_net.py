@@ -12,6 +12,7 @@ from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.memory.score_terms import Columns, ScoreTerms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
+from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import Channels
 
 
@@ -65,18 +66,17 @@ class RecallNet(nn.Module):
 
     def score(self, states: RecalledStates, targets: Tensor) -> Tensor:
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
-        scores: Tensor = self.net.score(states.values, targets)  # type: ignore[operator]
-        for terms in states.score_terms:
-            scores = scores + terms.of(targets.unsqueeze(1)).squeeze(1)
-        return scores
+        return self.score_pairs(states, targets.unsqueeze(1))[0].squeeze(1)
 
     def score_pairs(self, states: RecalledStates, items: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of items of each state's own, and which have terms: int64 (rows, n) -> float and bool (rows, n)."""
         state = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1])
-        scores: Tensor = self.net.score(states.values[state], items.flatten())  # type: ignore[operator]
+        values = states.values if items.shape[1] == 1 else take(states.values, 0, state)
+        scores: Tensor = self.net.score(values, items.flatten())  # type: ignore[operator]
         scores, has_terms = scores.view(items.shape), torch.zeros_like(items, dtype=torch.bool)
-        for terms in states.score_terms:
-            scores, has_terms = scores + terms.of(items), has_terms | terms.has(items)
+        for part in states.score_terms:
+            terms, has_some = part.of(items)
+            scores, has_terms = scores + terms, has_terms | has_some
         return scores, has_terms
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:

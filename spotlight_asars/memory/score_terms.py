@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from spotlight_asars._checks import LARGEST_ID
+from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
+
+NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
 
 
 class ScoreTerms(NamedTuple):
-    """Terms for some items of each state; those of an item that stands more than once in a row add up.
+    """Terms for some items of each state, which several states may share.
 
-    items : int64 (states, slots), 0 where there is none
-    values : float (states, slots), 0 where there is no item
+    A state has the sum of some rows, each times a weight. No item stands twice in a row.
+
+    items : int64 (rows, slots), 0 where there is none; in rows that are shared, rising, and padded from the right
+    values : float (rows, slots), 0 where there is no item
+    row : int64 (states, n), which rows each state has; None where each has its own
+    weight : float (states, n), None where each has its own row
     """
 
     items: Tensor
     values: Tensor
+    row: Tensor | None = None
+    weight: Tensor | None = None
 
     def added_to(self, scores: Tensor) -> Tensor:
         """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
-        values = self.values.to(scores.dtype)
-        total: Tensor = _AddInPlace.apply(scores, self.items, values)  # type: ignore[no-untyped-call]
-        return total
+        for items, values in self.by_state():
+            scores = _AddInPlace.apply(scores, items, values.to(scores.dtype))  # type: ignore[no-untyped-call]
+        return scores
 
-    def of(self, items: Tensor) -> Tensor:
-        """The terms of items of each state's own, int64 (states, n): float (states, n)."""
-        each = (torch.where(self.items == item.unsqueeze(1), self.values, 0.0).sum(dim=1) for item in items.unbind(1))
-        return torch.stack(list(each), dim=1)
+    def in_columns(self, place: Tensor, columns: int) -> Tensor:
+        """The terms as a matrix, float (states, columns), where items have the column `place`, int64 (num_items,)."""
+        placed = self._replace(items=place[self.items])
+        if self.row is None or self.weight is None:
+            return placed.added_to(self.values.new_zeros(len(self.values), columns))
+        if columns > NARROW * self.items.shape[1]:  # then a few slots for each state are less than a row of columns
+            return placed.added_to(self.values.new_zeros(len(self.row), columns))
+        matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))
+        return F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight)
 
-    def has(self, items: Tensor) -> Tensor:
-        """Which of the items of each state's own have terms: bool (states, n)."""
-        return torch.stack([(self.items == item.unsqueeze(1)).any(dim=1) for item in items.unbind(1)], dim=1)
+    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms of items of each state's own, and which of them have any: (states, n) -> float, bool (states, n)."""
+        if self.row is None or self.weight is None:
+            same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
+            values = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
+            return torch.stack(values, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
+        keys = torch.where(self.items == PADDING_IDX, LARGEST_ID + 1, self.items)
+        keys = (keys + torch.arange(len(keys), device=keys.device).unsqueeze(1) * (LARGEST_ID + 2)).flatten()  # rising
+        wanted = self.row.unsqueeze(2) * (LARGEST_ID + 2) + wanted.unsqueeze(1)  # (states, rows of a state, n)
+        slot = torch.searchsorted(keys, wanted).clamp(max=max(len(keys) - 1, 0))
+        found = keys[slot] == wanted
+        values = torch.where(found, take(self.values.flatten(), 0, slot.flatten()).view(slot.shape), 0.0)
+        return (values * self.weight.unsqueeze(2)).sum(dim=1), found.any(dim=1)
+
+    def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Items and terms of each state, (states, slots) each, for one row of the state after the other."""
+        if self.row is None or self.weight is None:
+            yield self.items, self.values
+            return
+        for row, weight in zip(self.row.unbind(1), self.weight.unsqueeze(2).unbind(1), strict=True):
+            yield take(self.items, 0, row), take(self.values, 0, row) * weight
 
 
 class Columns:
@@ -56,10 +90,9 @@ class Columns:
 
     def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:
         """The sum of all parts for these items: float (states, columns)."""
-        total = parts[0].values.new_zeros(len(parts[0].values), self._number + 1)
-        for part in parts:
-            total = part._replace(items=self._place[part.items]).added_to(total)
-        return total[:, self._place[self._item_ids]]
+        total = sum(part.in_columns(self._place, self._number + 1) for part in parts)
+        assert isinstance(total, Tensor)
+        return take(total, 1, take(self._place, 0, self._item_ids))
 
 
 class _AddInPlace(torch.autograd.Function):
@@ -80,7 +113,7 @@ class _AddInPlace(torch.autograd.Function):
 def touched_items(parts: Sequence[ScoreTerms], like: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct items that have terms, int64 (items,), and for which of the states `like`, bool (states, items)."""
     none = torch.zeros(len(like), 0, dtype=torch.int64, device=like.device)
-    items = torch.cat([none, *(part.items for part in parts)], dim=1)
+    items = torch.cat([none, *(items for part in parts for items, _ in part.by_state())], dim=1)
     distinct, place = items.unique(return_inverse=True)
     touched = torch.zeros(len(like), len(distinct), dtype=torch.bool, device=like.device)
     touched.scatter_(1, place, True)

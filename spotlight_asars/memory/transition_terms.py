@@ -44,16 +44,17 @@ class TransitionTerms(nn.Module):
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         if query is None:
             return []
+        found = query.candidates(rows, steps)
         gates = self.gates(values.flatten(1)).unsqueeze(2)  # (states, kinds, 1)
-        weights = (self.weight + gates * _by_place(rows.device)).unsqueeze(3).unbind(1)  # (states, places, 1) by kind
+        weights = (self.weight + gates * _by_place(rows.device)) * found.real.unsqueeze(1)  # (states, kinds, places)
         terms = []
-        for weight, beta, found in zip(weights, self.log_beta.exp(), query.candidates(rows, steps), strict=True):
-            for candidates in found:
-                strength = candidates.strength.to(values.dtype)
-                value = weight * torch.log1p(beta * strength)
-                if candidates.less is not None:
-                    value = value - weight * torch.log1p(beta * candidates.less.to(values.dtype))
-                terms.append(ScoreTerms(candidates.items.flatten(1), value.flatten(1)))
+        for kind, (beta, (items, strength)) in enumerate(zip(self.log_beta.exp(), found.evidence, strict=True)):
+            value = torch.log1p(beta * strength.to(values.dtype))  # (rows, slots)
+            terms.append(ScoreTerms(items, value, found.row, weights[:, kind]))
+            if found.own is not None:
+                before, after = (part.to(values.dtype) for part in found.own[kind][1:])
+                change = torch.log1p(beta * after) - torch.log1p(beta * before)
+                terms.append(ScoreTerms(found.own[kind].items, change, found.row, weights[:, kind]))
         return terms
 
 

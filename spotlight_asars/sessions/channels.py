@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -66,24 +67,38 @@ class History(NamedTuple):
         return History(*(moved(column, device) for column in self))
 
 
-class Candidates(NamedTuple):
-    """Candidate items of some states by one kind of evidence, those of each of their latest events for itself.
+class OwnPart(NamedTuple):
+    """What a training session adds to the strength of candidates of its own items, (rows, slots) each.
 
-    items : int64 (states, events, slots), 0 where there is none
-    strength : float (states, events, slots), 0 where there is no item
-    less : float (states, events, slots), the strength that this one replaces; None where it replaces none
+    items : int64, 0 where there is none
+    before, after : float, strength with the session's own counts, and without them
     """
 
     items: torch.Tensor
-    strength: torch.Tensor
-    less: torch.Tensor | None = None
+    before: torch.Tensor
+    after: torch.Tensor
+
+
+class Candidates(NamedTuple):
+    """Candidate items for some states: those of each of their latest events.
+
+    row : int64 (states, events), which of the rows below belong to the latest events of each state, the last one first
+    real : bool (states, events), where there is an event
+    evidence : of each kind the items, int64 (rows, slots), 0 where there is none, and their strength, float
+    own : of each kind what is to be corrected, in training
+    """
+
+    row: torch.Tensor
+    real: torch.Tensor
+    evidence: Sequence[tuple[torch.Tensor, ...]]
+    own: Sequence[OwnPart] | None = None
 
 
 class CandidateQuery(Protocol):
     """Finds candidates for the states of a batch of sessions."""
 
-    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> list[list[Candidates]]:
-        """Candidates for the states after these steps of these rows, int64 (states,) each, by kind of evidence."""
+    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> Candidates:
+        """Candidates for the states after these steps of these rows, int64 (states,) each."""
 
     def select(self, rows: slice) -> CandidateQuery:
         """The query for some of the sessions."""

@@ -110,16 +110,19 @@ class NextItemObjective:
             at_once = max(rows_at_once(targets.device, self._num_items), LEAST_ROWS)
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
-        positive, negative = net.score(states, targets), net.score_items(states, drawn)
+        negative = net.score_items(states, drawn)
         if self._loss.corrects_log_q:
+            positive = net.score(states, targets)
             positive = positive - self._sample.log_probability(targets, batch.whole.events).to(positive.dtype)
             negative = negative - self._sample.log_probability(drawn, batch.whole.events).to(negative.dtype)
             mask = drawn != targets.unsqueeze(1)  # all other items stand for the catalogue, also those seen before
         else:
             mask = take(~self._seen.excludes(batch.rows, batch.numbers, drawn), 0, row)
             if isinstance(states, RecalledStates):
-                seen, seen_mask = self._seen_before(net, states, batch, targets, draw)
+                positive, seen, seen_mask = self._with_seen(net, states, batch, targets, draw)
                 negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
+            else:
+                positive = net.score(states, targets)
         return self._loss(positive, negative.T, mask=mask.T), mask
 
     def _part(self, loss: Tensor, batch: Batch, mask: Tensor | None) -> Tensor:
@@ -132,24 +135,25 @@ class NextItemObjective:
             weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
         return loss * weight / summed(weight).clamp(min=1)
 
-    def _seen_before(
+    def _with_seen(
         self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, draw: Draw
-    ) -> tuple[Tensor, Tensor]:
-        """Scores of items that a target's user has seen before it, and where they count, (targets, slots).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores of the targets, (targets,), and of items that a target's user has seen before it, with where these
+        count, (targets, slots).
 
-        A draw never compares these, so their terms would only ever see them as targets. They count as often as a
-        uniform draw of as many negatives would find them.
+        A draw never compares what was seen, so its terms would only ever see it as a target. It counts as often as a
+        uniform draw of as many negatives would find it.
         """
         row, step = batch.viewed
-        session, from_end = batch.numbers[row].unsqueeze(1), batch.items.shape[1] - step.unsqueeze(1)  # in any batch
-        start, length = self._seen.starts(session)  # (targets, 1)
-        slot = torch.arange(math.ceil(self._chance * self._seen.longest(batch.rows)), device=targets.device)
-        which, luck = (draw.uniform_at(session, from_end, 2 * slot + part) for part in range(2))  # (targets, slots)
-        found = self._chance * length.double()  # by a uniform draw, on average
-        counts = (slot < found.ceil()) & (luck * found.ceil() < found)
-        items = self._seen.at(torch.where(counts, start + (which * length).long(), -1))
-        scores, has_terms = net.score_pairs(states, items)
-        return scores, counts & has_terms & (items != targets.unsqueeze(1))
+        start, length = self._seen.starts(batch.numbers[row])  # (targets,)
+        slots = math.ceil(self._chance * self._seen.longest(batch.rows))
+        place = batch.numbers[row].unsqueeze(1), step.unsqueeze(1), torch.arange(2 * slots, device=targets.device)
+        which, luck = draw.uniform_at(*place).chunk(2, dim=1)  # (targets, slots)
+        counts = luck * slots < self._chance * length.unsqueeze(1)
+        items = self._seen.at(torch.where(counts, start.unsqueeze(1) + (which * length.unsqueeze(1)).long(), -1))
+        scores, has_terms = net.score_pairs(states, torch.cat([targets.unsqueeze(1), items], dim=1))
+        counts = counts & has_terms[:, 1:] & (items != targets.unsqueeze(1))
+        return scores[:, 0], scores[:, 1:], counts
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

@@ -52,8 +52,8 @@ class ScoreTerms(NamedTuple):
         """The terms of items of each state's own, and which of them have any: (states, n) -> float, bool (states, n)."""
         if self.row is None or self.weight is None:
             same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
-            values = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
-            return torch.stack(values, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
+            each = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
+            return torch.stack(each, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
         keys = torch.where(self.items == PADDING_IDX, LARGEST_ID + 1, self.items)
         keys = (keys + torch.arange(len(keys), device=keys.device).unsqueeze(1) * (LARGEST_ID + 2)).flatten()  # rising
         wanted = self.row.unsqueeze(2) * (LARGEST_ID + 2) + wanted.unsqueeze(1)  # (states, rows of a state, n)

@@ -14,7 +14,7 @@ from speed import BATCH, DIM, PLAIN, our_model
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from spotlight_asars.sessions.batching import training_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice, training_batches
 
 NEGATIVES = 256
 
@@ -46,7 +46,8 @@ def step(sessions: int = 10_240, num_items: int = 30_000) -> Iterator[Comparison
     These have mini-batches and negatives ready; ours makes the batches, draws, and sets up in every epoch.
     """
     log, random = click_sessions(sessions, num_items), RandomState(0)
-    batches = [batch.items for batch in training_batches(log, BATCH, random, torch.device("cpu"))]
+    on_device = SessionsOnDevice(log, torch.device("cpu"))
+    batches = [batch.items for batch in training_batches(log, BATCH, on_device, random)]
     batches = [items.gather(1, (items == 0).int().argsort(dim=1, stable=True)) for items in batches]  # events first
     drawn = torch.from_numpy(random.randint(1, num_items, (len(batches), NEGATIVES)))
 

@@ -37,7 +37,7 @@ def write(path: Path, header: Any, arrays: Arrays, earlier: Path | None = None) 
     OSError
         If the file can't be written; what was there before is intact.
     """
-    text, whole = json.dumps(header), {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    text, whole = json.dumps(header), {name: np.asarray(array, order="C") for name, array in arrays.items()}
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         save_file(whole, beside, {HEADER: text, CHECKSUM: CHECKSUMS[CHECKSUM](text, whole)})

@@ -184,7 +184,9 @@ class Checkpoints:
         except ValueError as error:
             raise ValueError(_sentence(f"checkpoint must be whole; got {str(path)!r}: {error}", way_out)) from None
         found = header.get("checkpoint") if isinstance(header, dict) else None
-        require(found == FORMAT, f"checkpoint must be of format {FORMAT}, in {str(path)!r}", found)
+        newer = isinstance(found, int) and found > FORMAT
+        wrote_it = f"{'A newer version of spotlight_asars' if newer else 'spotlight_asars 0.2'} wrote it, and goes on from it"
+        require(found == FORMAT, f"checkpoint must be of format {FORMAT}, in {str(path)!r}", found, wrote_it)
         for name in sorted(self._fit.keys() | header["fit"].keys()):
             ours, theirs = self._fit.get(name), header["fit"].get(name)
             rule = f"checkpoint must be of a fit with {name} {ours}, in {str(path)!r}"

@@ -76,6 +76,7 @@ def train(
         while len(progress.epochs) < n_epochs and not progress.finished:
             _descend(progress, loss_of, batches, bar, checkpoints)
             progress.end_epoch(validate)
+            bar.n = len(progress.epochs) * batches_per_epoch  # an epoch of two parts may have one more
             bar.set_postfix_str(_describe(progress.epochs, n_epochs))
             if progress.stopping.is_over:
                 break

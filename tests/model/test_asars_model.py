@@ -57,8 +57,8 @@ def test_every_sampler_serves_a_sampled_loss(sampler, sessions):
 def test_own_functions_serve_as_loss_sampler_and_representation(sessions):
     drawn = []
 
-    def negatives_are_five(sessions):
-        return lambda shape, random_state, batch_items=None: drawn.append(shape) or np.full(shape, 5)
+    def negatives_are_five(sessions, device):
+        return lambda count, draw, events: drawn.append(count) or torch.full((count,), 5, device=device)
 
     model = quick(
         loss=lambda positive, negative, mask: nn.functional.relu(1 - positive + negative)[mask].mean(),

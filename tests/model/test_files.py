@@ -278,11 +278,16 @@ def test_other_peoples_tensors_are_no_model(tmp_path):
         ASARSSequenceModel.load(tmp_path / "none")
 
 
-def test_a_file_of_the_future_is_refused(saved, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"^path must be a model file of format 1 or older; got 2\. A newer version .*$"
-    ):
-        ASARSSequenceModel.load(rewritten(saved, tmp_path / "model", format=2))
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (1, r"got 1\. spotlight_asars 0\.2, whose memories were others, wrote it, and reads it"),
+        (3, r"got 3\. A newer version of spotlight_asars wrote it, and reads it"),
+    ],
+)
+def test_a_file_of_another_version_is_refused(number, told, saved, tmp_path):
+    with pytest.raises(ValueError, match=rf"^path must be a model file of format 2; {told}$"):
+        ASARSSequenceModel.load(rewritten(saved, tmp_path / "model", format=number))
 
 
 def test_tensors_that_do_not_fit_the_options_are_refused(saved, tmp_path):

@@ -14,10 +14,15 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events import DAY
 from spotlight_asars.representations import ASARSNet
-from spotlight_asars.sessions.batching import make_batch, user_parallel_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice, user_parallel_batches
 
 CPU = torch.device("cpu")
 USERS = 4
+
+
+def of_whole_users(sessions, batch_size, random=None):
+    return user_parallel_batches(sessions, batch_size, SessionsOnDevice(sessions, CPU), random)
+
 
 
 def make_sessions(number=23, seed=0):
@@ -77,7 +82,7 @@ def test_whole_users_in_one_pass_are_users_session_by_session(switches, batch_si
     sessions = make_sessions()
     net = make_net(sessions, **switches).train()
     expected, found = states_by_hand(net, sessions), {}
-    for batch in user_parallel_batches(sessions, batch_size, CPU, np.random.RandomState(0)):
+    for batch in of_whole_users(sessions, batch_size, np.random.RandomState(0)):
         states = net.states(batch.items, batch.channels)[:, -1].detach().numpy()
         found.update(zip(batch.rows.tolist(), states, strict=True))
     assert set(found) == set(range(len(sessions)))
@@ -93,7 +98,7 @@ def test_kept_states_are_where_the_next_session_starts(pieces):
     net = make_net(sessions, time="att").eval()
     net.drift.mean_time.nan_to_num_(0.0)
     expected = states_by_hand(net, sessions)
-    for batch in user_parallel_batches(earlier, pieces, CPU):
+    for batch in of_whole_users(earlier, pieces):
         net.roll(batch.items, batch.channels)
     seen = set()
     for place in range(len(later)):
@@ -101,7 +106,7 @@ def test_kept_states_are_where_the_next_session_starts(pieces):
         if user < 0 or user in seen:  # only a user's first later session comes right after the earlier ones
             continue
         seen.add(user)
-        batch = make_batch(later, np.array([place]), CPU)
+        batch = SessionsOnDevice(later, CPU).batch(np.array([place]))
         state = net.states(batch.items, batch.channels)[0, -1].detach().numpy()
         np.testing.assert_allclose(
             state, expected[order[-6:][place]], rtol=1e-6
@@ -114,7 +119,7 @@ def test_a_session_sees_nothing_of_later_ones():
     net = make_net(sessions, time="att").train()
 
     def states(sessions):
-        (batch,) = user_parallel_batches(sessions, 50, CPU)
+        (batch,) = of_whole_users(sessions, 50)
         return dict(zip(batch.rows.tolist(), net.states(batch.items, batch.channels).detach(), strict=True))
 
     before = states(sessions)
@@ -142,7 +147,7 @@ def test_a_session_sees_nothing_of_later_ones():
 def test_a_session_whose_user_is_hidden_drifts_like_one_of_an_unknown_user():
     sessions = make_sessions()
     net = make_net(sessions).train()
-    (batch,) = user_parallel_batches(sessions, 50, CPU)
+    (batch,) = of_whole_users(sessions, 50)
     hidden = batch.channels._replace(user_ids=torch.full_like(batch.channels.user_ids, -1))
     states = net.states(batch.items, hidden)
     fresh = make_net(sessions).eval()

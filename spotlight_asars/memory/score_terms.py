@@ -49,7 +49,7 @@ class ScoreTerms(NamedTuple):
         return F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight)
 
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """The terms of items of each state's own, and which of them have any: (states, n) -> float, bool (states, n)."""
+        """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
         if self.row is None or self.weight is None:
             same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
             each = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]

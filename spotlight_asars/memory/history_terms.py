@@ -82,7 +82,7 @@ class HistoryTerms(nn.Module):
 
     def forward(self, viewed: ViewedItems, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
-        gates = self.gates(values.flatten(1))  # (states, 2)
+        gates = self.gates(values.flatten(1)).to(self.earlier.dtype)  # (states, 2), in full also where nets are in half
         items = viewed.items[rows]  # (states, time)
         so_far = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
         latest = so_far & (viewed.next_view[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # view of each item
@@ -91,7 +91,8 @@ class HistoryTerms(nn.Module):
         found = [ScoreTerms(items, terms)]
         if viewed.history is not None and viewed.earlier_terms is not None:
             before, row = viewed.history.items, rows.unsqueeze(1)  # (batch, slots), (states, 1)
-            found.append(ScoreTerms(before, viewed.earlier_terms, row, torch.ones_like(gates[:, 1:])))
+            earlier = viewed.earlier_terms.to(gates.dtype)
+            found.append(ScoreTerms(before, earlier, row, torch.ones_like(gates[:, 1:])))
             found.append(ScoreTerms(before, (before != PADDING_IDX).to(gates.dtype), row, gates[:, 1:]))
         return found
 

@@ -31,7 +31,7 @@ class RaggedRows:
     """
 
     def __init__(self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device) -> None:
-        self._width = int(np.diff(offsets).max(initial=0))
+        self._width = max(1, int(np.diff(offsets).max(initial=0)))
         self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
         self._items = torch.from_numpy(np.append(items, 0).astype(np.int32)).to(device)  # the last is padding
         self._values = [torch.from_numpy(np.append(value, 0.0).astype(np.float32)).to(device) for value in values]

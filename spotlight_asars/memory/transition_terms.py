@@ -45,14 +45,14 @@ class TransitionTerms(nn.Module):
         if query is None:
             return []
         found = query.candidates(rows, steps)
-        gates = self.gates(values.flatten(1)).unsqueeze(2)  # (states, kinds, 1)
+        gates = self.gates(values.flatten(1)).to(self.weight.dtype).unsqueeze(2)  # (states, kinds, 1)
         weights = (self.weight + gates * _by_place(rows.device)) * found.real.unsqueeze(1)  # (states, kinds, places)
         terms = []
         for kind, (beta, (items, strength)) in enumerate(zip(self.log_beta.exp(), found.evidence, strict=True)):
-            value = torch.log1p(beta * strength.to(values.dtype))  # (rows, slots)
+            value = torch.log1p(beta * strength.to(self.weight.dtype))  # (rows, slots)
             terms.append(ScoreTerms(items, value, found.row, weights[:, kind]))
             if found.own is not None:
-                before, after = (part.to(values.dtype) for part in found.own[kind][1:])
+                before, after = (part.to(self.weight.dtype) for part in found.own[kind][1:])
                 change = torch.log1p(beta * after) - torch.log1p(beta * before)
                 terms.append(ScoreTerms(found.own[kind].items, change, found.row, weights[:, kind]))
         return terms

@@ -185,7 +185,9 @@ class Checkpoints:
             raise ValueError(_sentence(f"checkpoint must be whole; got {str(path)!r}: {error}", way_out)) from None
         found = header.get("checkpoint") if isinstance(header, dict) else None
         newer = isinstance(found, int) and found > FORMAT
-        wrote_it = f"{'A newer version of spotlight_asars' if newer else 'spotlight_asars 0.2'} wrote it, and goes on from it"
+        wrote_it = (
+            f"{'A newer version of spotlight_asars' if newer else 'spotlight_asars 0.2'} wrote it, and goes on from it"
+        )
         require(found == FORMAT, f"checkpoint must be of format {FORMAT}, in {str(path)!r}", found, wrote_it)
         for name in sorted(self._fit.keys() | header["fit"].keys()):
             ours, theirs = self._fit.get(name), header["fit"].get(name)

@@ -44,19 +44,21 @@ def kept_pairs(transitions):
 
 def by_state(found):
     """Candidates of each state as dictionaries {(kind, d, item): strength}, corrected where they have corrections."""
-    states = [{} for _ in found[0][0].items]
-    for kind, parts in zip(EVIDENCE, found, strict=True):
-        for part in parts:
-            assert part.items.dtype == torch.int64
-            assert not part.strength[part.items == 0].any(), "no item, no strength"
-            for state, place, slot in part.items.nonzero().tolist():
-                key = kind, place + 1, part.items[state, place, slot].item()
-                if part.less is None:
-                    assert key not in states[state], "an item has a candidate once"
-                else:
-                    assert states[state][key] == part.less[state, place, slot].item(), "what is replaced was there"
-                states[state][key] = part.strength[state, place, slot].item()
-    return [{key: value for key, value in state.items() if value} for state in states]
+    states = [{} for _ in found.row]
+    for state, place in found.real.nonzero().tolist():
+        row, own = found.row[state, place], found.own or [None] * len(EVIDENCE)
+        for kind, (items, strength), correction in zip(EVIDENCE, found.evidence, own, strict=True):
+            assert items.dtype == torch.int64
+            assert not strength[items == 0].any(), "no item, no strength"
+            real = items[row][items[row] > 0]
+            assert (real.diff() > 0).all(), "items rise, and padding comes last"
+            here = dict(zip(real.tolist(), strength[row].tolist(), strict=False))
+            for item, before, after in zip(*(part[row].tolist() for part in correction or ()), strict=True):
+                if item:
+                    assert here[item] == before, "what is replaced was there"
+                    here[item] = after
+            states[state].update({(kind, place + 1, item): value for item, value in here.items() if value})
+    return states
 
 
 def in_training(transitions, sessions, matrix, rows=slice(None)):

@@ -26,7 +26,7 @@ def test_rows_are_lists_padded_to_the_longest(rows, data):
     items, half, minus = table_of(rows, torch.device("cpu")).rows(
         torch.tensor(numbers, dtype=torch.int64), torch.tensor(real, dtype=torch.bool)
     )
-    width = max(map(len, rows))
+    width = max(1, *map(len, rows), 0)
     wanted = [rows[number] if there else [] for number, there in zip(numbers, real, strict=True)]
     assert (items.shape, items.dtype, half.dtype) == ((len(numbers), width), torch.int64, torch.float32)
     assert items.tolist() == [row + [0] * (width - len(row)) for row in wanted]

@@ -145,12 +145,13 @@ class NextItemObjective:
         uniform draw of as many negatives would find it.
         """
         row, step = batch.viewed
-        start, length = self._seen.starts(batch.numbers[row])  # (targets,)
-        slots = math.ceil(self._chance * self._seen.longest(batch.rows))
-        place = batch.numbers[row].unsqueeze(1), step.unsqueeze(1), torch.arange(2 * slots, device=targets.device)
-        which, luck = draw.uniform_at(*place).chunk(2, dim=1)  # (targets, slots)
-        counts = luck * slots < self._chance * length.unsqueeze(1)
-        items = self._seen.at(torch.where(counts, start.unsqueeze(1) + (which * length.unsqueeze(1)).long(), -1))
+        session, from_end = batch.numbers[row].unsqueeze(1), batch.items.shape[1] - step.unsqueeze(1)  # in any batch
+        start, length = self._seen.starts(session)  # (targets, 1)
+        slot = torch.arange(math.ceil(self._chance * self._seen.longest(batch.rows)), device=targets.device)
+        which, luck = (draw.uniform_at(session, from_end, 2 * slot + part) for part in range(2))  # (targets, slots)
+        found = self._chance * length.double()  # by a uniform draw, on average
+        counts = (slot < found.ceil()) & (luck * found.ceil() < found)
+        items = self._seen.at(torch.where(counts, start + (which * length).long(), -1))
         scores, has_terms = net.score_pairs(states, torch.cat([targets.unsqueeze(1), items], dim=1))
         counts = counts & has_terms[:, 1:] & (items != targets.unsqueeze(1))
         return scores[:, 0], scores[:, 1:], counts

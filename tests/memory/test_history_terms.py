@@ -67,11 +67,8 @@ def test_an_untrained_memory_changes_no_score():
 def test_an_empty_row_has_the_terms_of_its_users_history_alone():
     net, (items, channels) = make_net(), remembering_batch()
     states = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))
-    here, earlier = states[:, -1].score_terms
-    assert not here.items.any()
-    for items, terms, history in zip(earlier.items, earlier.values, HISTORIES, strict=True):
-        assert set(items[items != 0].tolist()) == set(history)
-        assert not terms[items == 0].any()
+    distinct, touched = states[:, -1].recalled_items()
+    assert [set(distinct[row].tolist()) for row in touched] == [set(history) for history in HISTORIES]
 
 
 def test_every_weight_gets_the_gradient_that_finite_differences_find():

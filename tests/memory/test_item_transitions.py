@@ -44,19 +44,23 @@ def kept_pairs(transitions):
 
 def by_state(found):
     """Candidates of each state as dictionaries {(kind, d, item): strength}, corrected where they have corrections."""
-    states = [{} for _ in found[0][0].items]
-    for kind, parts in zip(EVIDENCE, found, strict=True):
-        for part in parts:
-            assert part.items.dtype == torch.int64
-            assert not part.strength[part.items == 0].any(), "no item, no strength"
-            for state, place, slot in part.items.nonzero().tolist():
-                key = kind, place + 1, part.items[state, place, slot].item()
-                if part.less is None:
-                    assert key not in states[state], "an item has a candidate once"
-                else:
-                    assert states[state][key] == part.less[state, place, slot].item(), "what is replaced was there"
-                states[state][key] = part.strength[state, place, slot].item()
-    return [{key: value for key, value in state.items() if value} for state in states]
+    states = [{} for _ in found.row]
+    for kind, (items, strength) in enumerate(found.evidence):
+        assert items.dtype == torch.int64
+        assert not strength[items == 0].any(), "no item, no strength"
+        for state, place in found.real.nonzero().tolist():
+            row = found.row[state, place]
+            pairs = dict(zip(items[row].tolist(), strength[row].tolist(), strict=True))
+            assert len(pairs) == len(items[row].unique()), "an item has a candidate once"
+            if found.own is not None:
+                own = found.own[kind]
+                for item, before, after in zip(
+                    own.items[row].tolist(), own.before[row].tolist(), own.after[row].tolist(), strict=True
+                ):
+                    assert pairs.get(item, 0.0) == before, "what is replaced was there"
+                    pairs[item] = after
+            states[state].update({(EVIDENCE[kind], place + 1, item): value for item, value in pairs.items() if value})
+    return states
 
 
 def in_training(transitions, sessions, matrix, rows=slice(None)):
@@ -119,6 +123,16 @@ def test_some_rows_have_the_candidates_that_they_have_among_all(rows, data):
     for query in (transitions.query(matrix), in_training(transitions, sessions, matrix)):
         some = query.select(slice(start, stop)).candidates(row, step)
         assert by_state(some) == by_state(query.candidates(row + start, step))
+
+
+@given(rows_of_items)
+def test_a_state_alone_has_the_candidates_that_it_has_among_all(rows):
+    sessions, matrix = as_sessions(rows), padded(rows)
+    transitions = Transitions(sessions)
+    row, step = (matrix != 0).nonzero(as_tuple=True)
+    for query in (transitions.query(matrix), in_training(transitions, sessions, matrix)):
+        alone = [by_state(query.candidates(*state)) for state in zip(row.split(1), step.split(1), strict=True)]
+        assert [state for (state,) in alone] == by_state(query.candidates(row, step))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -186,9 +200,7 @@ def test_they_come_back_from_their_arrays(rows):
     transitions, matrix = Transitions(as_sessions(rows)), padded(rows)
     again = Transitions.from_arrays(transitions.arrays())
     state = (matrix != 0).nonzero(as_tuple=True)
-    torch.testing.assert_close(
-        again.query(matrix).candidates(*state), transitions.query(matrix).candidates(*state), rtol=0, atol=0
-    )
+    assert by_state(again.query(matrix).candidates(*state)) == by_state(transitions.query(matrix).candidates(*state))
     for name, array in again.arrays().items():
         np.testing.assert_array_equal(array, transitions.arrays()[name], err_msg=name)
 

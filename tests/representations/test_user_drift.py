@@ -24,7 +24,6 @@ def of_whole_users(sessions, batch_size, random=None):
     return user_parallel_batches(sessions, batch_size, SessionsOnDevice(sessions, CPU), random)
 
 
-
 def make_sessions(number=23, seed=0):
     """Sessions of 1 to 4 events, of users who have several in any order of rows; some are of unknown users."""
     draw = np.random.RandomState(seed)

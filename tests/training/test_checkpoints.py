@@ -266,7 +266,9 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         fit(make(), tmp_path)
 
 
-@pytest.mark.parametrize(("number", "version"), [(2, r"spotlight_asars 0\.2"), (99, "A newer version of spotlight_asars")])
+@pytest.mark.parametrize(
+    ("number", "version"), [(2, r"spotlight_asars 0\.2"), (99, "A newer version of spotlight_asars")]
+)
 def test_a_checkpoint_of_another_version_is_refused(number, version, tmp_path):
     tensor_files.write(tmp_path / LATEST, {"checkpoint": number}, {"weight": np.ones(1)})
     told = rf"^checkpoint must be of format 3, in '.*'; got {number}\. {version} wrote it, and goes on from it$"

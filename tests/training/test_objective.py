@@ -424,10 +424,11 @@ def seen_before(sessions, net, batch, negatives, seed):
 
     row, step = batch.viewed
     targets, states = batch.items[row, step + 1], net.states(batch.items[:, :-1], batch.channels)[row, step]
-    scores, counts = objective._seen_before(Listening(), states, batch, targets, Draw(seed))
-    torch.testing.assert_close(scores, net.score_items(states).gather(1, compared[0]))
+    own, scores, counts = objective._with_seen(Listening(), states, batch, targets, Draw(seed))
+    torch.testing.assert_close(torch.cat([own[:, None], scores], dim=1), net.score_items(states).gather(1, compared[0]))
+    assert torch.equal(compared[0][:, 0], targets)
     keys = zip(batch.rows[row].tolist(), (batch.items.shape[1] - step).tolist(), strict=True)
-    return {key: items[mask].tolist() for key, items, mask in zip(keys, compared[0], counts, strict=True)}
+    return {key: items[mask].tolist() for key, items, mask in zip(keys, compared[0][:, 1:], counts, strict=True)}
 
 
 def test_seen_items_are_compared_as_often_as_a_uniform_draw_would_find_them_but_never_with_themselves():

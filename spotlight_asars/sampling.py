@@ -178,9 +178,8 @@ class Seen:
         viewed = sp.csr_array((np.ones(len(sessions.items), dtype=np.int8), places), shape=shape)
         self._counts, self._num_items = np.diff(viewed.indptr), sessions.num_items
         self._offsets = moved(torch.from_numpy(viewed.indptr.astype(np.int64)), device)
-        self._items = moved(
-            torch.from_numpy(np.append(viewed.indices, 0).astype(np.int64)), device
-        )  # the last is padding
+        items = np.append(viewed.indices, 0).astype(np.int64)  # the last is padding
+        self._items = moved(torch.from_numpy(items), device)
         self._owner_on_device = moved(torch.from_numpy(self._owner), device)
 
     def longest(self, rows: NDArray[np.int64]) -> int:

@@ -46,7 +46,7 @@ class ScoreTerms(NamedTuple):
         if columns > NARROW * self.items.shape[1]:  # then a few slots for each state are less than a row of columns
             return placed.added_to(self.values.new_zeros(len(self.row), columns))
         matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))
-        return F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight)
+        return F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
 
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
@@ -54,10 +54,12 @@ class ScoreTerms(NamedTuple):
             same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
             each = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
             return torch.stack(each, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
+        if not self.items.numel():
+            return self.weight.new_zeros(wanted.shape), torch.zeros_like(wanted, dtype=torch.bool)
         keys = torch.where(self.items == PADDING_IDX, LARGEST_ID + 1, self.items)
         keys = (keys + torch.arange(len(keys), device=keys.device).unsqueeze(1) * (LARGEST_ID + 2)).flatten()  # rising
         wanted = self.row.unsqueeze(2) * (LARGEST_ID + 2) + wanted.unsqueeze(1)  # (states, rows of a state, n)
-        slot = torch.searchsorted(keys, wanted).clamp(max=max(len(keys) - 1, 0))
+        slot = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
         found = keys[slot] == wanted
         values = torch.where(found, take(self.values.flatten(), 0, slot.flatten()).view(slot.shape), 0.0)
         return (values * self.weight.unsqueeze(2)).sum(dim=1), found.any(dim=1)
@@ -83,9 +85,7 @@ class Columns:
 
     def __init__(self, item_ids: Tensor, num_items: int) -> None:
         self._item_ids, self._number = item_ids, len(item_ids)
-        self._place = torch.full(
-            (num_items,), self._number, device=item_ids.device
-        )  # of items that are not scored, too
+        self._place = torch.full((num_items,), self._number, device=item_ids.device)  # also of items without a score
         self._place[item_ids] = torch.arange(self._number, device=item_ids.device)
 
     def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:

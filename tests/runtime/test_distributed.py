@@ -24,7 +24,7 @@ from spotlight_asars.runtime.distributed import (
     share_weights,
     summed,
 )
-from spotlight_asars.sessions.batching import training_batches, user_parallel_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice, training_batches, user_parallel_batches
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 2
@@ -98,16 +98,15 @@ def learn(rank, folder):
         np.savez(f"{folder}/{name}-{rank}.npz", **arrays(fitted(**options)))
     np.savez(f"{folder}/dropout-{rank}.npz", **arrays(fitted(dropout=0.5)))
     np.savez(f"{folder}/unseeded-{rank}.npz", **arrays(fitted(random_state=None)))
-    np.savez(f"{folder}/unbroken-{rank}.npz", **arrays(fitted(loss=Stopping(0), dropout=0.5)))
+    stops = {"dropout": 0.5, "neighbours": False}  # each rank has a part of every batch, and so stops at the same one
+    np.savez(f"{folder}/unbroken-{rank}.npz", **arrays(fitted(loss=Stopping(0), **stops)))
     try:
-        fitted(loss=Stopping(6), dropout=0.5, checkpoint=f"{folder}/checkpoint")
+        fitted(loss=Stopping(6), checkpoint=f"{folder}/checkpoint", **stops)
     except Stop:
-        np.savez(
-            f"{folder}/broken-{rank}.npz",
-            **arrays(fitted(loss=Stopping(0), dropout=0.5, checkpoint=f"{folder}/checkpoint")),
-        )
+        again = fitted(loss=Stopping(0), checkpoint=f"{folder}/checkpoint", **stops)
+        np.savez(f"{folder}/broken-{rank}.npz", **arrays(again))
     try:
-        fitted(loss=Stopping(0), dropout=0.5, checkpoint=f"{folder}/checkpoint" if rank == 0 else f"{folder}/elsewhere")
+        fitted(loss=Stopping(0), checkpoint=f"{folder}/checkpoint" if rank == 0 else f"{folder}/elsewhere", **stops)
     except ValueError as error:
         Path(f"{folder}/apart-{rank}").write_text(str(error))
     probe = {"sum": summed(torch.tensor(rank + 1)), "all": gathered(torch.tensor([rank, 7]))}
@@ -207,10 +206,11 @@ def test_a_process_without_a_group_is_alone():
 @pytest.mark.parametrize("size", [1, 2, 3, 11])
 def test_shares_make_up_the_whole_and_users_stay_together(size):
     sessions = log()
-    for batches in (
-        lambda part: training_batches(sessions, 8, RandomState(3), CPU, 1, part),
-        lambda part: user_parallel_batches(sessions, 8, CPU, RandomState(3), 1, part),
-    ):
+    for make_batches in (training_batches, user_parallel_batches):
+
+        def batches(part, make_batches=make_batches):
+            return make_batches(sessions, 8, SessionsOnDevice(sessions, CPU), RandomState(3), 1, part)
+
         shares = [list(batches(Processes(rank, size))) for rank in range(size)]
         for whole, *parts in zip(batches(ALONE), *shares, strict=True):
             assert sorted(np.concatenate([part.rows for part in parts])) == sorted(whole.rows)

@@ -42,7 +42,8 @@ LOSSES = {"cross entropy": (cross_entropy_over_catalogue, torchs), "own": (squar
 def make_net(name="gru4rec", recall=True, **changes):
     """A net whose every weight has an effect."""
     torch.manual_seed(1)
-    net = with_recall(build(name, contracts.BLUEPRINT._replace(**changes)), history=recall, transitions=False).double()
+    net = with_recall(build(name, contracts.BLUEPRINT._replace(**changes)), ITEMS, history=recall, transitions=False)
+    net = net.double()
     for weights in net.parameters():
         nn.init.normal_(weights, std=0.3)
     return net

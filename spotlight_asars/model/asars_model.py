@@ -62,8 +62,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         of a ``Blueprint`` that returns a net.
     embedding_dim : int
         Size of the item embeddings.
-    n_iter : int
-        Epochs of each call of ``fit``.
+    n_iter : int or "auto"
+        Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond ``EXACT_UP_TO`` items.
     batch_size : int or "auto"
         Sessions in a mini-batch; "auto" is 32 where the catalogue is small, and 128 beyond ``EXACT_UP_TO`` items.
     l2 : float
@@ -151,7 +151,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         loss: str | LossFunction = "auto",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
         embedding_dim: int = 64,
-        n_iter: int = 10,
+        n_iter: int | str = "auto",
         batch_size: int | str = "auto",
         l2: float = 0.0,
         learning_rate: float = 0.05,
@@ -190,7 +190,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             # Spotlight asserts that loss and representation are of its own, so it gets its defaults first.
             super().__init__(
                 embedding_dim=embedding_dim,
-                n_iter=n_iter,
+                n_iter=10 if n_iter == "auto" else int(n_iter),
                 batch_size=32 if batch_size == "auto" else int(batch_size),
                 l2=l2,
                 learning_rate=learning_rate,

@@ -9,7 +9,7 @@ from torch import nn
 
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
-from spotlight_asars.model.options import Options
+from spotlight_asars.model.options import EXACT_UP_TO, Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
@@ -34,7 +34,7 @@ def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: 
         num_users=num_users,
         dwell_scale=dwell_scale,
         offset=find_loss(options.loss).feels_offsets,
-        sparse=options.sparse or _moves_touched_rows_only(options),
+        sparse=options.sparse or (num_items > EXACT_UP_TO and _moves_touched_rows_only(options)),
         **{name: getattr(options, name) for name in Blueprint._fields if name not in OF_THE_LOG},
     )
     net = with_recall(

@@ -100,10 +100,6 @@ def _sampler(value: Any, name: str) -> None:
         resolve(value, SAMPLERS, name)
 
 
-def _auto_or_count(text: str) -> int | str:
-    return text if text == AUTO else int(text)
-
-
 def _boolean(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
@@ -118,6 +114,16 @@ def _or_none(kind: Kind) -> Kind:
     )
 
 
+def _or_auto(kind: Kind) -> Kind:
+    """The same kind, or "auto"."""
+    read = kind.read
+    assert read is not None
+    return Kind(
+        lambda value, name: None if isinstance(value, str) and value == AUTO else kind.check(value, name),
+        lambda text: AUTO if text == AUTO else read(text),
+    )
+
+
 def _one_of(names: Iterable[str]) -> Kind:
     choices = tuple(names)
     return Kind(lambda value, name: one_of(value, choices, name), choices=choices)
@@ -129,7 +135,7 @@ SHARE = Kind(_share, float)
 LOSS = Kind(_loss, choices=(AUTO, *LOSSES), table=LOSSES, table_name="LOSSES")
 NET = Kind(_net, choices=REPRESENTATIONS, table=REPRESENTATIONS, table_name="REPRESENTATIONS")
 SAMPLER = Kind(_sampler, choices=(AUTO, *SAMPLERS), table=SAMPLERS, table_name="SAMPLERS")
-AUTO_OR_COUNT = Kind(lambda value, name: value == AUTO or whole(value, name, least=1), _auto_or_count)
+AUTO_OR_COUNT = _or_auto(COUNT)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class Options:
     loss: Annotated[Any, LOSS]
     representation: Annotated[Any, NET]
     embedding_dim: Annotated[int, COUNT]
-    n_iter: Annotated[int, Kind(partial(whole, least=0), int)]
+    n_iter: Annotated[Any, _or_auto(Kind(partial(whole, least=0), int))]
     batch_size: Annotated[Any, AUTO_OR_COUNT]
     l2: Annotated[float, Kind(partial(_finite, partial(number, least=0)), float)]
     learning_rate: Annotated[float, Kind(partial(_finite, positive), float)]
@@ -187,12 +193,14 @@ class Options:
         stands_for_all = find_loss(loss).corrects_log_q
         suits: dict[str, Any] = {
             "loss": loss,
+            "n_iter": 10 if exact else 5,
             "batch_size": 32 if exact else 128,
             "num_negative_samples": 1024 if stands_for_all else 256,
             "negative_sampling": "popularity" if stands_for_all else "local",
         }
-        chosen = {name: value for name, value in suits.items() if isinstance(getattr(self, name), str)}
-        return replace(self, **{name: value for name, value in chosen.items() if getattr(self, name) == AUTO})
+        given = {name: getattr(self, name) for name in suits}
+        is_open = {name for name, value in given.items() if isinstance(value, str) and value == AUTO}
+        return replace(self, **{name: suits[name] for name in is_open})
 
     def describe_training(self) -> str:
         """What a target is compared with, and how many sessions share a step, in one line."""

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+MANY = 4  # vectors of more items than the catalogue has, over this, are taken from those of all
+
 
 class ItemGraph(nn.Module):
     """Neighbours of each item, whose embeddings are added to its own.
@@ -67,10 +69,11 @@ class ItemGraph(nn.Module):
     def _vectors(self, embeddings: Tensor, item_ids: Tensor | None) -> Tensor:
         if item_ids is None:
             own, neighbours, shares = embeddings, self.neighbours, self.shares
+        elif item_ids.numel() * MANY > len(embeddings) and not self._sparse:
+            return F.embedding(item_ids, self._vectors(embeddings, None))
         else:
             own = F.embedding(item_ids, embeddings, sparse=self._sparse)
-            flat = item_ids.flatten()
-            neighbours, shares = self.neighbours[flat], self.shares[flat]
+            neighbours, shares = self.neighbours[item_ids.flatten()], self.shares[item_ids.flatten()]
         around = F.embedding_bag(
             neighbours.long(), embeddings, mode="sum", per_sample_weights=shares.to(own.dtype), sparse=self._sparse
         )

@@ -1,13 +1,14 @@
 r"""Earlier sessions that share items with a session, and what else was viewed in them.
 
-For the items :math:`i_1, i_2, i_3` of the session's latest events, the last one first, and an earlier session n,
+For the items :math:`i_1, \dots, i_5` of the session's latest events, the last one first, and an earlier session n,
 
-.. math:: s_n = \frac{e^{-a_n / 0.3}}{\sqrt{|n|}} \sum_d e^{1 - d} \, [i_d \in n], \qquad
+.. math:: s_n = \frac{e^{-2 a_n}}{\sqrt{|n|}} \sum_d e^{(1 - d) / 2} \, [i_d \in n], \qquad
           N_k = \sum_{n} s_n \sum_{q \in n} e^{-|q - p_n| / 2} \, [x_q = k]
 
 over the 100 sessions n with the largest :math:`s_n` of the 128 latest of each item; :math:`a_n` is the share of all
-sessions that are later than n, and :math:`p_n` the place in n of the latest item that both share. What sets neighbours
-apart from counts of pairs: a session that shares two items with this one counts for more than two that share one.
+sessions that are later than n, and :math:`p_n` the place in n of the latest item that both share; an event further away
+than 5 from it does not count. What sets neighbours apart from counts of pairs: a session that shares two items with this
+one counts for more than two that share one.
 
 References
 ----------
@@ -31,12 +32,12 @@ from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
 from spotlight_asars.sessions.interactions import SessionInteractions
 
-LATEST = 3  # events of a session whose items are shared
+LATEST = 5  # events of a session whose items are shared
 PER_ITEM = 128  # latest sessions of each item
 NEIGHBOURS = 100  # sessions of a state
 REACH = 5  # events from the shared item that are looked at, on either side
-POSITION_DECAY, GAP_DECAY = 1.0, 2.0  # in events
-RECENCY_DECAY = 0.3  # as a share of all sessions
+POSITION_DECAY, GAP_DECAY = 2.0, 2.0  # in events
+RECENCY_DECAY = 0.5  # as a share of all sessions
 HOST = torch.device("cpu")
 
 

@@ -123,6 +123,16 @@ def test_some_rows_have_the_candidates_that_they_have_among_all(rows, data):
         assert by_state(some) == by_state(query.candidates(row + start, step))
 
 
+@given(rows_of_items)
+def test_a_state_alone_has_the_candidates_that_it_has_among_all(rows):
+    sessions, matrix = as_sessions(rows), padded(rows)
+    transitions = Transitions(sessions)
+    row, step = (matrix != 0).nonzero(as_tuple=True)
+    for query in (transitions.query(matrix), in_training(transitions, sessions, matrix)):
+        alone = [by_state(query.candidates(*state)) for state in zip(row.split(1), step.split(1), strict=True)]
+        assert [state for (state,) in alone] == by_state(query.candidates(row, step))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_before_the_first_event_and_after_a_lonely_one_there_are_no_candidates(training):
     sessions, matrix = as_sessions([[1, 2], [3]]), torch.tensor([[0, 1, 2], [0, 0, 3]])

@@ -147,3 +147,16 @@ def test_terms_take_the_precision_of_the_scores():
     scores = ONE._replace(values=torch.ones(2, 4, dtype=torch.float64)).added_to(torch.zeros(2, ITEMS))
     assert scores.dtype == torch.float32
     assert scores[0, 1] == 2
+
+
+def test_shared_terms_may_be_of_another_precision_than_their_weights():
+    terms = SHARED._replace(values=torch.ones(2, 4) * (SHARED.items != 0))
+    for columns in ([1, 2, 3], range(1, ITEMS)):
+        found = Columns(torch.tensor(columns), ITEMS).terms([terms])
+        torch.testing.assert_close(found.double(), as_matrix(by_hand([terms]))[:, columns])
+
+
+def test_where_no_item_has_terms_there_are_none():
+    nothing = ScoreTerms(torch.zeros(3, 0, dtype=torch.int64), torch.zeros(3, 0), SHARED.row, SHARED.weight)
+    terms, has_terms = nothing.of(torch.tensor([[1], [2]]))
+    assert (terms.tolist(), has_terms.tolist()) == ([[0.0], [0.0]], [[False], [False]])

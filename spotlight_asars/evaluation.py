@@ -17,10 +17,11 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars.events.vocabulary import check_vocabulary
-from spotlight_asars.runtime.devices import rows_at_once
+from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
+from spotlight_asars.sessions.ragged import flat_ranges
 
 Ranks = NDArray[np.float64]
 
@@ -235,11 +236,14 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
     """Rank from the states after every step, which one pass over a session gives."""
     for batch in scoring_batches(sessions, SESSIONS_AT_ONCE, model.device):
         (row, step), time = batch.viewed, batch.items.shape[1]
-        if last:
-            at_end = step == time - 2
-            row, step = row[at_end], step[at_end]
-        if not len(row):  # no session here has a target
+        first, stop = sessions.offsets[batch.rows] + 1, sessions.offsets[batch.rows + 1]
+        places = flat_ranges(first, np.maximum(first, stop))  # of the targets, in the order of the batch
+        if not len(places):  # no session here has a target
             continue
+        if last:
+            at_end = np.flatnonzero(np.isin(places, stop - 1))
+            chosen = moved(torch.from_numpy(at_end), model.device)
+            places, row, step = places[at_end], row[chosen], step[chosen]
         states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[row, step]
         targets = batch.items[row, step + 1]
         at_once = rows_at_once(model.device, max(model.num_items, time))  # a state's own session has terms, too
@@ -250,8 +254,6 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
                 _rank(model.score_catalogue(states[start : start + at_once]), targets[start : start + at_once])
                 for start in range(0, len(row), at_once)
             ]
-        rows, steps = torch.stack([row, step]).cpu().numpy()
-        places = sessions.offsets[batch.rows + 1][rows] - time + 1 + steps
         ranks[places] = torch.cat(found).cpu().numpy()
 
 

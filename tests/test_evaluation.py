@@ -247,7 +247,8 @@ def test_a_score_that_is_no_number_gets_no_rank():
     for representation in ("time_user", "mixture"):
         model = ASARSSequenceModel(representation=representation, n_iter=0, random_state=0).fit(TRAIN)
         for weights in model._net.parameters():
-            weights.data[-1] = torch.nan  # of the last item only
+            if weights.dim():  # a single number is of all items
+                weights.data[-1] = torch.nan  # of the last item only
         with pytest.raises(ValueError, match="model must give scores that are numbers; got nan at 0"):
             evaluate(model, TEST)
 

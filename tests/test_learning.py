@@ -22,7 +22,8 @@ def planted(num_sessions=600, test_fraction=0.3, **knobs):
 
 def recall(representation, data, k):
     train, test = data
-    options = {"n_iter": 8, "batch_size": 32, "history": False, "transitions": False, "random_state": 0}
+    memories = {"history": False, "transitions": False, "neighbours": False, "item_neighbours": 0}
+    options = {"n_iter": 8, "batch_size": 32, "random_state": 0, **memories}
     model = ASARSSequenceModel(representation=representation, **options).fit(train)
     return evaluate(model, test, k=k)[f"recall@{k}"]
 

@@ -34,6 +34,7 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Candidates, OwnPart
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -153,7 +154,7 @@ class OwnCounts:
         session = np.repeat(np.arange(len(sessions)), sessions.lengths)
         keys, group = np.unique(session * num_items + sessions.items, return_inverse=True)
         item_of_group = keys % num_items
-        self.group = torch.from_numpy(group).to(device)
+        self.group = moved(torch.from_numpy(group), device)
         shape = (len(keys), num_items)
         self.tables = []
         for kind, matrix in enumerate(matrices):

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.ragged_rows import RaggedRows
-from spotlight_asars.runtime.devices import rows_at_once
+from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -87,7 +87,7 @@ class NeighbourSessions:
         self._events_of = RaggedRows(np.r_[0, np.cumsum(np.minimum(counts, PER_ITEM))], order + 1, device=device)
 
         def on_device(array: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(array).to(device)
+            return moved(torch.from_numpy(array), device)
 
         self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
         self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spotlight_asars.runtime.devices import moved
+
 
 class RaggedRows:
     """Rows one after the other, on a device; look-ups are padded to the longest row, so that no size has to be asked.
@@ -32,9 +34,10 @@ class RaggedRows:
 
     def __init__(self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device) -> None:
         self._width = max(1, int(np.diff(offsets).max(initial=0)))
-        self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
-        self._items = torch.from_numpy(np.append(items, 0).astype(np.int32)).to(device)  # the last is padding
-        self._values = [torch.from_numpy(np.append(value, 0.0).astype(np.float32)).to(device) for value in values]
+        padded = [np.append(column, 0) for column in (items, *values)]  # the last is padding
+        self._offsets = moved(torch.from_numpy(offsets.astype(np.int64)), device)
+        self._items = moved(torch.from_numpy(padded[0].astype(np.int32)), device)
+        self._values = [moved(torch.from_numpy(value.astype(np.float32)), device) for value in padded[1:]]
 
     @property
     def device(self) -> torch.device:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import require
-from spotlight_asars.runtime.devices import take
+from spotlight_asars.runtime.devices import moved, take
 from spotlight_asars.sessions.channels import History
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.sessions.ragged import flat_ranges
@@ -267,7 +267,7 @@ class _Index:
         next_view[by_item[:-1]] = np.where(again[1:], session[by_item[1:]], self.num_sessions)
 
         def on_device(column: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(column).to(device)
+            return moved(torch.from_numpy(column), device)
 
         self._ids, self._first_of_user = on_device(self.users), on_device(first + by_user)
         self._keys = on_device(user[begins] * self._moments + moment)  # of sessions, rising

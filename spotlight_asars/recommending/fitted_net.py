@@ -128,7 +128,9 @@ class FittedNet:
     def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
         scores: Tensor = self.net.score_items(states, item_ids)
-        scores[:, slice(0, 1) if item_ids is None else item_ids == PADDING_IDX] = NEVER
+        if item_ids is not None:
+            return scores.masked_fill_(item_ids == PADDING_IDX, NEVER)
+        scores[:, PADDING_IDX] = NEVER
         return scores
 
     def viewed_items(self, items: Tensor, channels: Channels) -> Tensor:

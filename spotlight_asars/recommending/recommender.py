@@ -16,7 +16,7 @@ from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations, Recommendations, top_k
 from spotlight_asars.recommending.requests import Catalogue, check_exclusion, encode_candidates, read_request
-from spotlight_asars.runtime.devices import rows_at_once
+from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch, scoring_batches
 
@@ -115,7 +115,7 @@ class Recommender(ABC):
             ids = integers(item_ids, "item_ids").ravel()
             require(len(ids) > 0, "item_ids must name at least one item", len(ids))
             reject((ids < 0) | (ids >= num_items), ids, f"item_ids must lie in 0..{num_items - 1}")
-            candidates, num_scores = torch.from_numpy(ids).to(self.device), len(ids)
+            candidates, num_scores = moved(torch.from_numpy(ids), self.device), len(ids)
         scores = np.empty((len(rows), num_scores), dtype=np.float32)
         for batch in scoring_batches(rows, rows_at_once(self.device, num_scores), self.device):
             final = self.states(batch.items, batch.channels)[:, -1]
@@ -204,7 +204,7 @@ class Recommender(ABC):
         self, sessions: SessionInteractions, k: int, excluded: str | None, allowed: NDArray[np.int64] | None
     ) -> Recommendations:
         """The k best items of the catalogue, or of the `allowed` ids, for each session."""
-        columns = None if allowed is None else torch.from_numpy(allowed).to(self.device)
+        columns = None if allowed is None else moved(torch.from_numpy(allowed), self.device)
         among = self.num_items - 1 if allowed is None else len(allowed)
         k = min(k, among)
         items = np.zeros((len(sessions), k), dtype=np.int64)

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spotlight_asars.runtime.devices import moved
+
 MANY = 4  # vectors of more items than the catalogue has, over this, are taken from those of all
 
 
@@ -52,8 +54,8 @@ class ItemGraph(nn.Module):
 
         Shares of an item sum to 1, or are 0 where it has no neighbours.
         """
-        self.neighbours.copy_(neighbours)
-        self.shares.copy_(shares)
+        self.neighbours.copy_(moved(neighbours, self.neighbours.device))
+        self.shares.copy_(moved(shares, self.shares.device))
         self._table = None
 
     def forward(self, embeddings: Tensor, item_ids: Tensor | None = None) -> Tensor:

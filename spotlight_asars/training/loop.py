@@ -148,10 +148,13 @@ def _check_losses(progress: Progress, first: int) -> None:
 
 def _check_weights(progress: Progress) -> None:
     """Stop at the first weight that is not finite after the last batch of an epoch."""
-    for name, weights in progress.net.named_parameters():
-        finite = weights.isfinite()
-        if not finite.all():
-            _stop(progress, name, weights[~finite][0].item(), len(progress.losses) - 1)
+    named = list(progress.net.named_parameters())
+    finite = torch.stack(
+        [weights.isfinite().all() for _, weights in named]
+    ).tolist()  # in one look: a GPU waits for each
+    for (name, weights), is_finite in zip(named, finite, strict=True):
+        if not is_finite:
+            _stop(progress, name, weights[~weights.isfinite()][0].item(), len(progress.losses) - 1)
 
 
 def _stop(progress: Progress, what: str, value: float, batch: int) -> NoReturn:

@@ -30,7 +30,7 @@ class Run:
         self.net = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Dropout(0.1), nn.Linear(5, 1))
         self.optimizer = OPTIMIZERS[optimizer](self.net.parameters())
         self.n_epochs, self.n_batches, self.faults = n_epochs, n_batches, dict(faults)
-        self.epoch, self.steps, self.losses = -1, [], []
+        self.epoch, self.steps, self.losses, self.asked = -1, [], [], []
 
     def loss_of(self, net, batch):
         assert net is self.net
@@ -42,7 +42,7 @@ class Run:
 
     def batches(self, epoch, start=0):
         self.epoch += 1
-        assert epoch == self.epoch
+        self.asked.append((epoch, start))
         return range(start, self.n_batches)
 
     def train(self, verbose=False):
@@ -132,6 +132,12 @@ def test_a_weight_that_is_not_finite_is_named_and_undone():
     with pytest.raises(ValueError, match=r"0\.bias must stay finite; got -inf in epoch 2, batch 5\. "):
         train(run.net, run.optimizer, loss_of, run.batches, run.n_epochs, run.n_batches, verbose=False)
     assert_same(run.state(), good.state())
+
+
+def test_each_epoch_is_asked_for_by_its_number():
+    run = Run(n_epochs=3)
+    run.train()
+    assert run.asked == [(0, 0), (1, 0), (2, 0)]
 
 
 def test_the_mean_loss_of_each_epoch_comes_back():

@@ -41,7 +41,8 @@ def baseline(name: str) -> Contestant:
 
 def variant(name: str, memories: bool, last_dwell: str = "unknown") -> Contestant:
     """A variant of the paper, with or without both memories."""
-    options = {"representation": name, "last_dwell": last_dwell, "history": memories, "transitions": memories}
+    options = {"representation": name, "last_dwell": last_dwell}
+    options |= dict.fromkeys(("history", "transitions", "neighbours"), memories)
     family = "ASARS with memories" if memories else "other nets" if name == REFERENCE else "ASARS"
     channels = {"users": "user" in name or "dynamics" in name, "dwell": name in BY_TIME, "memories": memories}
     spaces, honest = ["nets", *(channel for channel, has in channels.items() if has)], last_dwell == "unknown"

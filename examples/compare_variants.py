@@ -25,9 +25,9 @@ from spotlight_asars.runtime.tables import text_table
 BY_TIME = ("time_att", "time_cat", "time_user", "time_dynamics")
 VARIANTS = ("gru4rec", "user_att", "user_cat", "dynamics", *BY_TIME)
 MEMORIES = {
-    "none": {"history": False, "transitions": False},
-    "history": {"history": True, "transitions": False},
-    "both": {"history": True, "transitions": True},
+    "none": {"history": False, "transitions": False, "neighbours": False},
+    "history": {"history": True, "transitions": False, "neighbours": False},
+    "both": {"history": True, "transitions": True, "neighbours": False},
 }
 BESIDE = ("sequential_rules", "vsknn")
 METRICS = ("mrr@20", "recall@20")

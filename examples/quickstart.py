@@ -24,7 +24,11 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 
 MODELS: dict[str, dict[str, object]] = {
-    "GRU4REC": {"representation": "gru4rec", "history": False, "transitions": False},
+    "GRU4REC": {
+        "representation": "gru4rec",
+        **dict.fromkeys(("history", "transitions", "neighbours"), False),
+        "item_neighbours": 0,
+    },
     "time_user": {"representation": "time_user"},
     "ASARS": {},
 }

@@ -20,7 +20,7 @@ from spotlight_asars.evaluation import evaluate, sequence_mrr_score
 from spotlight_asars.representations.attention import triangle_attention
 
 BATCH, DIM = 256, 64
-NO_MEMORIES = {"history": False, "transitions": False}
+NO_MEMORIES = {"history": False, "transitions": False, "neighbours": False, "item_neighbours": 0}
 PLAIN = {"loss": "hinge", **NO_MEMORIES, "dropout": 0.0, "hidden_dim": DIM}
 LSTM, LIKE_FOR_LIKE, GRU4REC = "Spotlight's lstm", "gru4rec, hinge, like for like", "gru4rec, hinge, state of 100"
 TRAINED: dict[str, dict[str, Any]] = {

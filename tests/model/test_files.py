@@ -200,7 +200,7 @@ def own_loss(positive, negative, mask):
         ),
         ({"representation": ASARSNet(7)}, r"representation must be one of .*; got ASARSNet.*REPRESENTATIONS .*"),
         (
-            {"loss": "bpr", "negative_sampling": lambda sessions: SAMPLERS["uniform"](sessions)},
+            {"loss": "bpr", "negative_sampling": lambda sessions, device: SAMPLERS["uniform"](sessions, device)},
             r"negative_sampling must be one of .*; got <function .*SAMPLERS .*",
         ),
         ({"optimizer_func": torch.optim.Adam}, r"optimizer_func must be None .*; got <class .*Adam'>. torch.save.*"),

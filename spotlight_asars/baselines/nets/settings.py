@@ -45,7 +45,7 @@ def wavenet(blueprint: Blueprint) -> nn.Module:
     return SpotlightNet(net, blueprint.num_items)
 
 
-_base = partial(ASARSSequenceModel, history=False, transitions=False)
+_base = partial(ASARSSequenceModel, history=False, transitions=False, neighbours=False, item_neighbours=0)
 _sampled = partial(_base, loss="sampled_softmax", negative_sampling="popularity")
 
 gru4rec_cross_entropy = partial(_base, loss="cross_entropy", representation="gru4rec", cell="gru")

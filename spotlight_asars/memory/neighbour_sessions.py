@@ -7,8 +7,8 @@ For the items :math:`i_1, \dots, i_5` of the session's latest events, the last o
 
 over the 100 sessions n with the largest :math:`s_n` of the 128 latest of each item; :math:`a_n` is the share of all
 sessions that are later than n, and :math:`p_n` the place in n of the latest item that both share; an event further away
-than 5 from it does not count. What sets neighbours apart from counts of pairs: a session that shares two items with this
-one counts for more than two that share one.
+than 5 from it does not count. What sets neighbours apart from counts of pairs: a session that shares two items with
+this one counts for more than two that share one.
 
 References
 ----------

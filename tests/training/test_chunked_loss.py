@@ -188,7 +188,7 @@ def test_half_precision_gives_about_the_same():
 
 
 @pytest.mark.parametrize(
-    "loss", ["cross_entropy", Loss(cross_entropy_loss, "targets", over_catalogue=squares)], ids=str
+    "loss", ["cross_entropy", Loss(cross_entropy_loss, "targets", over_catalogue=squares)], ids=["cross entropy", "own"]
 )
 @pytest.mark.parametrize("representation", ["time_user", "dynamics", "mixture"])
 def test_a_fit_in_chunks_is_a_fit_of_the_whole(representation, loss, monkeypatch):

@@ -75,8 +75,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     use_cuda : bool
         Run on the GPU.
     sparse : bool
-        Use sparse gradients for the embeddings. With the default optimizer and sampled negatives it is so by itself:
-        Adagrad moves no row that a mini-batch does not touch.
+        Use sparse gradients for the embeddings. With the default optimizer, sampled negatives and a large catalogue it
+        is so by itself on the CPU: Adagrad moves no row that a mini-batch does not touch. A GPU would wait for them.
     random_state : RandomState or int, optional
         The one source of randomness: the same seed gives the same model.
     num_negative_samples : int or "auto"

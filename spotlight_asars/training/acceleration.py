@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spotlight_asars.memory import RecallNet
 from spotlight_asars.sessions.channels import Channels
 
 
@@ -31,8 +32,7 @@ class Accelerated:
         self._net, self._device, self._autocast = net, device.type, autocast
         recurrent = any(isinstance(layer, nn.RNNBase) for layer in net.modules())
         self._autocast_states = autocast and not (recurrent and device.type == "cuda")
-        states: Any = net.states
-        self._states = torch.compile(states, dynamic=True) if compile else states
+        self._states: Any = _compiled(net) if compile else net.states
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:
         with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast_states):
@@ -56,6 +56,21 @@ class Accelerated:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast)
+
+
+def _compiled(net: Any) -> Any:
+    """The net's ``states``, compiled but for what memories hold: that has gradients more than once, part by part."""
+    recalls = isinstance(net, RecallNet)
+    read: Any = net.net.states if recalls else net.states
+    inner: Any = torch.compile(read, dynamic=True)
+    if not recalls:
+        return inner
+
+    def states(items: Tensor, channels: Channels | None = None) -> Any:
+        channels = channels or Channels()
+        return net.recall(inner(items, channels), items, channels)
+
+    return states
 
 
 def _full(scores: Tensor) -> Tensor:

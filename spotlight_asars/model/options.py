@@ -26,7 +26,7 @@ from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 from spotlight_asars.sampling import SAMPLERS
 
 AUTO = "auto"  # what suits the size of the catalogue
-EXACT_UP_TO = 5_000  # items, padding included, all of which a target is compared with
+EXACT_UP_TO = 8_000  # items, padding included, all of which a target is compared with
 
 
 @dataclass(frozen=True)

@@ -60,16 +60,16 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         One of ``REPRESENTATIONS``: with all memories the plain recurrent net does best on the real logs we know; the
         paper's network is "time_user". Or a net with Spotlight's ``user_representation`` and ``forward``; or a function
         of a ``Blueprint`` that returns a net.
-    embedding_dim : int or "auto"
-        Size of the item embeddings; "auto" is 64 where the catalogue is small, and 100 beyond ``EXACT_UP_TO`` items.
+    embedding_dim : int
+        Size of the item embeddings.
     n_iter : int or "auto"
         Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond ``EXACT_UP_TO`` items.
     batch_size : int or "auto"
         Sessions in a mini-batch; "auto" is 32 where the catalogue is small, and 128 beyond ``EXACT_UP_TO`` items.
     l2 : float
         Weight decay.
-    learning_rate : float or "auto"
-        Of Adagrad; "auto" is 0.05 where the catalogue is small, and 0.1 beyond ``EXACT_UP_TO`` items.
+    learning_rate : float
+        Of Adagrad.
     optimizer_func : callable, optional
         Function of the parameters that returns an optimizer; overrides `l2` and `learning_rate`.
     use_cuda : bool
@@ -150,11 +150,11 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         self,
         loss: str | LossFunction = "auto",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
-        embedding_dim: int | str = "auto",
+        embedding_dim: int = 64,
         n_iter: int | str = "auto",
         batch_size: int | str = "auto",
         l2: float = 0.0,
-        learning_rate: float | str = "auto",
+        learning_rate: float = 0.05,
         optimizer_func: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None = None,
         use_cuda: bool = False,
         sparse: bool = False,
@@ -189,11 +189,11 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         with preserved_generators(use_cuda):  # Spotlight seeds torch's
             # Spotlight asserts that loss and representation are of its own, so it gets its defaults first.
             super().__init__(
-                embedding_dim=64 if embedding_dim == "auto" else int(embedding_dim),
+                embedding_dim=embedding_dim,
                 n_iter=10 if n_iter == "auto" else int(n_iter),
                 batch_size=32 if batch_size == "auto" else int(batch_size),
                 l2=l2,
-                learning_rate=0.05 if learning_rate == "auto" else float(learning_rate),
+                learning_rate=learning_rate,
                 optimizer_func=optimizer_func,
                 use_cuda=use_cuda,
                 sparse=sparse,
@@ -494,4 +494,4 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """Make this net the model's own, also under Spotlight's names for it."""
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options.settled(fitted.num_items), fitted.net)
+        self._optimizer = make_optimizer(self._options, fitted.net)

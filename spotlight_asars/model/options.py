@@ -144,11 +144,11 @@ class Options:
 
     loss: Annotated[Any, LOSS]
     representation: Annotated[Any, NET]
-    embedding_dim: Annotated[Any, AUTO_OR_COUNT]
+    embedding_dim: Annotated[int, COUNT]
     n_iter: Annotated[Any, _or_auto(Kind(partial(whole, least=0), int))]
     batch_size: Annotated[Any, AUTO_OR_COUNT]
     l2: Annotated[float, Kind(partial(_finite, partial(number, least=0)), float)]
-    learning_rate: Annotated[Any, _or_auto(Kind(partial(_finite, positive), float))]
+    learning_rate: Annotated[float, Kind(partial(_finite, positive), float)]
     optimizer_func: Annotated[Any, Kind(_optimizer, read=None)]
     use_cuda: Annotated[bool, Kind(switch, read=None)]
     sparse: Annotated[bool, SWITCH]
@@ -193,8 +193,6 @@ class Options:
         stands_for_all = find_loss(loss).corrects_log_q
         suits: dict[str, Any] = {
             "loss": loss,
-            "embedding_dim": 64 if exact else 100,
-            "learning_rate": 0.05 if exact else 0.1,
             "n_iter": 10 if exact else 5,
             "batch_size": 32 if exact else 128,
             "num_negative_samples": 1024 if stands_for_all else 256,

@@ -54,7 +54,7 @@ COUNTED = [name for name in BASELINES if name not in LEARNED]
 @lru_cache
 def train_and_test(predictability):
     log = generate_sessions(
-        num_items=60, num_sessions=1200, predictability=predictability, dwell_effect=0, user_effect=0
+        num_items=60, num_sessions=1200, predictability=predictability, dwell_effect=0, user_effect=0, random_state=0
     )
     return [to_sessions(part) for part in log.split_by_time(test_fraction=0.2)]
 

@@ -9,7 +9,7 @@ goes on where it was. It writes ``results.md``, ``runs.csv`` and figures of accu
 the extra of that name, and may be run in an environment of its own into the same folder.
 
 Models are ``BASELINES``; ``gru4rec``, our own net without channels, which all are compared with; the paper's variants
-without the memories, under the paper's names; all of these with both, ``NAME+memories``; and ``NAME+observed``, which
+without the memories, under the paper's names; all of these with all memories, ``NAME+memories``; and ``NAME+observed``, which
 sees the dwell of the last viewed item, as in the paper, and so wins no comparison: that dwell ends with the very click
 that is to be predicted.
 """
@@ -40,9 +40,10 @@ def baseline(name: str) -> Contestant:
 
 
 def variant(name: str, memories: bool, last_dwell: str = "unknown") -> Contestant:
-    """A variant of the paper, with or without both memories."""
+    """A variant of the paper, with all memories and the item graph, or with none of them."""
     options = {"representation": name, "last_dwell": last_dwell}
     options |= dict.fromkeys(("history", "transitions", "neighbours"), memories)
+    options |= {} if memories else {"item_neighbours": 0}
     family = "ASARS with memories" if memories else "other nets" if name == REFERENCE else "ASARS"
     channels = {"users": "user" in name or "dynamics" in name, "dwell": name in BY_TIME, "memories": memories}
     spaces, honest = ["nets", *(channel for channel, has in channels.items() if has)], last_dwell == "unknown"

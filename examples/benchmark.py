@@ -9,9 +9,9 @@ goes on where it was. It writes ``results.md``, ``runs.csv`` and figures of accu
 the extra of that name, and may be run in an environment of its own into the same folder.
 
 Models are ``BASELINES``; ``gru4rec``, our own net without channels, which all are compared with; the paper's variants
-without the memories, under the paper's names; ``NAME+memories``, each of these with all memories; and ``NAME+observed``,
-which sees the dwell of the last viewed item, as in the paper, and so wins no comparison: that dwell ends with the very
-click that is to be predicted.
+without the memories, under the paper's names; ``NAME+memories``, each of these with all memories; and
+``NAME+observed``, which sees the dwell of the last viewed item, as in the paper, and so wins no comparison: that dwell
+ends with the very click that is to be predicted.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""Votes of earlier sessions against loops over lists."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from simulated_device import SIMULATED, simulated_device
+
+from spotlight_asars import SessionInteractions
+from spotlight_asars.memory import neighbour_sessions
+from spotlight_asars.memory.neighbour_sessions import (
+    GAP_DECAY,
+    LATEST,
+    POSITION_DECAY,
+    REACH,
+    RECENCY_DECAY,
+    NeighbourSessions,
+    in_order_of_time,
+)
+
+ITEMS = 8
+ROW = st.lists(st.integers(1, ITEMS - 1), min_size=1, max_size=9)
+LOGS = st.lists(ROW, min_size=1, max_size=7)
+
+
+def as_sessions(rows, started=None):
+    offsets = np.cumsum([0, *map(len, rows)])
+    return SessionInteractions.from_ragged(np.concatenate(rows), offsets, None, ITEMS, started=started)
+
+
+def votes_by_hand(rows, viewed):
+    """{item: N} by the formula, over sessions in the order of time."""
+    votes = defaultdict(float)
+    latest = viewed[::-1][:LATEST]
+    for number, session in enumerate(rows):
+        shared = [place for place, item in enumerate(latest) if item in session and item not in latest[:place]]
+        if shared:
+            age = (len(rows) - 1 - number) / len(rows)
+            similarity = sum(math.exp(-place / POSITION_DECAY) for place in shared)
+            similarity *= math.exp(-age / RECENCY_DECAY) / math.sqrt(len(session))
+            here = max(place for place, item in enumerate(session) if item == latest[shared[0]])
+            for place, item in enumerate(session):
+                if abs(place - here) <= REACH:
+                    votes[item] += similarity * math.exp(-abs(place - here) / GAP_DECAY)
+    return dict(votes)
+
+
+def votes_of(neighbours, viewed):
+    """{item: N} of one state."""
+    votes = neighbours.query(torch.tensor([viewed])).votes(torch.tensor([0]), torch.tensor([len(viewed) - 1]))
+    found = {}
+    for item, strength, times in zip(*(column[0].tolist() for column in votes), strict=True):
+        if item:
+            assert times == votes.items[0].tolist().count(item)
+            assert found.setdefault(item, strength) == strength, "an item has the same strength in all of its slots"
+    return found
+
+
+@given(LOGS, ROW)
+def test_votes_are_what_loops_over_lists_find(rows, viewed):
+    assert votes_of(NeighbourSessions(as_sessions(rows)), viewed) == pytest.approx(
+        votes_by_hand(rows, viewed), rel=1e-5
+    )
+
+
+@given(LOGS, ROW, st.data())
+def test_sessions_count_in_the_order_of_time(rows, viewed, data):
+    order = data.draw(st.permutations(range(len(rows))))
+    started = np.argsort(order) * 3600.0
+    shuffled = as_sessions(rows, started)
+    expected = votes_by_hand([rows[row] for row in order], viewed)
+    assert votes_of(NeighbourSessions(shuffled), viewed) == pytest.approx(expected, rel=1e-5)
+    assert in_order_of_time(shuffled).tolist() == list(order)
+
+
+@given(LOGS, ROW)
+def test_padding_anywhere_changes_no_votes(rows, viewed):
+    neighbours, padded = NeighbourSessions(as_sessions(rows)), [0, *(part for item in viewed for part in (item, 0))]
+    assert votes_of(neighbours, padded) == votes_of(neighbours, viewed)
+    assert votes_of(neighbours, [0]) == {}
+
+
+def test_only_the_latest_sessions_of_an_item_and_the_most_similar_ones_vote(monkeypatch):
+    rows = [[1, 2], [1, 3], [1, 4, *[6] * 7]]
+    monkeypatch.setattr(neighbour_sessions, "PER_ITEM", 2)
+    assert votes_of(NeighbourSessions(as_sessions(rows)), [1]).keys() == {1, 3, 4, 6}
+    monkeypatch.setattr(neighbour_sessions, "NEIGHBOURS", 1)
+    assert votes_of(NeighbourSessions(as_sessions(rows)), [1]).keys() == {1, 3}, "the shorter one is more like it"
+
+
+def test_arrays_make_the_same_neighbours():
+    sessions = as_sessions([[1, 2, 3], [3, 4], [2, 2, 5]], np.array([5.0, np.nan, 1.0]))
+    neighbours = NeighbourSessions(sessions)
+    again = NeighbourSessions.from_arrays(neighbours.arrays(), ITEMS)
+    assert votes_of(again, [4, 2]) == votes_of(neighbours, [4, 2])
+
+
+def test_some_rows_and_many_states_at_once_have_the_votes_of_each():
+    rows = [[1, 2, 3], [3, 4], [2, 2, 5]]
+    neighbours, matrix = NeighbourSessions(as_sessions(rows)), torch.tensor([[0, 1, 2], [2, 3, 4], [0, 0, 5]])
+    together = neighbours.query(matrix).select(slice(1, 3)).votes(torch.tensor([0, 1]), torch.tensor([1, 2]))
+    for state, viewed in enumerate(([2, 3], [5])):
+        found = {
+            item: value
+            for item, value in zip(*(column[state].tolist() for column in together[:2]), strict=True)
+            if item
+        }
+        assert found == pytest.approx(votes_of(neighbours, viewed))
+
+
+def test_a_look_up_waits_for_nothing():
+    with simulated_device() as waits:
+        neighbours = NeighbourSessions(as_sessions([[1, 2, 3], [3, 4]]), SIMULATED)
+        items = torch.tensor([[1, 3]]).to(SIMULATED)
+        waits.clear()
+        votes = neighbours.query(items).votes(items[:, 0] * 0, items[:, 0] * 0 + 1)
+        assert not waits
+        assert votes.items.device == SIMULATED

@@ -1,4 +1,10 @@
-"""What the model remembers beside the net's weights: each user's history, and which items followed each item."""
+"""What the model remembers beside the net's weights: each user's history, which items followed each item, and sessions.
+
+A memory finds, for the states of a batch, a few items and how strong each is (``user_history``, ``item_transitions``,
+``neighbour_sessions``). Its terms weigh them (``history_terms``, ``transition_terms``, ``neighbour_terms``), and a
+``RecallNet`` adds these to the scores of any net (``score_terms``). To add a memory, write both, with a line in
+``with_recall`` and a channel that finds it.
+"""
 
 from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.item_transitions import Transitions

@@ -74,7 +74,8 @@ class TrainingBatches:
         with fitted.remembering(earlier):
             for rows in np.array_split(np.flatnonzero(latest), -(-int(latest.sum()) // SESSIONS_AT_ONCE)):
                 batch = self._log.batch(rows)
-                states, query = fitted.states(batch.items, batch.channels), neighbours.query(batch.items)
+                channels = fitted.users.recall(batch.channels, training=True)  # of unknown start, they are no history
+                states, query = fitted.states(batch.items, channels), neighbours.query(batch.items)
                 for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
                     scores = fitted.score_catalogue(states[row, step])
                     search.add(scores, query.votes(row, step), batch.items[row, step + 1])

@@ -53,8 +53,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     Parameters
     ----------
     loss : str or callable
-        "auto" is exact cross entropy where the catalogue is small enough, up to ``EXACT_UP_TO`` items, and beyond that
-        sampled softmax with log-Q correction. Else one of ``LOSSES``, or a function ``(positive, negative, mask) ->
+        "auto" is exact cross entropy where the catalogue is small, up to 8,000 items, and beyond that sampled softmax
+        with log-Q correction. Else one of ``LOSSES``, or a function ``(positive, negative, mask) ->
         scalar``; a ``Loss`` says what else it needs.
     representation : str, nn.Module or callable
         One of ``REPRESENTATIONS``: with all memories the plain recurrent net does best on the real logs we know; the
@@ -63,9 +63,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     embedding_dim : int
         Size of the item embeddings.
     n_iter : int or "auto"
-        Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond ``EXACT_UP_TO`` items.
+        Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond 8,000 items.
     batch_size : int or "auto"
-        Sessions in a mini-batch; "auto" is 32 where the catalogue is small, and 128 beyond ``EXACT_UP_TO`` items.
+        Sessions in a mini-batch; "auto" is 32 where the catalogue is small, and 128 beyond 8,000 items.
     l2 : float
         Weight decay.
     learning_rate : float

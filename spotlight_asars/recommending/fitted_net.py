@@ -26,7 +26,7 @@ from spotlight_asars.sessions.batching import Batch
 
 
 class FittedNet:
-    """A net, the memory of its users' histories, the transitions of the training sessions, and their device.
+    """A net, and what it remembers: its users' histories, the transitions of the training sessions, and neighbours.
 
     Parameters
     ----------

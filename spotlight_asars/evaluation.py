@@ -119,8 +119,8 @@ def evaluate(
     positions : {"every", "last"}
         Every position after the first, or only each session's last.
     roll_history : bool
-        Let each user's later test sessions see the earlier ones, once these are scored, through the model's ``update``.
-        Else all start from what training left. The model is afterwards as before.
+        Let each user's later test sessions see the earlier ones of the same user, once these are scored. Else all start
+        from what training left. The model is afterwards as before.
 
     Returns
     -------
@@ -150,13 +150,13 @@ def evaluate(
     fill = _rank_states if _is_batched(model) else _rank_predictions
     if roll_history:
         require(hasattr(model, "update"), "roll_history must be False for a model without update", roll_history)
-        with model.preserved_user_state():
+        with model.preserved_user_state() as roll:
             for rows in sessions.rounds():
                 chunk = sessions.take(rows)
                 found = np.zeros(len(chunk.items))
                 fill(model, chunk, positions == "last", found)
                 ranks[sessions.places(rows)] = found
-                model.update(chunk)
+                roll(chunk)
     else:
         fill(model, sessions, positions == "last", ranks)
     targets = ranks != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ class RaggedRows:
     def device(self) -> torch.device:
         """Where it is; a pickle may have been loaded to another place than it came from."""
         return self._items.device
+
+    def with_empty_rows(self, number: int) -> RaggedRows:
+        """The same table with so many empty rows at its end."""
+        longer = copy.copy(self)
+        longer._offsets = torch.cat([self._offsets, self._offsets[-1:].expand(number)])
+        return longer
 
     def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:
         """Rows by their numbers, int64 (...); empty where not `real`, bool (...).

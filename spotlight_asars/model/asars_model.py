@@ -23,6 +23,7 @@ from spotlight_asars.memory import RecallNet
 from spotlight_asars.model import files
 from spotlight_asars.model.building import build_for, make_optimizer
 from spotlight_asars.model.fitting import TrainingData, fit_epochs, seeded
+from spotlight_asars.model.growth import grown, grown_optimizer
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -33,7 +34,7 @@ from spotlight_asars.representations import Blueprint
 from spotlight_asars.runtime.devices import chosen_device, preserved_generators
 from spotlight_asars.runtime.distributed import processes, share_random_state, share_weights
 from spotlight_asars.sampling import Sampler
-from spotlight_asars.sessions import Channels
+from spotlight_asars.sessions import Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.checkpoints import Checkpoints
@@ -219,7 +220,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
-        The memories are made anew, of these sessions alone; ``update`` adds sessions to the history.
+        A second call may bring items and users with ids beyond the model's: embeddings, biases and the optimizer's
+        state grow, and nothing else changes until something is learned. The memories are made anew, of these sessions
+        alone; ``update`` adds sessions to them.
 
         With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
         ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
@@ -251,9 +254,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Raises
         ------
         ValueError
-            If no session has two events; if a second call brings items or users beyond those of the first; if the loss
-            stops being finite, in which case the weights from before that epoch are kept; if the checkpoint is damaged,
-            or that of other sessions or other options. Nothing is kept of a call that is refused.
+            If no session has two events; if a second call brings new ids without raw ones where those of all others are
+            known, or any to a net of the caller's own; if the loss stops being finite, in which case the weights from
+            before that epoch are kept; if the checkpoint is damaged, or that of other sessions or other options.
+            Nothing is kept of a call that is refused.
         OSError
             If `checkpoint` can't be written to.
         RuntimeError
@@ -262,7 +266,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
-        options = self._options.settled((self._catalogue or Catalogue.of(data.train)).num_items)
+        options = self._options.settled(data.catalogue.num_items)
         self._loss_func = find_loss(options.loss)
         if verbose and processes().rank == 0:
             tqdm.write(options.describe_training())
@@ -274,7 +278,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         share_random_state(self._random_state)
         with seeded(self._random_state, device):
             if self._fitted is None:
-                self._take(build_for(data.train, options), Catalogue.of(data.train))
+                self._take(build_for(data.train, options), data.catalogue)
+            self._grow(data.catalogue)
             fitted = self._fitted_net("fit")
             share_weights(fitted.net)
             self.epochs += fit_epochs(
@@ -283,36 +288,52 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         return self
 
     def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
-        """Roll finished sessions into the memory and the users' states, without training; predictions start from there.
+        """Add finished sessions to the memories and the users' states, without training; predictions start from there.
+
+        New items are candidates from then on: they are remembered as any other, and their embeddings start from those
+        of the items that come together with them. What is learned of all others stays as it is, until ``fit``. The
+        memories take in users that training did not meet; to the rest of the net they stay unknown.
+
+        Costs a copy of the transitions and the neighbours, however few the sessions: many at a time cost less.
 
         Parameters
         ----------
         sessions : SessionInteractions or SequenceInteractions
-            Later than those that were trained on or rolled before. The memory takes in users that training did not
-            meet; to the rest of the net they stay unknown.
+            Later than those that were trained on or added before. New items have ids beyond the model's, as
+            ``log.encode_like(model, grow=True)`` gives them.
 
         Returns
         -------
         ASARSSequenceModel
-            Itself. Without `history`, representations that keep nothing between sessions are left as they are.
+            Itself.
 
         Raises
         ------
         RuntimeError
             Before ``fit``.
         ValueError
-            For items that the model does not know, and ids of another vocabulary.
+            For ids of another vocabulary, new ids without raw ones where the model knows those of all others, and new
+            items for a net of the caller's own.
         """
         fitted, finished = self._fitted_net("update"), as_sessions(sessions)
-        self.known_catalogue("update").check(finished, "sessions")
-        fitted.users.roll(finished)
+        catalogue = self.known_catalogue("update").grown(finished, "sessions")
+        self._grow(catalogue._replace(num_users=fitted.num_users))  # nothing is learned of new users
+        self._fitted_net("update").add(finished.within(catalogue.num_items, catalogue.num_users))
         return self
 
     @contextmanager
-    def preserved_user_state(self) -> Iterator[None]:
-        """Undo at the end of the block what ``update`` does inside it."""
-        with self._fitted_net("preserved_user_state").users.preserved():
-            yield
+    def preserved_user_state(self) -> Iterator[Callable[[SessionInteractions], None]]:
+        """Undo at the end of the block what ``update`` does inside it.
+
+        Gives a function that adds sessions to the histories and states of their own users alone.
+        """
+        fitted, catalogue = self._fitted_net("preserved_user_state"), self.known_catalogue("preserved_user_state")
+        optimizer = self._optimizer
+        try:
+            with fitted.preserved():
+                yield fitted.users.roll
+        finally:
+            self._take(fitted, catalogue, optimizer)
 
     def start_session(
         self, user_ids: Any = None, started: float | None = None, raw: bool | None = None, *, user: Any = None
@@ -490,8 +511,17 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             raise RuntimeError(f"{caller} needs a fitted model; call fit first")
         return self._fitted
 
-    def _take(self, fitted: FittedNet, catalogue: Catalogue) -> None:
-        """Make this net the model's own, also under Spotlight's names for it."""
+    def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options, fitted.net)
+        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
+
+    def _grow(self, catalogue: Catalogue) -> None:
+        """Know the items and users of a larger catalogue."""
+        fitted, sizes = self._fitted_net("fit"), (catalogue.num_items, catalogue.num_users)
+        optimizer = self._optimizer
+        if sizes != (fitted.num_items, fitted.num_users):
+            fitted = grown(fitted, self._options, *sizes)
+            optimizer = grown_optimizer(optimizer, self._options, fitted.net)
+        self._take(fitted, catalogue, optimizer)

@@ -26,8 +26,14 @@ def build_for(sessions: SessionInteractions, options: Options) -> FittedNet:
     return build_fitted(options, sessions.num_items, sessions.num_users, scale)
 
 
-def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> FittedNet:
-    """A net with fresh weights that remembers nothing yet."""
+def build_fitted(
+    options: Options,
+    num_items: int,
+    num_users: int,
+    dwell_scale: NDArray[np.float64],
+    device: torch.device | None = None,
+) -> FittedNet:
+    """A net with fresh weights that remembers nothing yet, on a device, or on that of the options."""
     options = options.settled(num_items)
     blueprint = Blueprint(
         num_items=num_items,
@@ -41,7 +47,7 @@ def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: 
         build(options.representation, blueprint), num_items, options.history, options.transitions, options.neighbours
     )
     history_size = options.history_size if options.history else None
-    return FittedNet(net, num_items, num_users, dwell_scale, history_size, chosen_device(options.use_cuda))
+    return FittedNet(net, num_items, num_users, dwell_scale, history_size, device or chosen_device(options.use_cuda))
 
 
 def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:

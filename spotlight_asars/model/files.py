@@ -30,7 +30,7 @@ from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.devices import preserved_generators
 from spotlight_asars.training.progress import Epoch
 
-FORMAT = 2  # to be raised when files change so that older versions could misread them
+FORMAT = 3  # to be raised when files change so that older versions could misread them
 VOCABULARIES = {"item_vocabulary": 1, "user_vocabulary": 0}  # name, and the first contiguous id
 
 Arrays = dict[str, NDArray[Any]]
@@ -65,6 +65,7 @@ def write(content: Content, path: Path) -> None:
         "options": _as_json(content.options),
         "num_items": int(fitted.num_items),
         "num_users": int(fitted.num_users),
+        "num_trained": int(fitted.num_trained),
         "epochs": [list(epoch) for epoch in content.epochs],
         "random_state": [int(generator["state"]["pos"]), int(generator["has_gauss"]), float(generator["gauss"])],
     }
@@ -95,6 +96,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             fits = given.shape == tensor.shape and given.dtype == tensor.dtype
             require(fits, rule, f"{given.dtype} and {tuple(given.shape)}")
             tensor.copy_(given)
+    fitted.num_trained = header["num_trained"]
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
     if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}
@@ -175,7 +177,12 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     require(isinstance(number, int), "path must be a file of ASARSSequenceModel.save", str(path))
     assert isinstance(number, int)
     rule = f"path must be a model file of format {FORMAT}"
-    by = "A newer version of spotlight_asars" if number > FORMAT else "spotlight_asars 0.2, whose memories were others,"
+    by = (
+        "spotlight_asars 0.2, whose memories were others,"
+        if number == 1
+        else "An earlier version of spotlight_asars 0.3"
+    )
+    by = "A newer version of spotlight_asars" if number > FORMAT else by
     require(number == FORMAT, rule, number, f"{by} wrote it, and reads it")
     return header, arrays
 

@@ -36,10 +36,11 @@ ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fit
 
 
 class TrainingData(NamedTuple):
-    """The sessions to train on, and those to validate on after each epoch."""
+    """The sessions to train on, and those to validate on after each epoch, in the ids of all items and users so far."""
 
     train: SessionInteractions
     held_out: SessionInteractions | None
+    catalogue: Catalogue
 
     @classmethod
     def of(
@@ -49,7 +50,7 @@ class TrainingData(NamedTuple):
         patience: int | None,
         known: Catalogue | None,
     ) -> TrainingData:
-        """The arguments of ``fit``, checked, also against what an earlier call `known` of items and users."""
+        """The arguments of ``fit``, checked, also against what the model has `known` of items and users."""
         train, held_out = as_sessions(interactions), None
         if isinstance(validation, SequenceInteractions):
             held_out = as_sessions(validation)
@@ -61,14 +62,10 @@ class TrainingData(NamedTuple):
         for name, part in (("interactions", train), ("validation", held_out)):
             longest = 2 if part is None else int(part.lengths.max())
             require(longest >= 2, f"{name} must have a session of two events or more; the longest has", longest)
-        known = known or Catalogue.of(train)
-        for what in ("num_items", "num_users"):
-            most, given = getattr(known, what), getattr(train, what)
-            require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
-        known.check(train, "interactions")
+        catalogue = (known or Catalogue.of(train)).grown(train, "interactions")
         if held_out is not None:
-            known.check(held_out, "validation")
-        return cls(train, held_out)
+            catalogue.check(held_out, "validation")
+        return cls(train.within(catalogue.num_items, catalogue.num_users), held_out, catalogue)
 
     def fingerprints(self) -> dict[str, str]:
         """A digest of each part, by which a checkpoint knows its fit."""

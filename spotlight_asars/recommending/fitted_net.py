@@ -24,6 +24,9 @@ from spotlight_asars.runtime.devices import FULL_PRECISION
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch
 
+COMPANIONS = 12  # items that come together with a new one most often, from which it starts
+RARE = 0.1  # quantile of the biases with which an item starts that comes together with none
+
 
 class FittedNet:
     """A net, and what it remembers: its users' histories, the transitions of the training sessions, and neighbours.
@@ -39,6 +42,11 @@ class FittedNet:
     history_size : int, optional
         Items of earlier sessions that a session sees; None keeps no history.
     device : torch.device
+
+    Attributes
+    ----------
+    num_trained : int
+        Size of the catalogue, padding included, at the latest training; later items have a start in their place.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class FittedNet:
     ) -> None:
         self.net: Any = net.to(device)
         self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
+        self.num_trained = num_items
         inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None
         self.users = UserState(self.asars, history_size, device)
@@ -74,7 +83,10 @@ class FittedNet:
         """Forget what was remembered; remember these sessions, and which users are in them."""
         self.neighbours = None  # training does without them
         self.users.start(sessions)
-        self._count_transitions(sessions, transitions)
+        counted = self._count_transitions(sessions, transitions)
+        if self.num_trained < self.num_items:
+            self.start_items(counted or Transitions(sessions))
+            self.num_trained = self.num_items
         if self.asars is not None and sessions.user_ids is not None:
             started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
             self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)
@@ -92,12 +104,82 @@ class FittedNet:
             if graph is not None and edges is not None:
                 graph.connect(*edges)
 
-    def _count_transitions(self, sessions: SessionInteractions, wanted: bool) -> None:
+    def add(self, sessions: SessionInteractions) -> None:
+        """Remember these later sessions as well; what the net has learned stays as it is."""
+        self.users.roll(sessions)
+        if self.neighbours is not None:
+            self.neighbours = self.neighbours.with_added(sessions)
+        if self.transitions is not None:
+            self.transitions = self.transitions.with_added(sessions)
+        if self.num_trained < self.num_items:
+            self.start_items(self.transitions or Transitions(sessions))
+
+    def take_memories(self, other: FittedNet) -> None:
+        """Remember what another net remembers, of which this one is a copy, perhaps for a larger catalogue.
+
+        Items that are new here start in the middle of those that were trained, and as rare ones.
+        """
+        self.users.take_memory(other.users)
+        self.transitions, self.neighbours, self.num_trained = other.transitions, other.neighbours, other.num_trained
+        if self.neighbours is not None and self.neighbours.num_items < self.num_items:
+            self.neighbours = self.neighbours.grown(self.num_items)
+        if self.transitions is not None:
+            self.transitions = self.transitions.grown(self.num_items)
+        with torch.no_grad():
+            for layer in self._item_layers():
+                known = layer.weight[1 : other.num_trained]
+                layer.weight[other.num_items :] = known.quantile(RARE) if layer.weight.shape[1] == 1 else known.mean(0)
+
+    @torch.no_grad()
+    def start_items(self, counted: Transitions) -> None:
+        """Start items that were not trained yet from those that come together with them.
+
+        Their embeddings and biases become the means of those of their companions, by how often they come together; and
+        these are their neighbours in the ``ItemGraph``. An item without companions is left as it is.
+        """
+        graph, first = None if self.asars is None else self.asars.item_graph, self.num_trained
+        number = COMPANIONS if graph is None else graph.neighbours.shape[1]
+        companions, shares = (part.to(self.device) for part in counted.nearest(number, first))
+        if graph is not None:
+            graph.connect_new(first, companions, shares)
+        shares = shares * (companions < first)  # that were trained themselves
+        total = shares.sum(dim=1, keepdim=True)
+        for layer in self._item_layers():
+            mean = (layer.weight[companions.long()] * shares.unsqueeze(2)).sum(dim=1) / total
+            layer.weight[first:] = torch.where(total > 0, mean.to(layer.weight.dtype), layer.weight[first:])
+
+    def _item_layers(self) -> list[Any]:
+        """The net's embeddings and biases of items, under Spotlight's names, where they are one row for each item."""
+        inner: Any = self.net.net if isinstance(self.net, RecallNet) else self.net
+        inner = inner if self.asars is not None else getattr(inner, "net", inner)
+        layers = (getattr(inner, name, None) for name in ("item_embeddings", "item_biases"))
+        return [layer for layer in layers if len(getattr(layer, "weight", ())) == self.num_items]
+
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Undo at the end what was added inside the block."""
+        transitions, neighbours, new = self.transitions, self.neighbours, slice(self.num_trained, None)
+        rows = [(layer.weight, layer.weight[new].detach().clone()) for layer in self._item_layers()]
+        graph = None if self.asars is None else self.asars.item_graph
+        edges = None if graph is None else (graph.neighbours[new].clone(), graph.shares[new].clone())
+        try:
+            with self.users.preserved():
+                yield
+        finally:
+            self.transitions, self.neighbours = transitions, neighbours
+            with torch.no_grad():
+                for weight, kept in rows:
+                    weight[new] = kept
+            if graph is not None and edges is not None:
+                graph.connect_new(self.num_trained, *edges)
+
+    def _count_transitions(self, sessions: SessionInteractions, wanted: bool) -> Transitions | None:
         graph = None if self.asars is None else self.asars.item_graph
         counted = Transitions(sessions, device=self.device) if wanted or graph is not None else None
         if graph is not None and counted is not None:
             graph.connect(*counted.nearest(graph.neighbours.shape[1]))
         self.transitions = counted if wanted else None
+        return counted
 
     def remember_neighbours(self, sessions: SessionInteractions) -> None:
         """Remember these sessions as neighbours of others, where they are worth something."""

@@ -44,11 +44,35 @@ class Catalogue(NamedTuple):
             )
         return self.item_vocabulary
 
+    def grown(self, sessions: SessionInteractions, argument: str) -> Catalogue:
+        """The catalogue with what sessions bring beyond it, with later ids.
+
+        Raises
+        ------
+        ValueError
+            For ids of another vocabulary, and new ids without raw ones where the model knows those of all others.
+        """
+        check_vocabulary(self, sessions, argument)
+        items = _longer(self.item_vocabulary, sessions.item_vocabulary)
+        users = _longer(self.user_vocabulary, sessions.user_vocabulary)
+        num_items, num_users = max(self.num_items, sessions.num_items), max(self.num_users, sessions.num_users)
+        way_out = "log.encode_like(model, grow=True) gives ids to new ones"
+        if items is not None and num_items > len(items) + items.first:
+            num_items = max(self.num_items, int(sessions.items.max(initial=0)) + 1)
+            rule = f"{argument} must have item ids below {self.num_items}, or raw ids for new items as for all others"
+            require(num_items <= max(self.num_items, len(items) + items.first), rule, num_items - 1, way_out)
+        return Catalogue(num_items, num_users, items, users)
+
     def check(self, sessions: SessionInteractions, argument: str) -> None:
         """Raise ``ValueError`` unless the sessions have the model's item ids and, where known, its vocabularies."""
         check_vocabulary(self, sessions, argument)
         rule = f"{argument} must have item ids below {self.num_items}, as in the first call of fit"
         reject(sessions.items >= self.num_items, sessions.items, rule)
+
+
+def _longer(known: Vocabulary | None, given: Vocabulary | None) -> Vocabulary | None:
+    """The longer of two vocabularies of which one begins the other; none where `known` is."""
+    return given if known is not None and given is not None and len(given) > len(known) else known
 
 
 class Unknown(NamedTuple):

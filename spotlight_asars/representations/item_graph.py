@@ -58,6 +58,14 @@ class ItemGraph(nn.Module):
         self.shares.copy_(moved(shares, self.shares.device))
         self._table = None
 
+    @torch.no_grad()
+    def connect_new(self, first: int, neighbours: Tensor, shares: Tensor) -> None:
+        """Take the neighbours and shares, as in ``connect``, of items from the id `first` on that have some."""
+        found = moved(shares.any(dim=1, keepdim=True), self.shares.device)
+        for own, given in ((self.neighbours, neighbours), (self.shares, shares)):
+            own[first:] = torch.where(found, moved(given, own.device), own[first:])
+        self._table = None
+
     def forward(self, embeddings: Tensor, item_ids: Tensor | None = None) -> Tensor:
         """Vectors of items, int64 (...), or of the whole catalogue, from `embeddings` (items, dim): (..., dim)."""
         if self.training or torch.is_grad_enabled():

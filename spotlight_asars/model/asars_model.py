@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         *,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int | None = None,
+        n_iter: int | None = None,
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
@@ -245,6 +247,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Folder for the checkpoints of this call, and no other.
         every : int, optional
             Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
+        n_iter : int, optional
+            Epochs of this call, in the place of the model's own number.
 
         Returns
         -------
@@ -266,7 +270,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
-        options = self._options.settled(data.catalogue.num_items)
+        given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
+        options = given.settled(data.catalogue.num_items)
         self._loss_func = find_loss(options.loss)
         if verbose and processes().rank == 0:
             tqdm.write(options.describe_training())

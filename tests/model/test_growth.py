@@ -120,6 +120,15 @@ def test_a_second_fit_goes_on_with_new_items_and_users():
     assert model._fitted.num_trained == 15
 
 
+def test_a_call_of_fit_may_have_epochs_of_its_own():
+    model = quick(n_iter=3).fit(sessions_of(), n_iter=1)
+    assert len(model.epochs) == 1
+    assert len(model.fit(sessions_of()).epochs) == 4
+    assert model.get_params()["n_iter"] == 3
+    with pytest.raises(ValueError, match="n_iter must be 0 or more; got -1"):
+        model.fit(sessions_of(), n_iter=-1)
+
+
 def test_a_second_fit_of_fewer_items_leaves_the_others_what_they_were():
     model = quick().fit(sessions_of())
     model.fit(SessionInteractions([[1, 2, 3]]))

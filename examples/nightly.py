@@ -76,8 +76,10 @@ def sessions_of(log: EventLog, model: ASARSSequenceModel | None, grow: bool = Tr
 
 def reciprocal_ranks(model: ASARSSequenceModel, day: EventLog) -> tuple[float, int]:
     """Sum of 1 / rank down to place 20, and number of targets, those that the model does not know among them."""
-    known = sessions_of(day, model, grow=False)
     targets = int((sessions_of(day, None).lengths - 1).sum())
+    if not np.isin(day.item_vocabulary.raw, model.item_vocabulary.raw).any():
+        return 0.0, targets
+    known = sessions_of(day, model, grow=False)
     if known.lengths.max() < 2:
         return 0.0, targets
     report = evaluate(model, known, k=20)

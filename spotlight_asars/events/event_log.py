@@ -312,13 +312,17 @@ class EventLog(Interactions):
         return self._part(splitting.encoded_part(self, other, keep_users, grow))
 
     def split_by_time(
-        self, test_fraction: float = 0.15, inactivity: float = HOUR, unknown_users: str = "auto"
+        self,
+        test_fraction: float = 0.15,
+        inactivity: float = HOUR,
+        unknown_users: str = "auto",
+        new_items: str = "drop",
     ) -> tuple[EventLog, EventLog]:
         """The earlier sessions to train on and the latest to test on.
 
         Sessions are whole and stand in the order of their last events; those that end after the
-        (1 - `test_fraction`) quantile are the test. Both logs have the items of the training log and no other; test
-        events of other items are dropped, and ``test.dropped`` says how many.
+        (1 - `test_fraction`) quantile are the test. Both logs have the items of the training log and, unless new ones
+        are kept, no other; test events of other items are dropped, and ``test.dropped`` says how many.
 
         Parameters
         ----------
@@ -330,6 +334,9 @@ class EventLog(Interactions):
             Test users without a training session: drop them, or keep them with ids beyond the training log's
             ``num_users``, which a model treats as unknown. "auto" drops them, except where fewer than 1 % of the
             users ever return: there a "user" is only a session.
+        new_items : {"drop", "keep"}
+            Items that are only in the test: drop their events, or keep them with ids beyond the training log's
+            ``num_items``. ``test.encode_like(model)`` has the ids of a model that knows them by their features.
 
         Raises
         ------
@@ -338,7 +345,8 @@ class EventLog(Interactions):
         """
         require(0 < number(test_fraction, "test_fraction") < 1, "test_fraction must lie between 0 and 1", test_fraction)
         one_of(unknown_users, ("auto", "drop", "keep"), "unknown_users")
-        train, test = splitting.parts_by_time(self, test_fraction, inactivity, unknown_users)
+        one_of(new_items, ("drop", "keep"), "new_items")
+        train, test = splitting.parts_by_time(self, test_fraction, inactivity, unknown_users, new_items)
         return self._part(train), self._part(test)
 
     def _part(self, part: Part) -> EventLog:

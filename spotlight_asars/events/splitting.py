@@ -115,7 +115,9 @@ def encoded_part(log: EventLog, other: Any, keep_unknown_users: bool, grow: bool
     return part._replace(dropped=replace(part.dropped, users=0)) if keep_unknown_users else part
 
 
-def parts_by_time(log: EventLog, test_fraction: float, inactivity: float, unknown_users: str) -> tuple[Part, Part]:
+def parts_by_time(
+    log: EventLog, test_fraction: float, inactivity: float, unknown_users: str, new_items: str
+) -> tuple[Part, Part]:
     """What ``EventLog.split_by_time`` keeps for training, and for the test."""
     sessions = log.session_ids(inactivity)
     last = np.flatnonzero(np.diff(sessions, append=sessions[-1] + 1))  # index of each session's last event
@@ -131,7 +133,8 @@ def parts_by_time(log: EventLog, test_fraction: float, inactivity: float, unknow
         unknown_users = "keep" if returning < RETURNING_SHARE else "drop"
 
     train = compact_part(log, np.flatnonzero(~late))
-    test = known_part(log, late, train.users, train.items, unknown_users == "keep")
+    items = train.items.extended(log.item_vocabulary, log.item_ids[late]) if new_items == "keep" else train.items
+    test = known_part(log, late, train.users, items, unknown_users == "keep")
     require(
         len(test.kept) > 0,
         "split_by_time must leave test events of known items and users",

@@ -144,10 +144,10 @@ class Transitions:
         self._matrices, self._occurrences = matrices, occurrences
         self.tables = [RaggedRows(matrix.indptr, matrix.indices, matrix.data, device=device) for matrix in matrices]
 
-    def nearest(self, number: int, first: int = 0) -> tuple[Tensor, Tensor]:
+    def nearest(self, number: int, of: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """The items that come together with each item most often, and their shares of the counts G of all of these.
 
-        Of the items from the id `first` on.
+        Of all items, or of those whose ids are given.
 
         Returns
         -------
@@ -156,7 +156,8 @@ class Transitions:
         shares : float32 (items, number)
             Of each item they sum to 1; 0 where there are fewer.
         """
-        strongest = _strongest(sp.csr_array(self._matrices[EVIDENCE.index("together")][first:]), number)
+        matrix = self._matrices[EVIDENCE.index("together")]
+        strongest = _strongest(matrix if of is None else sp.csr_array(matrix[of]), number)
         counts = np.diff(strongest.indptr)
         row = np.repeat(np.arange(len(counts)), counts)
         place = row, np.arange(len(row)) - strongest.indptr[row]

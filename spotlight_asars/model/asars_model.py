@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from spotlight_asars._checks import require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.model import files
 from spotlight_asars.model.building import build_for, make_optimizer
-from spotlight_asars.model.fitting import TrainingData, fit_epochs, seeded
+from spotlight_asars.model.fitting import TrainingData, check_features, fit_epochs, seeded
 from spotlight_asars.model.growth import grown, grown_optimizer
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
@@ -106,6 +107,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     user_dropout, dwell_dropout : float
         Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
         user and unknown dwell are trained, and no user is learned by heart.
+    id_dropout : float
+        Share of the items that are nothing but their features for a moment in training; see ``FeatureVectors``. It
+        matters only where ``fit`` is given ``item_features``.
     negative_sampling : str or callable
         One of ``SAMPLERS``, or a function like them; "auto" is by popularity for sampled softmax, and local for other
         losses.
@@ -176,6 +180,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         event_dropout: float = 0.0,
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
+        id_dropout: float = 0.1,
         negative_sampling: str | Sampler = "auto",
         history: bool = True,
         history_size: int = 200,
@@ -219,6 +224,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         checkpoint: str | os.PathLike[str] | None = None,
         every: int | None = None,
         n_iter: int | None = None,
+        item_features: ItemFeatures | None = None,
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
@@ -249,6 +255,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
         n_iter : int, optional
             Epochs of this call, in the place of the model's own number.
+        item_features : ItemFeatures, optional
+            What is known of items, of which ``representation`` must make use. Items that are not in the sessions are
+            candidates, too, by their features alone. Later calls may leave them out.
 
         Returns
         -------
@@ -267,7 +276,12 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         RuntimeError
             In ``torch.inference_mode``. Under ``torch.no_grad`` the model is trained as anywhere.
         """
-        data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
+        data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue, item_features)
+        had_none = self._fitted is not None and self._fitted.space is None
+        require(
+            not had_none or item_features is None, "item_features must come with the first call of fit", item_features
+        )
+        space = None if item_features is None else FeatureSpace.learn(item_features)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
@@ -283,9 +297,14 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         share_random_state(self._random_state)
         with seeded(self._random_state, device):
             if self._fitted is None:
-                self._take(build_for(data.train, options), data.catalogue)
+                self._take(build_for(data.train, options, space), data.catalogue)
+                first = 1
+            else:
+                first = self._fitted.num_items
             self._grow(data.catalogue)
             fitted = self._fitted_net("fit")
+            if data.features is not None and data.described is not None:
+                fitted.describe(data.features, data.described, first, but_seen=False)
             share_weights(fitted.net)
             self.epochs += fit_epochs(
                 fitted, self._optimizer, options, data, self._random_state, checkpoints, not self.epochs, verbose
@@ -324,6 +343,38 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         catalogue = self.known_catalogue("update").grown(finished, "sessions")
         self._grow(catalogue._replace(num_users=fitted.num_users))  # nothing is learned of new users
         self._fitted_net("update").add(finished.within(catalogue.num_items, catalogue.num_users))
+        return self
+
+    def add_items(self, features: ItemFeatures) -> ASARSSequenceModel:
+        """Make items that nobody has viewed yet candidates by what is known of them, without training.
+
+        Parameters
+        ----------
+        features : ItemFeatures
+            With the columns of those that ``fit`` had. Items of the training keep the features that they had there.
+
+        Returns
+        -------
+        ASARSSequenceModel
+            Itself.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For a model that was fitted without features, and for other columns than it knows.
+        TypeError
+            For what is no ``ItemFeatures``, and for raw ids of another type.
+        """
+        fitted = self._fitted_net("add_items")
+        check_features(features, "features")
+        require(fitted.space is not None, "add_items must be asked of a model fitted with item_features", "none")
+        assert fitted.space is not None
+        fitted.space.encode(features)  # refuses other columns before anything grows
+        catalogue, ids = self.known_catalogue("add_items").with_items(features.items, "features")
+        self._grow(catalogue)
+        self._fitted_net("add_items").describe(features, ids, first=fitted.num_items, but_seen=True)
         return self
 
     @contextmanager
@@ -510,6 +561,11 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     def viewed_items(self, batch: Batch) -> Tensor:
         """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
         return self._fitted_net("viewed_items").viewed_items(batch.items, batch.channels)
+
+    @property
+    def seen_items(self) -> NDArray[np.bool_]:
+        """Which items occur in the sessions of a training, bool (items,); ``RuntimeError`` before ``fit``."""
+        return self._fitted_net("seen_items").seen
 
     def _fitted_net(self, caller: str) -> FittedNet:
         if self._fitted is None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.events import Vocabulary
+from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.memory.item_transitions import ARRAYS, Transitions
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
 from spotlight_asars.model.building import build_fitted
@@ -59,13 +60,13 @@ def write(content: Content, path: Path) -> None:
         arrays |= {f"transitions.{name}": array for name, array in fitted.transitions.arrays().items()}
     for name in VOCABULARIES:
         arrays |= _vocabulary_arrays(name, getattr(content.catalogue, name))
-    arrays |= {"dwell_scale": fitted.dwell_scale, "random_state": generator["state"]["key"]}
+    arrays |= {"dwell_scale": fitted.dwell_scale, "seen": fitted.seen, "random_state": generator["state"]["key"]}
     header = {
         "format": FORMAT,
         "options": _as_json(content.options),
         "num_items": int(fitted.num_items),
         "num_users": int(fitted.num_users),
-        "num_trained": int(fitted.num_trained),
+        "features": None if fitted.space is None else fitted.space.as_json(),
         "epochs": [list(epoch) for epoch in content.epochs],
         "random_state": [int(generator["state"]["pos"]), int(generator["has_gauss"]), float(generator["gauss"])],
     }
@@ -88,7 +89,8 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
         raise ValueError(f"path must hold options that this version knows; got {str(path)!r}: {error}") from None
     sizes = header["num_items"], header["num_users"]
     with preserved_generators(use_cuda):  # the fresh weights are overwritten
-        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path))
+        space = None if header["features"] is None else FeatureSpace(**header["features"])
+        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path), space=space)
     with torch.no_grad():
         for name, tensor in _tensors(fitted.net):
             given = torch.from_numpy(_take(arrays, f"net.{name}", path))
@@ -96,7 +98,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             fits = given.shape == tensor.shape and given.dtype == tensor.dtype
             require(fits, rule, f"{given.dtype} and {tuple(given.shape)}")
             tensor.copy_(given)
-    fitted.num_trained = header["num_trained"]
+    fitted.seen = _take(arrays, "seen", path)
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
     if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spotlight_asars._checks import require
+from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
 from spotlight_asars.memory import RecallNet, Transitions
 from spotlight_asars.memory.item_transitions import OwnCounts
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
@@ -20,7 +21,8 @@ from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet
-from spotlight_asars.runtime.devices import FULL_PRECISION
+from spotlight_asars.representations.feature_vectors import FeatureVectors
+from spotlight_asars.runtime.devices import FULL_PRECISION, moved
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch
 
@@ -42,11 +44,13 @@ class FittedNet:
     history_size : int, optional
         Items of earlier sessions that a session sees; None keeps no history.
     device : torch.device
+    space : FeatureSpace, optional
+        How features of items become numbers, for a net that has some.
 
     Attributes
     ----------
-    num_trained : int
-        Size of the catalogue, padding included, at the latest training; later items have a start in their place.
+    seen : bool (items,)
+        Items that occur in the sessions of a training.
     """
 
     def __init__(
@@ -57,10 +61,12 @@ class FittedNet:
         dwell_scale: NDArray[np.float64],
         history_size: int | None,
         device: torch.device,
+        space: FeatureSpace | None = None,
     ) -> None:
         self.net: Any = net.to(device)
         self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
-        self.num_trained = num_items
+        self.space = space
+        self.seen = np.zeros(num_items, dtype=bool)
         inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None
         self.users = UserState(self.asars, history_size, device)
@@ -84,9 +90,10 @@ class FittedNet:
         self.neighbours = None  # training does without them
         self.users.start(sessions)
         counted = self._count_transitions(sessions, transitions)
-        if self.num_trained < self.num_items:
+        if self.seen.any():  # this is not the first training
             self.start_items(counted or Transitions(sessions))
-            self.num_trained = self.num_items
+        self.seen[sessions.items] = True
+        self._have_own(self.seen)
         if self.asars is not None and sessions.user_ids is not None:
             started = None if sessions.started is None else torch.from_numpy(sessions.started).to(self.device)
             self.asars.add_known_users(torch.from_numpy(sessions.user_ids).to(self.device), started)
@@ -111,8 +118,29 @@ class FittedNet:
             self.neighbours = self.neighbours.with_added(sessions)
         if self.transitions is not None:
             self.transitions = self.transitions.with_added(sessions)
-        if self.num_trained < self.num_items:
-            self.start_items(self.transitions or Transitions(sessions))
+        self.start_items(self.transitions or Transitions(sessions))
+
+    def describe(self, features: ItemFeatures, item_ids: NDArray[np.int64], first: int, but_seen: bool) -> None:
+        """Take the features of items, int64 (n,), perhaps but for those that were trained.
+
+        They are all that is known of the items from the id `first` on. ``ValueError`` for other columns than the first.
+        """
+        vectors = self._feature_vectors()
+        assert self.space is not None
+        assert vectors is not None
+        chosen = ~(self.seen[item_ids] & but_seen)
+        encoded = (torch.from_numpy(part[chosen]) for part in self.space.encode(features))
+        vectors.describe(torch.from_numpy(item_ids[chosen]), *encoded)
+        vectors.own[moved(torch.from_numpy(item_ids[item_ids >= first]), self.device)] = False
+
+    def _feature_vectors(self) -> FeatureVectors | None:
+        return None if self.asars is None else self.asars.item_features
+
+    def _have_own(self, items: NDArray[np.bool_]) -> None:
+        """Some items, bool (items,), are from now on more than their features."""
+        vectors = self._feature_vectors()
+        if vectors is not None:
+            vectors.own |= moved(torch.from_numpy(items), self.device)
 
     def take_memories(self, other: FittedNet) -> None:
         """Remember what another net remembers, of which this one is a copy, perhaps for a larger catalogue.
@@ -120,33 +148,45 @@ class FittedNet:
         Items that are new here start in the middle of those that were trained, and as rare ones.
         """
         self.users.take_memory(other.users)
-        self.transitions, self.neighbours, self.num_trained = other.transitions, other.neighbours, other.num_trained
+        self.transitions, self.neighbours = other.transitions, other.neighbours
+        self.seen = np.pad(other.seen, (0, self.num_items - other.num_items))
         if self.neighbours is not None and self.neighbours.num_items < self.num_items:
             self.neighbours = self.neighbours.grown(self.num_items)
         if self.transitions is not None:
             self.transitions = self.transitions.grown(self.num_items)
+        trained = self._ids(self.seen)
         with torch.no_grad():
             for layer in self._item_layers():
-                known = layer.weight[1 : other.num_trained]
+                known = layer.weight[trained]
                 layer.weight[other.num_items :] = known.quantile(RARE) if layer.weight.shape[1] == 1 else known.mean(0)
 
     @torch.no_grad()
     def start_items(self, counted: Transitions) -> None:
         """Start items that were not trained yet from those that come together with them.
 
-        Their embeddings and biases become the means of those of their companions, by how often they come together; and
-        these are their neighbours in the ``ItemGraph``. An item without companions is left as it is.
+        Their embeddings and biases become the means of those of their companions that were trained, by how often they
+        come together; and their companions are their neighbours in the ``ItemGraph``. An item without companions is
+        left as it is.
         """
-        graph, first = None if self.asars is None else self.asars.item_graph, self.num_trained
-        number = COMPANIONS if graph is None else graph.neighbours.shape[1]
-        companions, shares = (part.to(self.device) for part in counted.nearest(number, first))
+        graph = None if self.asars is None else self.asars.item_graph
+        new = np.flatnonzero(~self.seen)
+        near, share = counted.nearest(COMPANIONS if graph is None else graph.neighbours.shape[1], new)
+        found = share.any(dim=1).numpy()
+        items, companions, shares = (moved(part[found], self.device) for part in (torch.from_numpy(new), near, share))
         if graph is not None:
-            graph.connect_new(first, companions, shares)
-        shares = shares * (companions < first)  # that were trained themselves
+            graph.connect_some(items, companions, shares)
+        shares = shares * moved(torch.from_numpy(self.seen[near[found].numpy()]), self.device)
         total = shares.sum(dim=1, keepdim=True)
         for layer in self._item_layers():
             mean = (layer.weight[companions.long()] * shares.unsqueeze(2)).sum(dim=1) / total
-            layer.weight[first:] = torch.where(total > 0, mean.to(layer.weight.dtype), layer.weight[first:])
+            layer.weight[items] = torch.where(total > 0, mean.to(layer.weight.dtype), layer.weight[items])
+        started = np.zeros(self.num_items, dtype=bool)
+        started[new[found]] = True
+        self._have_own(started)
+
+    def _ids(self, items: NDArray[np.bool_]) -> Tensor:
+        """The ids of some items, bool (items,), on the device."""
+        return moved(torch.from_numpy(np.flatnonzero(items)), self.device)
 
     def _item_layers(self) -> list[Any]:
         """The net's embeddings and biases of items, under Spotlight's names, where they are one row for each item."""
@@ -158,10 +198,12 @@ class FittedNet:
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Undo at the end what was added inside the block."""
-        transitions, neighbours, new = self.transitions, self.neighbours, slice(self.num_trained, None)
+        transitions, neighbours, new = self.transitions, self.neighbours, self._ids(~self.seen)
         rows = [(layer.weight, layer.weight[new].detach().clone()) for layer in self._item_layers()]
         graph = None if self.asars is None else self.asars.item_graph
         edges = None if graph is None else (graph.neighbours[new].clone(), graph.shares[new].clone())
+        vectors = self._feature_vectors()
+        own = None if vectors is None else vectors.own.clone()
         try:
             with self.users.preserved():
                 yield
@@ -171,7 +213,9 @@ class FittedNet:
                 for weight, kept in rows:
                     weight[new] = kept
             if graph is not None and edges is not None:
-                graph.connect_new(self.num_trained, *edges)
+                graph.connect_some(new, *edges)
+            if vectors is not None and own is not None:
+                vectors.own.copy_(own)
 
     def _count_transitions(self, sessions: SessionInteractions, wanted: bool) -> Transitions | None:
         graph = None if self.asars is None else self.asars.item_graph

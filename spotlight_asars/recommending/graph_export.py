@@ -96,9 +96,11 @@ def trace(net: ASARSNet, output: str) -> torch.export.ExportedProgram:
     batch, time = torch.export.Dim("batch", min=1), torch.export.Dim("time", min=1)
     sizes = ({0: batch, 1: time}, {0: batch, 1: time}, {0: batch}, {0: batch})
     frozen = copy.deepcopy(net).cpu().requires_grad_(False)  # a graph that could be trained cannot be run so simply
-    if frozen.item_graph is not None:
-        frozen.item_embeddings.weight.copy_(frozen.item_vectors())
-        frozen.item_graph = None
+    if frozen.item_graph is not None or frozen.item_features is not None:
+        vectors, biases = frozen.item_rows()
+        frozen.item_embeddings.weight.copy_(vectors)
+        frozen.item_biases.weight.copy_(biases.unsqueeze(1))
+        frozen.item_graph = frozen.item_features = None
     program = torch.export.export(SessionGraph(frozen, output), example, dynamic_shapes=sizes)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():

@@ -59,11 +59,9 @@ class ItemGraph(nn.Module):
         self._table = None
 
     @torch.no_grad()
-    def connect_new(self, first: int, neighbours: Tensor, shares: Tensor) -> None:
-        """Take the neighbours and shares, as in ``connect``, of items from the id `first` on that have some."""
-        found = moved(shares.any(dim=1, keepdim=True), self.shares.device)
-        for own, given in ((self.neighbours, neighbours), (self.shares, shares)):
-            own[first:] = torch.where(found, moved(given, own.device), own[first:])
+    def connect_some(self, items: Tensor, neighbours: Tensor, shares: Tensor) -> None:
+        """Take the neighbours and shares, as in ``connect``, of some items, int64 (n,)."""
+        self.neighbours[items], self.shares[items] = neighbours, shares
         self._table = None
 
     def forward(self, embeddings: Tensor, item_ids: Tensor | None = None) -> Tensor:

@@ -117,7 +117,7 @@ def test_a_second_fit_goes_on_with_new_items_and_users():
     assert (model.num_items, model._fitted.num_users, len(model.epochs)) == (15, 6, 8)
     assert model.recommend([[1]], k=1).items.tolist() == [[13]]
     assert model._fitted.asars.users.met.tolist()[5], "a user of two sessions or more is known"
-    assert model._fitted.num_trained == 15
+    assert model.seen_items[13:].all()
 
 
 def test_a_call_of_fit_may_have_epochs_of_its_own():

@@ -140,7 +140,8 @@ def test_a_second_fit_of_fewer_items_leaves_the_others_what_they_were():
 
 
 def test_an_item_that_only_update_brought_is_recommended_at_once():
-    model = quick(n_iter=5).fit(sessions_of())
+    ring = SessionInteractions((np.arange(60)[:, None] + np.arange(4)) % (ITEMS - 1) + 1, np.arange(60) % USERS)
+    model = quick(n_iter=5).fit(ring)
     bought = SessionInteractions([[3, ITEMS, 5]] * 6, [2] * 6, ITEMS + 1, started=2e6 + np.arange(6))
     model.update(bought)
     assert ITEMS in model.recommend([[3]], k=3).items

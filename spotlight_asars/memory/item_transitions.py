@@ -127,7 +127,9 @@ class Transitions:
                 total = before[rows] + more[rows]
                 old_rows = sp.csr_array(sp.diags_array(np.sqrt(before[rows] / total)) @ old_rows)
                 new_rows = sp.csr_array(sp.diags_array(np.sqrt(more[rows] / total)) @ new_rows)
-            matrices.append(_replaced(old, rows, _strongest(sp.csr_array(old_rows + new_rows), kept)))
+            together = sp.csr_array(old_rows + new_rows)
+            together.sort_indices()
+            matrices.append(_replaced(old, rows, _strongest(together, kept)))
         transitions = Transitions.__new__(Transitions)
         transitions._load(matrices, before + more, self.table.device)
         return transitions

@@ -277,11 +277,12 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             In ``torch.inference_mode``. Under ``torch.no_grad`` the model is trained as anywhere.
         """
         data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue, item_features)
-        had_none = self._fitted is not None and self._fitted.space is None
-        require(
-            not had_none or item_features is None, "item_features must come with the first call of fit", item_features
-        )
         space = None if item_features is None else FeatureSpace.learn(item_features)
+        if self._fitted is not None and item_features is not None:
+            known = self._fitted.space
+            require(known is not None, "item_features must come with the first call of fit", item_features)
+            assert known is not None
+            known.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)

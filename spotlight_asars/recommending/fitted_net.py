@@ -118,7 +118,8 @@ class FittedNet:
             self.neighbours = self.neighbours.with_added(sessions)
         if self.transitions is not None:
             self.transitions = self.transitions.with_added(sessions)
-        self.start_items(self.transitions or Transitions(sessions))
+        if not self.seen[1:].all():
+            self.start_items(self.transitions or Transitions(sessions))
 
     def describe(self, features: ItemFeatures, item_ids: NDArray[np.int64], first: int, but_seen: bool) -> None:
         """Take the features of items, int64 (n,), perhaps but for those that were trained.

@@ -253,6 +253,8 @@ def test_what_cannot_be_added_is_refused_and_changes_nothing():
     fewer = ItemFeatures.from_frame(pd.DataFrame({"item_id": ["z"], "shelf": ["x"]}), categorical=["shelf"])
     with pytest.raises(ValueError, match="features must have the numerical columns of the first"):
         model.add_items(fewer)
+    with pytest.raises(ValueError, match="features must have the numerical columns of the first"):
+        model.fit(TRAIN, item_features=fewer)
     with pytest.raises(TypeError, match="features must be ItemFeatures; got str"):
         model.add_items("z")
     assert model.num_items == 9

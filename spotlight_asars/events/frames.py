@@ -87,6 +87,7 @@ def known_types(frame: Any) -> Any:
 
 
 def column_of(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
+    """The column of a name; ``ValueError`` where there is none."""
     require(name in frame.columns, f"{argument} must name one of the columns {list(frame.columns)}", name)
     return frame.get_column(name)  # a name may be a number in pandas
 

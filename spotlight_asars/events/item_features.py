@@ -23,7 +23,7 @@ KINDS = ("categorical", "numerical", "vectors")
 class ItemFeatures:
     """What is known of some items, one row each; made by ``from_frame``.
 
-    Attributes
+    Parameters
     ----------
     items : array (items,)
         Raw ids.

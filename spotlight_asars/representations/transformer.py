@@ -36,6 +36,7 @@ WIDER = 4  # entries inside the feed-forward net for each of the state
 NEAR = 16  # events whose distance has a bucket of its own
 FAR_BUCKETS = 16  # of distances, four for each doubling
 GAP_BUCKETS = 40  # of seconds, two for each doubling: the last one begins after twelve days
+BIAS_SCALE = 0.02  # standard deviation of new biases
 UNKNOWN = 0  # row of an unknown gap
 
 
@@ -100,14 +101,15 @@ class Layer(nn.Module):
         """float (batch, time, dim), (1 or batch, heads, time, time) -> (batch, time, dim)."""
         parts = self.query_key_value(self.attention_norm(hidden)).unflatten(2, (3, self.heads, -1))
         query, key, value = parts.movedim(1, -2).unbind(dim=1)  # (batch, heads, time, dim / heads)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3]) + bias
+        found = scores.softmax(dim=3) @ value  # fused kernels add up a bias's gradient in no fixed order on a GPU
         hidden = hidden + self.dropout(self.join_heads(found.transpose(1, 2).flatten(2)))
         added: Tensor = self.dropout(self.feed_forward(self.norm(hidden)))
         return hidden + added
 
 
 class Buckets(nn.Module):
-    """A learned bias for each layer, head and bucket of a number; all are 0 at first.
+    """A learned bias for each layer, head and bucket of a number.
 
     Parameters
     ----------
@@ -121,7 +123,8 @@ class Buckets(nn.Module):
     def __init__(self, edges: Tensor, layers: int, heads: int) -> None:
         super().__init__()
         self.register_buffer("edges", edges, persistent=False)
-        self.biases = nn.Parameter(torch.zeros(len(edges) + 2, layers * heads))
+        self.biases = nn.Parameter(torch.empty(len(edges) + 2, layers * heads))
+        nn.init.normal_(self.biases, std=BIAS_SCALE)
         self.layers = layers
 
     def forward(self, values: Tensor) -> Tensor:

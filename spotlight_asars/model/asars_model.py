@@ -99,7 +99,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         "observed" lets a prediction see the dwell of the last viewed item, as the paper does: the time up to the very
         click that is to be predicted.
     dropout : float
-        Share of the item embeddings' entries dropped before the RNN or transformer, and of what each layer of the latter
+        Share of the item embeddings' entries dropped before the RNN or transformer, and of what a layer of the latter
         adds.
     event_dropout : float
         Share of the viewed events that the net does not see in a training pass; the memories see them.

@@ -37,6 +37,7 @@ NEAR = 16  # events whose distance has a bucket of its own
 FAR_BUCKETS = 16  # of distances, four for each doubling
 GAP_BUCKETS = 40  # of seconds, two for each doubling: the last one begins after twelve days
 BIAS_SCALE = 0.02  # standard deviation of new biases
+STATE_SCALE = 0.1  # of new states: the first scores are nearly the same for all items
 UNKNOWN = 0  # row of an unknown gap
 
 
@@ -61,6 +62,7 @@ class Transformer(nn.Module):
         self.input = nn.Linear(input_dim, hidden_dim)
         self.layers = nn.ModuleList(Layer(hidden_dim, heads, dropout) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(hidden_dim)
+        nn.init.constant_(self.norm.weight, STATE_SCALE)
         self.positions = Buckets(distance_edges(), LAYERS, heads)
         self.gaps = Buckets(gap_edges(), LAYERS, heads) if gaps else None
         self.last_dwell = last_dwell

@@ -42,15 +42,14 @@ class ScoreTerms(NamedTuple):
             scores = _AddInPlace.apply(scores, items, values.to(scores.dtype))  # type: ignore[no-untyped-call]
         return scores
 
-    def in_columns(self, place: Tensor, columns: int) -> Tensor:
-        """The terms as a matrix, float (states, columns), where items have the column `place`, int64 (num_items,)."""
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
+        columns = totals.shape[1]
         placed = self._replace(items=take(place, 0, self.items.flatten()).view(self.items.shape))
-        if self.row is None or self.weight is None:
-            return placed.added_to(self.values.new_zeros(len(self.values), columns))
-        if columns > NARROW * self.items.shape[1]:  # then a few slots for each state are less than a row of columns
-            return placed.added_to(self.values.new_zeros(len(self.row), columns))
+        if self.row is None or self.weight is None or columns > NARROW * self.items.shape[1]:
+            return placed.added_to(totals)  # a few slots for each state are less than a row of columns
         matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))
-        return F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
+        return totals + F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
 
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
@@ -94,9 +93,12 @@ class Columns:
 
     def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:
         """The sum of all parts for these items: float (states, columns)."""
-        total = sum(part.in_columns(self._place, self._number + 1) for part in parts)
-        assert isinstance(total, Tensor)
-        return take(total, 1, take(self._place, 0, self._item_ids))
+        one = parts[0]
+        states = len(one.items if one.row is None else one.row)
+        totals = one.values.new_zeros(states, self._number + 1)
+        for part in parts:
+            totals = part.added_to_columns(totals, self._place)
+        return take(totals, 1, take(self._place, 0, self._item_ids))
 
 
 class _AddInPlace(torch.autograd.Function):

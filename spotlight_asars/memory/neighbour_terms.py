@@ -84,8 +84,8 @@ class WeightSearch:
         """The chosen one of ``WEIGHTS``; 0 where nothing was added."""
         if not self._number:
             return 0.0
-        mean, product = self._gains.cpu() / self._number, self._products.cpu() / self._number
-        best, square = int(mean.argmax()), product.diagonal()
+        mean, *product = (torch.stack([self._gains, *self._products]) / self._number).cpu()
+        best, square = int(mean.argmax()), torch.stack(product).diagonal()
         below = mean[best] - mean
         variance = square + square[best] - 2 * product[best] - below**2  # of the difference to the best
         level = (below <= (variance.clamp(min=0) / self._number).sqrt()).nonzero().flatten()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,22 @@ from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
 NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
+
+
+class Terms(Protocol):
+    """Terms for some items of each state, asked for in the form that the scores have."""
+
+    def added_to(self, scores: Tensor) -> Tensor:
+        """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
+
+    def in_columns(self, place: Tensor, columns: int) -> Tensor:
+        """The terms as a matrix, float (states, columns), where items have the column `place`, int64 (num_items,)."""
+
+    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
+
+    def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Items and terms of each state, (states, slots) each; a state has the sum of all that come."""
 
 
 class ScoreTerms(NamedTuple):
@@ -88,7 +104,7 @@ class Columns:
         self._place = torch.full((num_items,), self._number, device=item_ids.device)  # also of items without a score
         self._place[item_ids] = torch.arange(self._number, device=item_ids.device)
 
-    def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:
+    def terms(self, parts: Sequence[Terms]) -> Tensor:
         """The sum of all parts for these items: float (states, columns)."""
         total = sum(part.in_columns(self._place, self._number + 1) for part in parts)
         assert isinstance(total, Tensor)
@@ -110,7 +126,7 @@ class _AddInPlace(torch.autograd.Function):
         return gradient, None, gradient.gather(1, items)
 
 
-def touched_items(parts: Sequence[ScoreTerms], like: Tensor) -> tuple[Tensor, Tensor]:
+def touched_items(parts: Sequence[Terms], like: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct items that have terms, int64 (items,), and for which of the states `like`, bool (states, items)."""
     none = torch.zeros(len(like), 0, dtype=torch.int64, device=like.device)
     items = torch.cat([none, *(items for part in parts for items, _ in part.by_state())], dim=1)

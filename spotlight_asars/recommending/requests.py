@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import integers, reject, require, seconds
+from spotlight_asars._checks import reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions, SessionInteractions, to_sessions
@@ -118,16 +118,9 @@ def read_request(
     return request
 
 
-def encode_candidates(catalogue: Catalogue, candidates: Any, raw: bool) -> NDArray[np.int64]:
-    """Distinct contiguous ids of `candidates`, rising; those that the model does not know are left out if raw."""
-    if raw:
-        ids = encode_raw(catalogue.raw_items("candidates"), candidates, "candidates").ravel()
-        ids = ids[ids != Vocabulary.ABSENT]
-    else:
-        ids, last = integers(candidates, "candidates").ravel(), catalogue.num_items - 1
-        reject((ids < 1) | (ids > last), ids, f"candidates must lie in 1..{last}")
-    require(len(ids) > 0, "candidates must name at least one item that the model knows", np.size(candidates))
-    return np.unique(ids)
+def is_list(given: Any) -> bool:
+    """Whether this is a list of ids, or of lists: no text."""
+    return isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes))
 
 
 def check_exclusion(exclude_seen: Any) -> str | None:
@@ -199,17 +192,13 @@ def _rows(given: Any, argument: str) -> list[Any] | None:
     """The rows of a list of lists, of a matrix, or of one list; None for what is no sequence."""
     if isinstance(given, np.ndarray):
         return [row.tolist() for row in given] if given.ndim == 2 else _rows(given.tolist(), argument)
-    if not _is_list(given):
+    if not is_list(given):
         return None
-    nested = [_is_list(row) for row in given]
+    nested = [is_list(row) for row in given]
     if any(nested):
         require(all(nested), f"{argument} must be one list, or lists only", given)
         return list(given)
     return [given]
-
-
-def _is_list(given: Any) -> bool:
-    return isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes))
 
 
 def _padded(rows: Sequence[Any], filler: float) -> list[list[Any]]:

@@ -139,6 +139,21 @@ def test_recommendations_may_leave_out_what_was_seen_and_keep_to_candidates(shop
     assert sorted(row["item_id"] for row in answer["recommendations"]) == ["005", "006"]
 
 
+def test_rules_are_arguments_or_a_file_with_lists_for_each_session(shop, capsys, tmp_path):
+    given = ["recommend", "--model", shop / "model", "--items", "003,004"]
+    some = ["--candidates", "003,005,006", "--exclude", "006", "--boosts", "003=-1e6,nothing=2"]
+    answer = call(capsys, *given, *some)
+    assert [row["item_id"] for row in answer["recommendations"]] == ["005", "003"]
+    assert answer["recommendations"][1]["score"] < -1e5
+    assert answer["unknown_in_rules"] == {"candidates": 0, "exclude": 0, "boosts": 1}
+    file = tmp_path / "rules.json"
+    file.write_text('{"candidates": [["003", "005", "006"]], "exclude": ["006"], "boosts": {"003": -1e6}}')
+    same = call(capsys, *given, "--rules", file)
+    assert [row["item_id"] for row in same["recommendations"]] == ["005", "003"]
+    assert main([*map(str, given), *some, "-k", "1"]) == 0
+    assert capsys.readouterr().err.endswith("; items in rules: 1 of boosts\n")
+
+
 def test_recommend_prints_a_table_and_says_what_is_unknown(shop, capsys):
     given = ["recommend", "--model", str(shop / "model"), "--items", "003,nothing", "-k", "2"]
     assert main(given) == 0

@@ -33,7 +33,7 @@ SPARSE = {"loop._step": 12}  # of torch itself, where the caller wants sparse gr
 WEIGHING = {"neighbour_terms.best": 1}  # once in a fit
 RECOMMEND = {"top_items.top_k": 2}  # of a batch
 EXCLUDE = {"user_history._narrow": 2, "channels.padded": 2}  # of a batch, where all that was ever viewed is left out
-EVALUATE = {"evaluation._rank_states": 1}  # of a batch
+EVALUATE = {"ranking._rank_states": 1}  # of a batch
 PREDICT = {"recommender.predict": 1}  # of a batch
 
 

@@ -23,17 +23,22 @@ from spotlight_asars.sessions.interactions import UNKNOWN_USER, as_sessions
 
 
 class Catalogue(NamedTuple):
-    """What a model knows: the number of items, padding included, and of users; and raw ids where it learned them."""
+    """What a model knows: the number of items, padding included, and of users; and raw ids where it learned them.
+
+    item_counts : int64 (items,), how often each item was viewed in training, or None
+    """
 
     num_items: int
     num_users: int
     item_vocabulary: Vocabulary | None = None
     user_vocabulary: Vocabulary | None = None
+    item_counts: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, sessions: SessionInteractions) -> Catalogue:
         """The items and users of training sessions."""
-        return cls(sessions.num_items, sessions.num_users, sessions.item_vocabulary, sessions.user_vocabulary)
+        counts = np.bincount(sessions.items, minlength=sessions.num_items)
+        return cls(sessions.num_items, sessions.num_users, sessions.item_vocabulary, sessions.user_vocabulary, counts)
 
     def raw_items(self, argument: str) -> Vocabulary:
         """The raw ids of items; ``ValueError`` where there are none."""

@@ -79,6 +79,15 @@ def test_units_are_those_of_the_library(tmp_path, capsys):
     assert sessions[0].started.tolist() == sessions[1].started.tolist()
 
 
+def test_evaluate_looks_at_the_lists_where_it_is_asked_to(shop, by_library, capsys, tmp_path):
+    given = ["evaluate", shop / "test.parquet", "--model", shop / "model", "-k", "5"]
+    plain = call(capsys, *given)["metrics"]
+    with_lists = call(capsys, *given, "--lists", "--category", "item_id")["metrics"]
+    assert {name: with_lists[name] for name in plain} == plain
+    assert set(with_lists) - set(plain) == {f"{name}@5" for name in ("coverage", "novelty", "tail", "diversity")}
+    assert with_lists["diversity@5"] == 1
+
+
 def test_training_and_evaluation_give_the_librarys_numbers(shop, by_library, capsys):
     _, test, model = by_library
     given = ["evaluate", shop / "test.parquet", "--model", shop / "model", "-k", "5,20"]

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"pandas", "polars", "pyarrow", "duckdb", "pyspark", "h5py", "matplotlib", "onnxscript", "usearch", "optuna"}
+HEAVY |= {"starlette", "uvicorn"}
 
 
 def test_nothing_heavy_is_needed_without_extras():

@@ -190,6 +190,7 @@ def _read_boosts(
     if isinstance(given, Mapping):
         codes, unknown = _encode(catalogue, list(given), raw, "boosts")
         values = floats(list(given.values()), "boosts")
+        require(values.shape == (len(given),), "boosts must be one number for each id", values.shape)
     else:
         width = catalogue.num_items
         values = floats(given, "boosts")

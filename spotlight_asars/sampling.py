@@ -182,19 +182,6 @@ class Seen:
         self._items = moved(torch.from_numpy(items), device)
         self._owner_on_device = moved(torch.from_numpy(self._owner), device)
 
-    def longest(self, rows: NDArray[np.int64]) -> int:
-        """Length of the longest history among those of some sessions."""
-        return int(self._counts[self._owner[rows]].max(initial=0))
-
-    def starts(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the history of each session's user starts among all, and its length: int64 (batch,) each."""
-        owner = self._owner_on_device[numbers]
-        return self._offsets[owner], self._offsets[owner + 1] - self._offsets[owner]
-
-    def at(self, places: Tensor) -> Tensor:
-        """The items at these places among all histories; 0 at the place -1."""
-        return self._items[places]
-
     def excludes(self, rows: NDArray[np.int64], numbers: Tensor, negatives: Tensor) -> Tensor:
         """Where a drawn item is in the history of a session's user.
 
@@ -209,9 +196,10 @@ class Seen:
         -------
         bool (batch, neg)
         """
-        start, length = self.starts(numbers)
-        slot = torch.arange(self.longest(rows), device=numbers.device)
-        history = self.at(torch.where(slot < length.unsqueeze(1), start.unsqueeze(1) + slot, -1))  # (batch, slots)
+        owner = self._owner_on_device[numbers].unsqueeze(1)
+        slot = torch.arange(int(self._counts[self._owner[rows]].max(initial=0)), device=numbers.device)
+        place = self._offsets[owner] + slot
+        history = self._items[torch.where(place < self._offsets[owner + 1], place, -1)]  # (batch, slots)
         column = torch.full((self._num_items,), len(negatives), device=numbers.device)
         column[negatives] = torch.arange(len(negatives), device=numbers.device)  # of equal ones, any
         seen = torch.zeros(len(rows), len(negatives) + 1, dtype=torch.bool, device=numbers.device)

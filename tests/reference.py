@@ -233,10 +233,11 @@ def candidates_after(counts, viewed, latest):
 def transition_terms(net, state, counts, viewed, latest):
     """What the transitions add to the score of every item: {item: sum}, event by event and candidate by candidate."""
     w = weights_of(net)
-    gates = w["terms.0.gates.weight"] @ state
+    gate = (w["terms.0.gate.weight"] @ state)[0]
     added = defaultdict(float)
     for (kind, d, candidate), count in candidates_after(counts, viewed, latest).items():
         row = ("follows", "together").index(kind)
         beta = np.exp(w["terms.0.log_beta"][row])
-        added[candidate] += (w["terms.0.weight"][row, d - 1] + gates[row] / d) * np.log(1 + beta * count)
+        weight = w["terms.0.place"][d - 1] + gate / d
+        added[candidate] += weight * w["terms.0.kind"][row] * np.log(1 + beta * count)
     return added

@@ -247,18 +247,6 @@ def test_on_a_device_it_is_the_same_and_waits_for_nothing(look_up):
         np.testing.assert_array_equal(excluded.cpu(), excludes_by_hand(rows, users, chosen, negatives))
 
 
-@given(look_ups())
-def test_all_items_of_a_history_are_found_by_their_places(look_up):
-    rows, users, chosen, _ = look_up
-    seen = Seen(ragged(rows, users))
-    start, length = seen.starts(torch.tensor(chosen, dtype=torch.int64))
-    assert seen.longest(np.array(chosen, dtype=np.int64)) == max(length.tolist(), default=0)
-    for row, begin, count in zip(chosen, start, length, strict=True):
-        mine = excludes_by_hand(rows, users, [row], range(1, ITEMS))[0]
-        assert seen.at(begin + torch.arange(count)).tolist() == (np.flatnonzero(mine) + 1).tolist()
-    assert seen.at(torch.tensor([-1])).tolist() == [0]
-
-
 def peak_memory_of_seen(events):
     """With as many users and items as a tenth of the events, where a table of both would be a hundredth squared."""
     draw = RandomState(0)

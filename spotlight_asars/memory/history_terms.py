@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.events import DAY
 from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, History
 
@@ -86,14 +87,17 @@ class HistoryTerms(nn.Module):
         items = viewed.items[rows]  # (states, time)
         so_far = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
         latest = so_far & (viewed.next_view[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # view of each item
-        ago = (viewed.number[rows, steps].unsqueeze(1) - viewed.number[rows]).clamp(min=0).to(values.dtype)
-        items, terms = items * latest, (self.session_terms(ago) + gates[:, :1]) * latest
+        ago = (viewed.number[rows, steps].unsqueeze(1) - viewed.number[rows]).clamp(min=0)
+        by_age = self.session_terms(torch.arange(items.shape[1], device=rows.device).to(values.dtype))
+        items, terms = items * latest, (take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]) * latest
         found = [ScoreTerms(items, terms)]
         if viewed.history is not None and viewed.earlier_terms is not None:
             before, row = viewed.history.items, rows.unsqueeze(1)  # (batch, slots), (states, 1)
             earlier = viewed.earlier_terms.to(gates.dtype)
-            found.append(ScoreTerms(before, earlier, row, torch.ones_like(gates[:, 1:])))
-            found.append(ScoreTerms(before, (before != PADDING_IDX).to(gates.dtype), row, gates[:, 1:]))
+            values = torch.cat([earlier, (before != PADDING_IDX).to(gates.dtype)])  # the second half is for the gate
+            weight = torch.cat([torch.ones_like(gates[:, 1:]), gates[:, 1:]], dim=1)
+            row = torch.cat([row, row + len(before)], dim=1)
+            found.append(ScoreTerms(torch.cat([before, before]), values, row, weight))
         return found
 
 

@@ -66,16 +66,18 @@ class Transitions:
     >>> transitions = Transitions(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
     >>> query = transitions.query(torch.tensor([[1]]))
     >>> found = query.candidates(rows=torch.tensor([0]), steps=torch.tensor([0]))
-    >>> [part[found.row[0, 0]].tolist() for part in found.evidence[EVIDENCE.index("follows")]]
-    [[2, 3], [2.0, 0.5]]
+    >>> row = found.row[0, 0]
+    >>> found.items[row].tolist(), found.strength[EVIDENCE.index("follows")][row].tolist()
+    ([2, 3], [2.0, 0.5])
     """
 
     def __init__(self, sessions: SessionInteractions, kept: int = KEPT, device: torch.device = HOST) -> None:
         require(kept >= 1, "kept must be 1 or more", kept)
-        shape = (sessions.num_items, sessions.num_items)
-        counts = [sp.csr_array(shape) for _ in EVIDENCE]
+        num_items = sessions.num_items
+        counts = [sp.csr_array((num_items, num_items)) for _ in EVIDENCE]
         for part in _parts(sessions):
-            counts = [count + sp.csr_array(_sparse(*part.of_items(kind), shape)) for kind, count in enumerate(counts)]
+            keys, *values = part.summed(sessions.items, num_items)
+            counts = [count + _sparse(value, keys, count.shape) for count, value in zip(counts, values, strict=True)]
         self._load([_strongest(count, kept) for count in counts], device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -97,7 +99,10 @@ class Transitions:
 
     def _load(self, matrices: list[sp.csr_array], device: torch.device) -> None:
         self._matrices = matrices
-        self.tables = [RaggedRows(matrix.indptr, matrix.indices, matrix.data, device=device) for matrix in matrices]
+        keys = [_keys(matrix) for matrix in matrices]
+        either, num_items = np.union1d(*keys), matrices[0].shape[1]
+        strength = (_found(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
+        self.table = RaggedRows(_offsets(either, num_items, num_items), either % num_items, *strength, device=device)
 
     def nearest(self, number: int) -> tuple[Tensor, Tensor]:
         """The items that come together with each item most often, and their shares of the counts G of all of these.
@@ -120,7 +125,7 @@ class Transitions:
 
     def own_counts(self, sessions: SessionInteractions) -> OwnCounts:
         """What each of the training sessions has added to the counts of its items."""
-        return OwnCounts(sessions, self._matrices, self.tables[0].device)
+        return OwnCounts(sessions, self._matrices, self.table.device)
 
     def query(self, items: Tensor, own: OwnCounts | None = None, first: Tensor | None = None) -> TransitionQuery:
         """A query for sessions (batch, time), padded with 0 anywhere.
@@ -128,7 +133,7 @@ class Transitions:
         In training, without the counts that are their `own`: the sessions are then those of the training log whose
         events begin at the places `first`, int64 (batch,).
         """
-        return TransitionQuery(self.tables, items, own, first)
+        return TransitionQuery(self.table, items, own, first)
 
 
 class OwnCounts:
@@ -145,41 +150,43 @@ class OwnCounts:
     ----------
     group : int64 (events,)
         Number of each event among the pairs of a session and an item that occurs in it.
-    tables : list of RaggedRows
-        By kind, for each such pair: the candidates, their strength, and their strength without the session.
+    table : RaggedRows
+        For each such pair: the candidates, their strength of each kind, and then each without the session.
     """
 
     def __init__(self, sessions: SessionInteractions, matrices: list[sp.csr_array], device: torch.device) -> None:
         num_items = sessions.num_items
         session = np.repeat(np.arange(len(sessions)), sessions.lengths)
-        keys, group = np.unique(session * num_items + sessions.items, return_inverse=True)
-        item_of_group = keys % num_items
+        groups, group = np.unique(session * num_items + sessions.items, return_inverse=True)
         self.group = moved(torch.from_numpy(group), device)
-        shape = (len(keys), num_items)
-        self.tables = []
-        for kind, matrix in enumerate(matrices):
-            own = sum((_sparse(*part.of_groups(kind, group), shape) for part in _parts(sessions)), sp.csr_array(shape))
-            row = np.repeat(np.arange(len(keys)), np.diff(own.indptr))
-            before = _entries(matrix, item_of_group[row], own.indices)
-            after = np.where(before - own.data > NEGLIGIBLE, before - own.data, 0.0)
-            kept = before > 0
-            offsets = np.r_[0, np.cumsum(np.bincount(row[kept], minlength=len(keys)))]
-            self.tables.append(RaggedRows(offsets, own.indices[kept], before[kept], after[kept], device=device))
+        parts = [
+            part.summed(group, len(groups)) for part in _parts(sessions)
+        ]  # the groups of each follow the last one's
+        keys, *own = (np.concatenate(column) for column in zip(*parts, strict=True))
+        pairs = groups[keys // num_items] % num_items * num_items + keys % num_items
+        before = [_found(_keys(matrix), matrix.data, pairs) for matrix in matrices]
+        kept = np.logical_or(*(strength > 0 for strength in before))
+        before = [strength[kept] for strength in before]
+        after = [np.maximum(strength - part[kept], 0.0) for strength, part in zip(before, own, strict=True)]
+        after = [np.where(strength > NEGLIGIBLE, strength, 0.0) for strength in after]
+        keys = keys[kept]
+        offsets = _offsets(keys, len(groups), num_items)
+        self.table = RaggedRows(offsets, keys % num_items, *before, *after, device=device)
 
 
 class TransitionQuery:
     """Finds candidates for the states of a batch of sessions; see ``Transitions.query``."""
 
     def __init__(
-        self, tables: list[RaggedRows], items: Tensor, own: OwnCounts | None = None, first: Tensor | None = None
+        self, table: RaggedRows, items: Tensor, own: OwnCounts | None = None, first: Tensor | None = None
     ) -> None:
-        self._tables, self._items, self._own, self._first = tables, items, own, first
+        self._table, self._items, self._own, self._first = table, items, own, first
         self._events = LatestEvents(items)
 
     def select(self, rows: slice) -> TransitionQuery:
         """The query for some of the sessions."""
         first = None if self._first is None else self._first[rows]
-        return TransitionQuery(self._tables, self._items[rows], self._own, first)
+        return TransitionQuery(self._table, self._items[rows], self._own, first)
 
     def candidates(self, rows: Tensor, steps: Tensor) -> Candidates:
         """Candidates for the states after these steps of these rows, int64 (states,) each.
@@ -198,8 +205,10 @@ class TransitionQuery:
         real, own = items != PADDING_IDX, None
         if self._own is not None and self._first is not None:
             group = self._own.group[(self._first[session] + place - 1).clamp(min=0)]
-            own = [OwnPart(*table.rows(group, real)) for table in self._own.tables]
-        return Candidates(row, number > 0, [table.rows(items, real) for table in self._tables], own)
+            changed, *strength = self._own.table.rows(group, real)
+            own = OwnPart(changed, strength[: len(EVIDENCE)], strength[len(EVIDENCE) :])
+        candidates, *strength = self._table.rows(items, real)
+        return Candidates(row, number > 0, candidates, strength, own)
 
 
 class _Pairs(NamedTuple):
@@ -215,20 +224,21 @@ class _Pairs(NamedTuple):
     items: NDArray[np.int32]
     weight: NDArray[np.float64]
 
-    def of_items(self, kind: int) -> _Entries:
-        """What the pairs add to F or G."""
-        return self.of_groups(kind, self.items)
+    def summed(self, row: NDArray[Any], rows: int) -> tuple[NDArray[Any], ...]:
+        """What the pairs add to F and G, or to matrices with a `row` for each event of the log, (events,).
 
-    def of_groups(self, kind: int, group: NDArray[Any]) -> _Entries:
-        """The same for a matrix with a row for each `group` of events, (events,), of one item each."""
-        before, after = self.before, self.after
-        if EVIDENCE[kind] == "follows":
-            return 1.0 / (after - before), group[before], self.items[after]
-        one, other = np.r_[before, after], np.r_[after, before]
-        return self.weight[self.items[one]], group[one], self.items[other]
-
-
-_Entries = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # value, row and column
+        Returns
+        -------
+        keys : int64 (entries,)
+            Row times items plus column, rising.
+        follows, together : float64 (entries,)
+        """
+        one, other = np.r_[self.before, self.after], np.r_[self.after, self.before]
+        follows = np.r_[1.0 / (self.after - self.before), np.zeros(len(self.before))]
+        both = follows + 1j * self.weight[self.items[one]]  # so both are summed at once
+        matrix = sp.csr_array(sp.coo_array((both, (row[one], self.items[other])), shape=(rows, len(self.weight))))
+        matrix.sort_indices()
+        return _keys(matrix), matrix.data.real, matrix.data.imag
 
 
 def _parts(sessions: SessionInteractions) -> Iterator[_Pairs]:
@@ -247,23 +257,33 @@ def _parts(sessions: SessionInteractions) -> Iterator[_Pairs]:
         yield _Pairs(before[different], after[different], sessions.items, weight)
 
 
-def _sparse(value: NDArray[Any], row: NDArray[Any], column: NDArray[Any], shape: tuple[int, int]) -> sp.csr_array:
-    return sp.csr_array(sp.coo_array((value, (row, column)), shape=shape))
+def _sparse(values: NDArray[Any], keys: NDArray[np.int64], shape: tuple[int, int]) -> sp.csr_array:
+    """The matrix with these entries that are not 0; rows times columns plus column are the `keys`, which rise."""
+    real = values != 0
+    keys = keys[real]
+    return sp.csr_array((values[real], keys % shape[1], _offsets(keys, *shape)), shape=shape)
 
 
-def _entries(matrix: sp.csr_array, row: NDArray[Any], column: NDArray[Any]) -> NDArray[np.float64]:
-    """Entries of a matrix whose rows are sorted; 0 where there is none."""
-    width = matrix.shape[1]
-    keys = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * width + matrix.indices
-    wanted = row * width + column
+def _keys(matrix: sp.csr_array) -> NDArray[np.int64]:
+    """Row times columns plus column of each entry."""
+    row: NDArray[np.int64] = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return row * matrix.shape[1] + matrix.indices
+
+
+def _offsets(keys: NDArray[np.int64], rows: int, columns: int) -> NDArray[np.int64]:
+    """Where each row starts among rising keys: int64 (rows + 1,)."""
+    return np.searchsorted(keys, np.arange(rows + 1) * columns)
+
+
+def _found(keys: NDArray[np.int64], values: NDArray[Any], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values of the wanted among rising keys; 0 where there is none."""
     place = np.searchsorted(keys, wanted)
-    found = np.r_[keys, -1][place] == wanted
-    return np.where(found, np.r_[matrix.data, 0.0][place], 0.0)
+    return np.where(np.r_[keys, -1][place] == wanted, np.r_[values, 0.0][place], 0.0)
 
 
 def _strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
     """Each row with its `kept` largest entries, in the order of the columns."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((-matrix.data, row))
-    strong = order[np.arange(len(order)) - matrix.indptr[row] < kept]
-    return _sparse(matrix.data[strong], row[strong], matrix.indices[strong], matrix.shape)
+    strong = np.sort(order[np.arange(len(order)) - matrix.indptr[row] < kept])
+    return _sparse(matrix.data[strong], _keys(matrix)[strong], matrix.shape)

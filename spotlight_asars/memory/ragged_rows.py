@@ -34,15 +34,18 @@ class RaggedRows:
 
     def __init__(self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device) -> None:
         self._width = max(1, int(np.diff(offsets).max(initial=0)))
-        padded = [np.append(column, 0) for column in (items, *values)]  # the last is padding
         self._offsets = moved(torch.from_numpy(offsets.astype(np.int64)), device)
-        self._items = moved(torch.from_numpy(padded[0].astype(np.int32)), device)
-        self._values = [moved(torch.from_numpy(value.astype(np.float32)), device) for value in padded[1:]]
+        self._columns = [
+            moved(
+                torch.from_numpy(np.append(column.astype(kind), np.zeros(self._width, kind))), device
+            )  # also the last
+            for column, kind in ((items, np.int32), *((value, np.float32) for value in values))
+        ]
 
     @property
     def device(self) -> torch.device:
         """Where it is; a pickle may have been loaded to another place than it came from."""
-        return self._items.device
+        return self._offsets.device
 
     def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:
         """Rows by their numbers, int64 (...); empty where not `real`, bool (...).
@@ -54,7 +57,9 @@ class RaggedRows:
         *values : float32 (..., width)
             0 behind the end.
         """
-        start, stop = self._offsets[numbers].unsqueeze(-1), self._offsets[numbers + 1].unsqueeze(-1)
-        place = start + torch.arange(self._width, device=numbers.device)
-        place = torch.where((place < stop) & real.unsqueeze(-1), place, len(self._items) - 1)
-        return self._items[place].long(), *(value[place] for value in self._values)
+        start = self._offsets[numbers]
+        length = (self._offsets[numbers + 1] - start) * real
+        beyond = torch.arange(self._width, device=numbers.device) >= length.unsqueeze(-1)
+        columns = (column.unfold(0, self._width, 1)[start].masked_fill_(beyond, 0) for column in self._columns)
+        items, *values = columns
+        return items.long(), *values

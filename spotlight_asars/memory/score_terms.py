@@ -56,7 +56,7 @@ class ScoreTerms(NamedTuple):
 
     def in_columns(self, place: Tensor, columns: int) -> Tensor:
         """The terms as a matrix, float (states, columns), where items have the column `place`, int64 (num_items,)."""
-        placed = self._replace(items=place[self.items])
+        placed = self._replace(items=take(place, 0, self.items.flatten()).view(self.items.shape))
         if self.row is None or self.weight is None:
             return placed.added_to(self.values.new_zeros(len(self.values), columns))
         if columns > NARROW * self.items.shape[1]:  # then a few slots for each state are less than a row of columns

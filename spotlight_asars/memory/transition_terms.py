@@ -1,14 +1,16 @@
 r"""Learned terms in the score for the items that followed, or came together with, the session's latest ones.
 
-.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} \Big( \big(w_{Fd} + \tfrac{1}{d} g_F(q_j)\big) \log(1 + \beta_F F_{i_d k})
-                    + \big(w_{Gd} + \tfrac{1}{d} g_G(q_j)\big) \log(1 + \beta_G G_{i_d k}) \Big)
+.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} \big(w_d + \tfrac{1}{d} g(q_j)\big)
+                    \big( a_F \log(1 + \beta_F F_{i_d k}) + a_G \log(1 + \beta_G G_{i_d k}) \big)
 
 with the counts F and G of ``Transitions``; :math:`i_1` is the session's last item, :math:`i_2` the one before. Inside a
-softmax, the logarithm of a count acts as popularity after an item. The gates :math:`g_F, g_G` are linear in
-the state :math:`q_j`, and start at 0; the weights start at :math:`1 / 4d`, and all :math:`\beta` at 1.
+softmax, the logarithm of a count acts as popularity after an item. The gate :math:`g` is linear in the state
+:math:`q_j` and starts at 0, :math:`w_d` at :math:`1 / d`, all :math:`a` at 1/4, and all :math:`\beta` at 1.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +25,18 @@ class TransitionTerms(nn.Module):
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(_by_place().repeat(len(EVIDENCE), 1) / 4)  # (kinds, places)
+        self.place = nn.Parameter(_by_place())
+        self.kind = nn.Parameter(torch.full((len(EVIDENCE),), 0.25))
         self.log_beta = nn.Parameter(torch.zeros(len(EVIDENCE)))
-        self.gates = nn.Linear(state_size, len(EVIDENCE), bias=False)
-        nn.init.zeros_(self.gates.weight)
+        self.gate = nn.Linear(state_size, 1, bias=False)
+        nn.init.zeros_(self.gate.weight)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "scale of ..." is its :math:`\beta`."""
-        names = [
-            f"{name} {place}" for name in EVIDENCE for place in ("last", *(f"{d} before" for d in range(1, LATEST)))
-        ]
-        weights = torch.cat([self.weight.flatten(), self.log_beta.exp()]).tolist()
+        places = ("last", *(f"{d} before" for d in range(1, LATEST)))
+        names = [f"{kind} {place}" for kind in EVIDENCE for place in places]
+        each = self.kind.unsqueeze(1) * self.place
+        weights = torch.cat([each.flatten(), self.log_beta.exp()]).tolist()
         return dict(zip((*names, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
 
     def recall(self, items: Tensor, channels: Channels) -> CandidateQuery | None:
@@ -45,17 +48,21 @@ class TransitionTerms(nn.Module):
         if query is None:
             return []
         found = query.candidates(rows, steps)
-        gates = self.gates(values.flatten(1)).to(self.weight.dtype).unsqueeze(2)  # (states, kinds, 1)
-        weights = (self.weight + gates * _by_place(rows.device)) * found.real.unsqueeze(1)  # (states, kinds, places)
-        terms = []
-        for kind, (beta, (items, strength)) in enumerate(zip(self.log_beta.exp(), found.evidence, strict=True)):
-            value = torch.log1p(beta * strength.to(self.weight.dtype))  # (rows, slots)
-            terms.append(ScoreTerms(items, value, found.row, weights[:, kind]))
-            if found.own is not None:
-                before, after = (part.to(self.weight.dtype) for part in found.own[kind][1:])
-                change = torch.log1p(beta * after) - torch.log1p(beta * before)
-                terms.append(ScoreTerms(found.own[kind].items, change, found.row, weights[:, kind]))
+        gate = self.gate(values.flatten(1)).to(self.place.dtype)  # (states, 1)
+        weight = (self.place + gate * _by_place(rows.device)) * found.real  # (states, places)
+        terms = [ScoreTerms(found.items, self.value(found.strength), found.row, weight)]
+        if found.own is not None:
+            change = self.value(found.own.after) - self.value(found.own.before)
+            terms.append(ScoreTerms(found.own.items, change, found.row, weight))
         return terms
+
+    def value(self, strength: Sequence[Tensor]) -> Tensor:
+        """What the counts of candidates are worth, (rows, slots), by their counts of each kind, (rows, slots)."""
+        logs = [
+            torch.log1p(beta * counts.to(beta.dtype))
+            for beta, counts in zip(self.log_beta.exp(), strength, strict=True)
+        ]
+        return torch.addcmul(self.kind[0] * logs[0], self.kind[1], logs[1])
 
 
 def _by_place(device: torch.device | None = None) -> Tensor:

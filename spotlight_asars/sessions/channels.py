@@ -68,15 +68,15 @@ class History(NamedTuple):
 
 
 class OwnPart(NamedTuple):
-    """What a training session adds to the strength of candidates of its own items, (rows, slots) each.
+    """What a training session adds to the strength of candidates of its own items.
 
-    items : int64, 0 where there is none
-    before, after : float, strength with the session's own counts, and without them
+    items : int64 (rows, slots), 0 where there is none
+    before, after : for each kind of evidence float (rows, slots), with the session's own counts, and without them
     """
 
     items: torch.Tensor
-    before: torch.Tensor
-    after: torch.Tensor
+    before: Sequence[torch.Tensor]
+    after: Sequence[torch.Tensor]
 
 
 class Candidates(NamedTuple):
@@ -84,14 +84,16 @@ class Candidates(NamedTuple):
 
     row : int64 (states, events), which of the rows below belong to the latest events of each state, the last one first
     real : bool (states, events), where there is an event
-    evidence : of each kind the items, int64 (rows, slots), 0 where there is none, and their strength, float
-    own : of each kind what is to be corrected, in training
+    items : int64 (rows, slots), 0 where there is none
+    strength : for each kind of evidence float (rows, slots)
+    own : what is to be corrected, in training
     """
 
     row: torch.Tensor
     real: torch.Tensor
-    evidence: Sequence[tuple[torch.Tensor, ...]]
-    own: Sequence[OwnPart] | None = None
+    items: torch.Tensor
+    strength: Sequence[torch.Tensor]
+    own: OwnPart | None = None
 
 
 class CandidateQuery(Protocol):

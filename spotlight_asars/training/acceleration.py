@@ -46,11 +46,6 @@ class Accelerated:
         with self._precision():
             return _full(self._net.score_items(states, item_ids))  # type: ignore[operator]
 
-    def score_pairs(self, states: Any, items: Tensor) -> tuple[Tensor, Tensor]:
-        with self._precision():
-            scores, has_terms = self._net.score_pairs(states, items)  # type: ignore[operator]
-            return _full(scores), has_terms
-
     def parameters(self) -> Iterator[nn.Parameter]:
         return self._net.parameters()
 

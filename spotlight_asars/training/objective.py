@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import torch
 from numpy.random import RandomState
 from torch import Tensor
@@ -75,7 +72,7 @@ class NextItemObjective:
         self._usual_targets = targets.mean() if by_targets and len(targets) else None
         if self._loss.over_catalogue is None:
             self._sample, self._seen = sampler(sessions, device), Seen(sessions, device)
-        self._chance = min(1.0, num_negatives / max(sessions.num_items - 1, 1))  # of an item in a uniform draw
+        self._chance = 1.0 / max(sessions.num_items - 1, 1)  # of an item in a uniform draw
         if self._loss.corrects_log_q:
             able = hasattr(self._sample, "log_probability")
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
@@ -110,19 +107,16 @@ class NextItemObjective:
             at_once = max(rows_at_once(targets.device, self._num_items), LEAST_ROWS)
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
-        negative = net.score_items(states, drawn)
-        if self._loss.corrects_log_q:
-            positive = net.score(states, targets)
+        positive, negative = net.score(states, targets), net.score_items(states, drawn)
+        mask = drawn != targets.unsqueeze(1)
+        if self._loss.corrects_log_q:  # all other items stand for the catalogue, also those seen before
             positive = positive - self._sample.log_probability(targets, batch.whole.events).to(positive.dtype)
             negative = negative - self._sample.log_probability(drawn, batch.whole.events).to(negative.dtype)
-            mask = drawn != targets.unsqueeze(1)  # all other items stand for the catalogue, also those seen before
         else:
-            mask = take(~self._seen.excludes(batch.rows, batch.numbers, drawn), 0, row)
+            seen = self._seen.excludes(batch.rows, batch.numbers, drawn)  # (batch, neg)
             if isinstance(states, RecalledStates):
-                positive, seen, seen_mask = self._with_seen(net, states, batch, targets, draw)
-                negative, mask = torch.cat([negative, seen], dim=1), torch.cat([mask, seen_mask], dim=1)
-            else:
-                positive = net.score(states, targets)
+                seen = seen & ~self._as_if_uniform(batch, drawn, draw)
+            mask = mask & take(~seen, 0, row)
         return self._loss(positive, negative.T, mask=mask.T), mask
 
     def _part(self, loss: Tensor, batch: Batch, mask: Tensor | None) -> Tensor:
@@ -135,26 +129,16 @@ class NextItemObjective:
             weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
         return loss * weight / summed(weight).clamp(min=1)
 
-    def _with_seen(
-        self, net: Any, states: RecalledStates, batch: Batch, targets: Tensor, draw: Draw
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores of the targets, (targets,), and of items that a target's user has seen before it, with where these
-        count, (targets, slots).
+    def _as_if_uniform(self, batch: Batch, drawn: Tensor, draw: Draw) -> Tensor:
+        """Which drawn items a session is compared with though its user has seen them: bool (batch, neg).
 
-        A draw never compares what was seen, so its terms would only ever see it as a target. It counts as often as a
-        uniform draw of as many negatives would find it.
+        If it never were, the terms that memories have for such items would only ever be those of targets. It is as
+        often as a uniform draw would find them: samplers that follow the mini-batch find them far more often.
         """
-        row, step = batch.viewed
-        session, from_end = batch.numbers[row].unsqueeze(1), batch.items.shape[1] - step.unsqueeze(1)  # in any batch
-        start, length = self._seen.starts(session)  # (targets, 1)
-        slot = torch.arange(math.ceil(self._chance * self._seen.longest(batch.rows)), device=targets.device)
-        which, luck = (draw.uniform_at(session, from_end, 2 * slot + part) for part in range(2))  # (targets, slots)
-        found = self._chance * length.double()  # by a uniform draw, on average
-        counts = (slot < found.ceil()) & (luck * found.ceil() < found)
-        items = self._seen.at(torch.where(counts, start + (which * length).long(), -1))
-        scores, has_terms = net.score_pairs(states, torch.cat([targets.unsqueeze(1), items], dim=1))
-        counts = counts & has_terms[:, 1:] & (items != targets.unsqueeze(1))
-        return scores[:, 0], scores[:, 1:], counts
+        luck = draw.uniform_at(batch.numbers.unsqueeze(1), torch.arange(len(drawn), device=drawn.device))
+        if not hasattr(self._sample, "log_probability"):
+            return torch.ones_like(luck, dtype=torch.bool)
+        return luck * self._sample.log_probability(drawn, batch.whole.events).exp() < self._chance
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

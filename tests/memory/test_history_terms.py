@@ -67,9 +67,10 @@ def test_an_untrained_memory_changes_no_score():
 def test_an_empty_row_has_the_terms_of_its_users_history_alone():
     net, (items, channels) = make_net(), remembering_batch()
     states = net.states(torch.zeros_like(items), channels._replace(dwell_times=None))
-    here, earlier, _ = states[:, -1].score_terms
+    here, earlier = states[:, -1].score_terms
     assert not here.items.any()
-    for items, terms, history in zip(earlier.items, earlier.values, HISTORIES, strict=True):
+    for row, history in zip(earlier.row[:, 0], HISTORIES, strict=True):
+        items, terms = earlier.items[row], earlier.values[row]
         assert set(items[items != 0].tolist()) == set(history)
         assert not terms[items == 0].any()
 

@@ -46,14 +46,17 @@ def by_state(found):
     """Candidates of each state as dictionaries {(kind, d, item): strength}, corrected where they have corrections."""
     states = [{} for _ in found.row]
     for state, place in found.real.nonzero().tolist():
-        row, own = found.row[state, place], found.own or [None] * len(EVIDENCE)
-        for kind, (items, strength), correction in zip(EVIDENCE, found.evidence, own, strict=True):
-            assert items.dtype == torch.int64
+        row, items = found.row[state, place], found.items[found.row[state, place]]
+        assert items.dtype == torch.int64
+        real = items[items > 0]
+        assert (real.diff() > 0).all(), "items rise, and padding comes last"
+        assert (items[: len(real)] > 0).all(), "items rise, and padding comes last"
+        for number, kind in enumerate(EVIDENCE):
+            strength = found.strength[number][row]
             assert not strength[items == 0].any(), "no item, no strength"
-            real = items[row][items[row] > 0]
-            assert (real.diff() > 0).all(), "items rise, and padding comes last"
-            here = dict(zip(real.tolist(), strength[row].tolist(), strict=False))
-            for item, before, after in zip(*(part[row].tolist() for part in correction or ()), strict=True):
+            here = dict(zip(real.tolist(), strength.tolist(), strict=False))
+            own = found.own and (found.own.items, found.own.before[number], found.own.after[number])
+            for item, before, after in zip(*(part[row].tolist() for part in own or ()), strict=True):
                 if item:
                     assert here[item] == before, "what is replaced was there"
                     here[item] = after

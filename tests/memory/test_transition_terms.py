@@ -65,12 +65,17 @@ def test_every_weight_gets_the_gradient_that_finite_differences_find():
     transitions = Transitions(SESSIONS)
     query = transitions.query(items, transitions.own_counts(SESSIONS), torch.tensor([0, TIME]))
 
-    def scores(weight, log_beta, gates):
-        weights = {"terms.0.weight": weight, "terms.0.log_beta": log_beta, "terms.0.gates.weight": gates}
+    def scores(place, kind, log_beta, gate):
+        weights = {
+            "terms.0.place": place,
+            "terms.0.kind": kind,
+            "terms.0.log_beta": log_beta,
+            "terms.0.gate.weight": gate,
+        }
         return torch.func.functional_call(net, weights, (items, Channels(transitions=query)), strict=False)
 
     net.forward = lambda items, channels: net.score_items(net.states(items, channels)[:, -2])
-    weights = (net.terms[0].weight, net.terms[0].log_beta, net.terms[0].gates.weight)
+    weights = (net.terms[0].place, net.terms[0].kind, net.terms[0].log_beta, net.terms[0].gate.weight)
     assert torch.autograd.gradcheck(scores, tuple(weight.detach().requires_grad_() for weight in weights))
 
 

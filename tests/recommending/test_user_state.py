@@ -68,7 +68,7 @@ def test_update_moves_the_users_of_its_sessions_and_no_other_and_trains_nothing(
 @keeping
 def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones(representation, history):
     train, test = split(make_sessions(60), later=25)
-    model = quick(representation, history=history, n_iter=20, learning_rate=0.1).fit(train)
+    model = quick(representation, history=history, n_iter=20, learning_rate=0.2).fit(train)
     before = model.predict(test.sequences)
     still, rolled = evaluate(model, test), evaluate(model, test, roll_history=True)
     np.testing.assert_array_equal(model.predict(test.sequences), before, err_msg="the model is afterwards as before")

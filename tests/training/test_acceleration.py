@@ -22,7 +22,15 @@ def train():
 
 
 def fitted(train, **changes):
-    options = {"n_iter": 2, "embedding_dim": 8, "hidden_dim": 8, "user_dim": 4, "time_dim": 4, "dropout": 0.0}
+    options = {
+        "neighbours": False,
+        "n_iter": 2,
+        "embedding_dim": 8,
+        "hidden_dim": 8,
+        "user_dim": 4,
+        "time_dim": 4,
+        "dropout": 0.0,
+    }
     return ASARSSequenceModel(**{**options, "random_state": 0, **changes}).fit(train)
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.memory.score_terms import sums_of
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
@@ -107,7 +108,7 @@ class NeighbourSessions:
     def strength_of(self, items: Tensor, wanted: Tensor) -> Tensor:
         """The strength of items of each state's own, int64 (states, n): float (states, n), without the catalogue."""
         parts = zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True)
-        return torch.cat([_strength_of(*self._single_votes(part), its) for part, its in parts])
+        return torch.cat([sums_of(its, *self._single_votes(part))[0] for part, its in parts])
 
     def strength_in_columns(self, items: Tensor, place: Tensor, columns: int) -> Tensor:
         """The strength as a matrix, float (states, columns), by the column `place` of each item, int64 (num_items,)."""
@@ -185,15 +186,6 @@ class NeighboursOfBatch:
 
     def _latest(self, rows: Tensor, steps: Tensor) -> Tensor:
         return self._events.before(rows, steps, LATEST)[0]
-
-
-def _strength_of(voted: Tensor, value: Tensor, wanted: Tensor) -> Tensor:
-    """Sum of the votes for each item wanted, int64 (states, n)."""
-    ordered = wanted.sort(dim=1).values
-    place = torch.searchsorted(ordered, voted).clamp(max=ordered.shape[1] - 1)
-    value = torch.where(ordered.gather(1, place) == voted, value, 0.0)
-    total = value.new_zeros(wanted.shape).scatter_add_(1, place, value)
-    return total.gather(1, torch.searchsorted(ordered, wanted))
 
 
 def in_order_of_time(sessions: SessionInteractions) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
+FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
 NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
 
 
@@ -67,6 +68,8 @@ class ScoreTerms(NamedTuple):
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
         if self.row is None or self.weight is None:
+            if wanted.shape[1] > FEW:
+                return sums_of(wanted, self.items, self.values)
             same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
             each = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
             return torch.stack(each, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
@@ -124,6 +127,20 @@ class _AddInPlace(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
         (gradient,), (items,) = gradients, ctx.saved_tensors
         return gradient, None, gradient.gather(1, items)
+
+
+def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of the values of some items of each row, (rows, n), and which of them have any: float and bool (rows, n).
+
+    The values are those of `items`, (rows, slots) each; nothing here has the size of the catalogue, or n times slots.
+    """
+    ordered = wanted.sort(dim=1).values
+    place = torch.searchsorted(ordered, items).clamp(max=ordered.shape[1] - 1)
+    here = ordered.gather(1, place) == items
+    sums = values.new_zeros(wanted.shape).scatter_add(1, place, torch.where(here, values, 0.0))
+    times = torch.zeros_like(wanted).scatter_add(1, place, here.long())
+    first = torch.searchsorted(ordered, wanted)
+    return sums.gather(1, first), times.gather(1, first) > 0
 
 
 def touched_items(parts: Sequence[Terms], like: Tensor) -> tuple[Tensor, Tensor]:

@@ -206,7 +206,9 @@ class LiveSession:
             state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
         else:
             state = self._state
-        return self._fitted.score_catalogue(state, allowed)
+        if allowed is None or not len(allowed):
+            return self._fitted.score_catalogue(state, allowed)
+        return self._fitted.score_pairs(state, allowed.unsqueeze(0))
 
     def _viewed(self) -> Tensor:
         """Items so far, int64 (1, time); padding where there is none."""

@@ -85,8 +85,7 @@ class Server:
 
     async def health(self, request: Request) -> Response:
         """Whether it answers."""
-        items = self.model.num_items - 1
-        return JSONResponse({"items": items, "sessions": self.visits.going_on, "model": self.written})
+        return JSONResponse({"sessions": self.visits.going_on, "model": self.written})
 
     async def metrics(self, request: Request) -> Response:
         """Counts for Prometheus."""
@@ -142,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("--workers must be 1 without --state")
     os.environ[SETTINGS] = json.dumps({n: getattr(args, n) for n in ("model", "state", "idle", "sweep", "sessions")})
     how = {"factory": True, "app_dir": str(Path(__file__).parent), "access_log": False, "log_level": "warning"}
-    uvicorn.run("serve:app", host=args.host, port=args.port, workers=args.workers, timeout_graceful_shutdown=10, **how)
+    how |= {"timeout_graceful_shutdown": 10, "timeout_worker_healthcheck": 120}  # a worker takes seconds to start
+    uvicorn.run("serve:app", host=args.host, port=args.port, workers=args.workers, **how)
 
 
 if __name__ == "__main__":

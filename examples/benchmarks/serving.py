@@ -5,8 +5,9 @@
 
 Each request brings an event of one of many sessions, and asks for the twenty best items. wrk sends a request on each of
 its connections as soon as the last one was answered: with one connection the latencies are those of the server alone,
-with several the requests a second are the most that it can do. With ``--soak`` the server is loaded for so many
-seconds, its model is reloaded four times, and its memory and errors are looked at.
+with several the requests a second are the most that it can do. On a machine that others use, too, the processor time
+of the server for a request says what it could do alone. With ``--soak`` the server is loaded for so many seconds, its
+model is reloaded four times, and its memory and errors are looked at.
 
 References
 ----------
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import socket
@@ -27,7 +29,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data import click_sessions
@@ -37,9 +39,9 @@ from spotlight_asars import ASARSSequenceModel
 from spotlight_asars.runtime.tables import text_table
 
 SERVER = Path(__file__).parent.parent / "serve.py"
-PUBLISHED = ["Serenade, as published", "6.5 million", "2 cores", "", "1,000", "", "< 7 ms", "", ""]
-HEAD = ("server", "items", "workers", "connections", "requests/s", "p50", "p90", "p99", "errors")
-SESSIONS, VISITORS, LENGTH = 50_000, 5_000, 5.0  # to train on, of the load, and events of each
+PUBLISHED = ["Serenade, as published", "6.5 million", "2 cores", "", "1,000", "", "", "< 7 ms", "", ""]
+HEAD = ("server", "items", "workers", "connections", "requests/s", "CPU a request", "p50", "p90", "p99", "errors")
+SESSIONS, VISITORS, LENGTH = 20_000, 5_000, 5.0  # to train on, of the load, and events of each to train on
 LUA = """
 math.randomseed({seed})
 request = function()
@@ -58,8 +60,8 @@ def make_model(items: int, path: Path) -> None:
 
 
 @contextmanager
-def running(model: Path, workers: int, folder: str) -> Iterator[str]:
-    """The address of a server, which is stopped in the end."""
+def running(model: Path, workers: int, folder: str) -> Iterator[tuple[str, int]]:
+    """The address of a server and its process, which is stopped in the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -73,10 +75,21 @@ def running(model: Path, workers: int, folder: str) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", server.pid
     finally:
         server.terminate()
         server.wait(60)
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time [s] so far of a process and its workers."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            if process in (int(file.parent.name), int(fields[1])):
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def ask(address: str, data: bytes | None = None) -> str:
@@ -107,10 +120,13 @@ def measure(items: int, workers: Sequence[int], connections: Sequence[int], seco
     with tempfile.TemporaryDirectory() as folder:
         make_model(items, model := Path(folder) / "model.safetensors")
         for number in workers:
-            with running(model, number, folder) as address:
+            with running(model, number, folder) as (address, server):
                 load(address, items, 4, 3, folder)  # a warm-up
                 for many in connections:
-                    found = load(address, items, many, seconds, folder)
+                    before = cpu_seconds(server)
+                    rate, *found = load(address, items, many, seconds, folder)
+                    busy = 1e3 * (cpu_seconds(server) - before) / max(float(rate.replace(",", "")) * seconds, 1)
+                    found = [rate, f"{busy:.2f} ms", *found]
                     yield ["examples/serve.py", f"{items:,}", str(number), str(many), *found]
 
 
@@ -118,7 +134,7 @@ def soak(items: int, seconds: int, connections: int) -> Iterator[list[str]]:
     """Memory [MB] and answers over time, a row for each eighth of it."""
     with tempfile.TemporaryDirectory() as folder:
         make_model(items, model := Path(folder) / "model.safetensors")
-        with running(model, 1, folder) as address:
+        with running(model, 1, folder) as (address, _):
             for part in range(8):
                 if part % 2:
                     ask(f"{address}/reload", b"")

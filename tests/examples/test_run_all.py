@@ -135,5 +135,5 @@ def test_the_table_of_a_server_has_rates_and_latencies(load_benchmark, monkeypat
     monkeypatch.setattr(serving, "SESSIONS", 300)
     serving.main(["--items", "50", "--workers", "1", "--connections", "2", "--seconds", "1"])
     *_, row, published = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"examples/serve\.py +50 +1 +2 +[\d,.]+( +[\d.]+[mu]?s){3} +0", row.strip())
+    assert re.fullmatch(r"examples/serve\.py +50 +1 +2 +[\d,.]+ +[\d.]+ ms( +[\d.]+[mu]?s){3} +0", row.strip())
     assert "1,000" in published

@@ -53,17 +53,19 @@ class Running:
         paths = os.pathsep.join(filter(None, [str(SERVER.parents[1]), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": paths}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        for _ in range(400):
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
             try:
-                self.get("/health")
+                self.ask("GET", "/health", timeout=2)
                 return
             except OSError:
                 assert self.process.poll() is None, self.process.stderr.read()
                 time.sleep(0.1)
+        self.process.kill()
         raise AssertionError("the server did not start")
 
-    def ask(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+    def ask(self, method, path, body=None, timeout=60):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         connection.request(method, path, body)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -83,7 +85,7 @@ class Running:
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        self.process.wait(30)
+        self.process.wait(60)
         return self.process.stderr.read()
 
 
@@ -217,7 +219,7 @@ def test_sessions_end_and_roll_into_the_memory_also_after_a_kill(serve, model_fi
     assert again.post("/recommend", session="later", user="u2", k=12)[1] == first
 
 
-def wait_for(holds, seconds=20):
+def wait_for(holds, seconds=60):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come to be"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib
 import json
@@ -24,6 +25,7 @@ from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 SERVER = Path(__file__).parents[2] / "examples" / "serve.py"
+GROUP = {"start_new_session": True}  # to be killed together
 ITEMS = [f"i{number}" for number in range(12)]
 
 
@@ -52,7 +54,7 @@ class Running:
         command = [sys.executable, str(SERVER), str(model), "--port", str(self.port), *map(str, arguments)]
         paths = os.pathsep.join(filter(None, [str(SERVER.parents[1]), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": paths}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, **GROUP)
         end = time.monotonic() + 120
         while time.monotonic() < end:
             try:
@@ -61,8 +63,15 @@ class Running:
             except OSError:
                 assert self.process.poll() is None, self.process.stderr.read()
                 time.sleep(0.1)
-        self.process.kill()
+        self.kill()
         raise AssertionError("the server did not start")
+
+    def kill(self):
+        """Kill what is left of it, with its workers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+        self.process.stderr.close()
 
     def ask(self, method, path, body=None, timeout=60):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
@@ -99,10 +108,7 @@ def serve():
 
     yield serve
     for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(30)
-        server.process.stderr.close()
+        server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +117,7 @@ def shared(model_file):
     server = Running(model_file)
     yield server
     said = server.end()
-    server.process.stderr.close()
+    server.kill()
     assert server.process.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in said
 

@@ -9,9 +9,9 @@ goes on where it was. It writes ``results.md``, ``runs.csv`` and figures of accu
 the extra of that name, and may be run in an environment of its own into the same folder.
 
 Models are ``BASELINES``; ``gru4rec``, our own net without channels, which all are compared with; the paper's variants
-without the memories, under the paper's names; ``NAME+memories``, each of these with all memories; and
-``NAME+observed``, which sees the dwell of the last viewed item, as in the paper, and so wins no comparison: that dwell
-ends with the very click that is to be predicted.
+without the memories, under the paper's names, and our transformers; ``NAME+memories``, each of these with all memories;
+and ``NAME+observed``, which sees the dwell of the last viewed item, as in the paper, and so wins no comparison: that
+dwell ends with the very click that is to be predicted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from spotlight_asars.baselines import BASELINES
 
 REFERENCE = "gru4rec"
 BY_USER, BY_TIME = ("user_att", "user_cat", "dynamics"), ("time_att", "time_cat", "time_user", "time_dynamics")
-VARIANTS = (REFERENCE, *BY_USER, *BY_TIME)
+TRANSFORMERS = ("transformer", "time_transformer")
+VARIANTS = (REFERENCE, *BY_USER, *BY_TIME, *TRANSFORMERS)
 
 
 def baseline(name: str) -> Contestant:
@@ -40,7 +41,7 @@ def baseline(name: str) -> Contestant:
 
 
 def variant(name: str, memories: bool, last_dwell: str = "unknown") -> Contestant:
-    """A variant of the paper, with all memories and the item graph, or with none of them."""
+    """A variant of the paper, or a transformer, with all memories and the item graph, or with none of them."""
     options = {"representation": name, "last_dwell": last_dwell}
     options |= dict.fromkeys(("history", "transitions", "neighbours"), memories)
     options |= {} if memories else {"item_neighbours": 0}

@@ -19,6 +19,7 @@ ITEMS = 11
 LENGTHS = [1, 2, *(near for multiple in range(32, 257, 32) for near in (multiple - 1, multiple, multiple + 1)), 200]
 OF_SPOTLIGHT = ("pooling", "cnn", "lstm", "mixture")
 WITH_TIME_ATTENTION = ("time_att", "time_user", "time_dynamics")
+WITH_LAST_DWELL = (*WITH_TIME_ATTENTION, "time_transformer")
 
 needs_a_scan = pytest.mark.skipif(
     find_spec("torch._higher_order_ops.scan") is None, reason="this torch is too old to trace a loop"
@@ -94,17 +95,18 @@ def test_sessions_of_every_length_are_fitted_and_predicted(representation):
     check_predictions(fit(representation=representation))
 
 
-@needs_a_scan
-def test_sessions_of_every_length_are_exported(tmp_path):
-    check_export(fit(representation="time_user"), tmp_path / "model.pt2")
+@pytest.mark.parametrize("representation", [pytest.param("time_user", marks=needs_a_scan), "time_transformer"])
+def test_sessions_of_every_length_are_exported(representation, tmp_path):
+    check_export(fit(representation=representation), tmp_path / "model.pt2")
 
 
 def variants():
     """Options of every representation: with the memories and without, in every reading of the time attention."""
     for representation, memories in product(REPRESENTATIONS, (True, False)):
         options = {"representation": representation, "history": memories, "transitions": memories}
-        has_readings = representation in WITH_TIME_ATTENTION
-        for attention, last_dwell in product(READINGS, LAST_DWELL) if has_readings else [("prefix", "unknown")]:
+        readings = READINGS if representation in WITH_TIME_ATTENTION else ("prefix",)
+        dwells = LAST_DWELL if representation in WITH_LAST_DWELL else ("unknown",)
+        for attention, last_dwell in product(readings, dwells):
             yield {**options, "attention": attention, "last_dwell": last_dwell}
 
 

@@ -69,12 +69,15 @@ def ranking(rows: int = 2_000, sample: int = 100, num_items: int = 30_000) -> It
         same = spotlight_sequence_mrr_score(model, few), sequence_mrr_score(model, test)[:sample]
         np.testing.assert_allclose(*same, atol=1e-6, rtol=0)
         ours, every, theirs = "sequence_mrr_score", "evaluate", "Spotlight's sequence_mrr_score, same model"
+        product, matrix = "the scores' matrix product alone", torch.from_numpy(model.item_matrix()).T
+        queries = torch.randn(128, len(matrix))
         work = {
             ours: (partial(sequence_mrr_score, model, test), rows),
             every: (partial(evaluate, model, test), targets(test)),
             theirs: (partial(spotlight_sequence_mrr_score, model, few), sample),
+            product: (partial(torch.mm, queries, matrix, out=torch.empty(128, matrix.shape[1])), 128),
         }
-        pairs = {(ours, theirs): ">= 100", (every, theirs): ""}
+        pairs = {(ours, theirs): ">= 100", (product, theirs): "", (every, theirs): ""}
         yield Comparison(f"ranking, {num_items:,} items, {memories}", "ranks/s", work, pairs)
 
 

@@ -68,9 +68,15 @@ class VotedTerms:
         """As in ``Terms``."""
         return self._counted.by_state()
 
-    def in_columns(self, place: Tensor, columns: int) -> Tensor:
+    def zeros(self, columns: int) -> Tensor:
         """As in ``Terms``."""
-        return self._terms(torch.log1p(SCALE * self._query.strength_in_columns(*self._states, place, columns)))
+        rows = self._states[0]
+        return torch.zeros(len(rows), columns, dtype=self._dtype, device=rows.device)
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        strength = self._query.strength_in_columns(*self._states, place, totals.shape[1])
+        return totals + self._terms(torch.log1p(SCALE * strength))
 
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """As in ``Terms``."""

@@ -23,8 +23,11 @@ class Terms(Protocol):
     def added_to(self, scores: Tensor) -> Tensor:
         """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
 
-    def in_columns(self, place: Tensor, columns: int) -> Tensor:
-        """The terms as a matrix, float (states, columns), where items have the column `place`, int64 (num_items,)."""
+    def zeros(self, columns: int) -> Tensor:
+        """A matrix of no terms, float (states, columns)."""
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
 
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
@@ -55,15 +58,18 @@ class ScoreTerms(NamedTuple):
             scores = _AddInPlace.apply(scores, items, values.to(scores.dtype))  # type: ignore[no-untyped-call]
         return scores
 
-    def in_columns(self, place: Tensor, columns: int) -> Tensor:
-        """The terms as a matrix, float (states, columns), where items have the column `place`, int64 (num_items,)."""
+    def zeros(self, columns: int) -> Tensor:
+        """A matrix of no terms, float (states, columns)."""
+        return self.values.new_zeros(len(self.items if self.row is None else self.row), columns)
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
+        columns = totals.shape[1]
         placed = self._replace(items=take(place, 0, self.items.flatten()).view(self.items.shape))
-        if self.row is None or self.weight is None:
-            return placed.added_to(self.values.new_zeros(len(self.values), columns))
-        if columns > NARROW * self.items.shape[1]:  # then a few slots for each state are less than a row of columns
-            return placed.added_to(self.values.new_zeros(len(self.row), columns))
+        if self.row is None or self.weight is None or columns > NARROW * self.items.shape[1]:
+            return placed.added_to(totals)  # a few slots for each state are less than a row of columns
         matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))
-        return F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
+        return totals + F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
 
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
@@ -109,9 +115,10 @@ class Columns:
 
     def terms(self, parts: Sequence[Terms]) -> Tensor:
         """The sum of all parts for these items: float (states, columns)."""
-        total = sum(part.in_columns(self._place, self._number + 1) for part in parts)
-        assert isinstance(total, Tensor)
-        return take(total, 1, take(self._place, 0, self._item_ids))
+        totals = parts[0].zeros(self._number + 1)
+        for part in parts:
+            totals = part.added_to_columns(totals, self._place)
+        return take(totals, 1, take(self._place, 0, self._item_ids))
 
 
 class _AddInPlace(torch.autograd.Function):

@@ -58,8 +58,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         scalar``; a ``Loss`` says what else it needs.
     representation : str, nn.Module or callable
         One of ``REPRESENTATIONS``: with all memories the plain recurrent net does best on the real logs we know; the
-        paper's network is "time_user". Or a net with Spotlight's ``user_representation`` and ``forward``; or a function
-        of a ``Blueprint`` that returns a net.
+        paper's network is "time_user"; "transformer" reads with a causal transformer in the place of the recurrent net,
+        and "time_transformer" with one that knows the time between events. Or a net with Spotlight's
+        ``user_representation`` and ``forward``; or a function of a ``Blueprint`` that returns a net.
     embedding_dim : int
         Size of the item embeddings.
     n_iter : int or "auto"
@@ -69,7 +70,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     l2 : float
         Weight decay.
     learning_rate : float
-        Of Adagrad.
+        Of Adagrad; the weights of a transformer have a tenth of it.
     optimizer_func : callable, optional
         Function of the parameters that returns an optimizer; overrides `l2` and `learning_rate`.
     use_cuda : bool
@@ -82,7 +83,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     num_negative_samples : int or "auto"
         Negatives drawn for a mini-batch; "auto" is 1024 for sampled softmax, and 256 for other losses.
     hidden_dim, user_dim, time_dim : int
-        Sizes of the item RNN, the user embedding and the dwell encoder.
+        Sizes of the state of the item RNN or transformer, the user embedding and the dwell encoder.
     item_neighbours : int
         Items that come together with each item most often, whose embeddings are added to its own; see ``ItemGraph``.
         0 for none.
@@ -98,7 +99,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         "observed" lets a prediction see the dwell of the last viewed item, as the paper does: the time up to the very
         click that is to be predicted.
     dropout : float
-        Share of the item embeddings' entries dropped before the RNN.
+        Share of the item embeddings' entries dropped before the RNN or transformer, and of what a layer of the latter
+        adds.
     event_dropout : float
         Share of the viewed events that the net does not see in a training pass; the memories see them.
     user_dropout, dwell_dropout : float

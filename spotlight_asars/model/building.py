@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,10 +15,12 @@ from spotlight_asars.model.options import EXACT_UP_TO, Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
+from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.runtime.devices import chosen_device
 from spotlight_asars.sessions import SessionInteractions
 
 OF_THE_LOG = ("num_items", "num_users", "dwell_scale", "offset", "sparse")  # the rest of a blueprint are options
+SLOWER = 0.1  # learning rate of a transformer's weights, beside that of embeddings: at the same rate it learns worse
 
 
 def build_for(sessions: SessionInteractions, options: Options) -> FittedNet:
@@ -45,11 +49,17 @@ def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: 
 
 
 def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:
-    """The caller's optimizer, or Adagrad."""
+    """The caller's optimizer, or Adagrad, in which the weights of a transformer have a smaller learning rate."""
     if options.optimizer_func is not None:
         optimizer: torch.optim.Optimizer = options.optimizer_func(net.parameters())
         return optimizer
-    return torch.optim.Adagrad(net.parameters(), lr=options.learning_rate, weight_decay=options.l2)
+    slow = [weight for part in net.modules() if isinstance(part, Transformer) for weight in part.parameters()]
+    if not slow:
+        return torch.optim.Adagrad(net.parameters(), lr=options.learning_rate, weight_decay=options.l2)
+    known = set(map(id, slow))
+    others = [weight for weight in net.parameters() if id(weight) not in known]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": slow, "lr": SLOWER * options.learning_rate}]
+    return torch.optim.Adagrad(groups, lr=options.learning_rate, weight_decay=options.l2)
 
 
 def _moves_touched_rows_only(options: Options) -> bool:

@@ -1,8 +1,8 @@
 """Export: the scores of a fitted model as a graph that needs neither this package nor, as ONNX, torch.
 
-The graph scans a session event by event, as ``Stepper`` does, so it takes any number of sessions of any length. The
-memory's terms stay outside, for they are sparse look-ups in a store: a graph gives the scores of ``history=False``, to
-which ``item_matrix`` and ``queries`` belong as well.
+The graph takes any number of sessions of any length: it scans them event by event, as ``Stepper`` does, but for a
+transformer, which reads them at once. The memory's terms stay outside, for they are sparse look-ups in a store: a graph
+gives the scores of ``history=False``, to which ``item_matrix`` and ``queries`` belong as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.attention import Prefix
 from spotlight_asars.representations.stepping import Carry, Stepper, choose
 from spotlight_asars.runtime.quiet import quiet
-from spotlight_asars.sessions import PADDING_IDX
+from spotlight_asars.sessions import PADDING_IDX, Channels
 
 FORMATS, OUTPUTS = ("onnx", "torch"), ("scores", "query")
 INPUTS = ("items", "dwell_times", "user_ids", "started")
@@ -35,7 +35,7 @@ def export(net: ASARSNet, path: str | Path, format: str, output: str) -> None:
     one_of(output, OUTPUTS, "output")
     causal = net.time_attention is not None and net.time_attention.attention == "causal"
     require(not causal, "attention must be 'prefix' for export, whose state has a fixed size", "causal")
-    if not find_spec("torch._higher_order_ops.scan"):
+    if net.item_rnn is not None and not find_spec("torch._higher_order_ops.scan"):
         raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
     if format == "onnx":
         _check_onnx()
@@ -65,6 +65,16 @@ class SessionGraph(nn.Module):
 
     def forward(self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor) -> Tensor:
         """Inputs and output as in ``ASARSSequenceModel.export``."""
+        if self.net.item_rnn is not None:
+            state = self._scan(items, dwell_times, user_ids, started)
+        else:
+            state = self.net.states(items, Channels(user_ids, dwell_times, started))[:, -1]
+        if self.output == "query":
+            return as_query(self.net, state)
+        return F.pad(self.net.score_items(state)[:, 1:], (1, 0), value=NEVER)
+
+    def _scan(self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor) -> Tensor:
+        """The final states, (batch, state), one event after the other."""
         from torch._higher_order_ops.scan import scan  # a loop that both formats can hold
 
         steps = Stepper(self.net, user_ids, started, items.shape[0])
@@ -80,9 +90,7 @@ class SessionGraph(nn.Module):
 
         start = [tensor.clone() for tensor in (*_pack(carry), state)]
         left, _ = scan(step, start, [items.T.contiguous(), dwell_times.T.unsqueeze(2).contiguous()])
-        if self.output == "query":
-            return as_query(self.net, left[-1])
-        return F.pad(self.net.score_items(left[-1])[:, 1:], (1, 0), value=NEVER)
+        return left[-1]
 
 
 def trace(net: ASARSNet, output: str) -> torch.export.ExportedProgram:

@@ -35,7 +35,7 @@ class LiveSession:
     """A session that is going on: ``model.start_session()`` makes one.
 
     Scores are those that ``predict`` gives for the events so far, to rounding. An event costs one step of the net,
-    however long the session is; representations other than ASARS's read the whole session again.
+    however long the session is; transformers, and representations other than ASARS's, read the whole session again.
 
     It belongs to the model as it is: after ``fit``, ``update`` or ``load`` start a new one. It is not shared by
     threads; sessions of one model may run in any number of them.
@@ -69,7 +69,7 @@ class LiveSession:
         users = torch.tensor([self._user], device=fitted.device)
         self._channels = fitted.users.recall(Channels(users, None, start))
         self._stepper: Stepper | None = None
-        if fitted.asars is not None:
+        if fitted.asars is not None and fitted.asars.item_rnn is not None:
             fitted.net.eval()
             with torch.no_grad():
                 self._stepper = Stepper(fitted.asars, users, start, batch=1)

@@ -67,8 +67,8 @@ class Blueprint(NamedTuple):
     sparse: bool
 
 
-def _asars(blueprint: Blueprint, user: str | None = None, time: str | None = None, drift: bool = False) -> nn.Module:
-    return ASARSNet(user=user, time=time, drift=drift, **blueprint._asdict())
+def _asars(blueprint: Blueprint, **switches: Any) -> nn.Module:
+    return ASARSNet(**switches, **blueprint._asdict())
 
 
 def _spotlight(blueprint: Blueprint, net: Callable[..., nn.Module]) -> nn.Module:
@@ -84,6 +84,8 @@ REPRESENTATIONS: dict[str, Callable[[Blueprint], nn.Module]] = {
     "time_user": partial(_asars, time="att", user="cat"),
     "dynamics": partial(_asars, user="cat", drift=True),
     "time_dynamics": partial(_asars, time="att", user="cat", drift=True),
+    "transformer": partial(_asars, reader="transformer"),
+    "time_transformer": partial(_asars, reader="time_transformer"),
     "pooling": partial(_spotlight, net=PoolNet),
     "cnn": partial(_spotlight, net=CNNNet),
     "lstm": partial(_spotlight, net=LSTMNet),

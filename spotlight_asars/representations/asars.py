@@ -1,9 +1,9 @@
 r"""The ASARS network: one net with switches for its time and user channels.
 
-An item RNN reads the session (eqs. 2-4). Time attention averages its states over each prefix of the session, weighted
-by a network over the dwell times (eqs. 10, 15-18). The user's embedding, which may drift from session to session
-(eqs. 11-14), is concatenated and passed to a fully connected layer (section 2.3). Candidates are scored by the dot
-product with their embedding (eq. 20). The design satisfies:
+An item RNN (eqs. 2-4), or a transformer in its place, reads the session. Time attention averages its states over each
+prefix of the session, weighted by a network over the dwell times (eqs. 10, 15-18). The user's embedding, which may
+drift from session to session (eqs. 11-14), is concatenated and passed to a fully connected layer (section 2.3).
+Candidates are scored by the dot product with their embedding (eq. 20). The design satisfies:
 
 - padding changes no state and takes no gradient, wherever it stands;
 - with ``last_dwell="unknown"`` a state does not depend on the dwell of the latest event, which is not over yet;
@@ -25,11 +25,13 @@ from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.item_graph import ItemGraph
 from spotlight_asars.representations.padding import SortedEvents, after_each_step
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
+from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention, Users
 from spotlight_asars.sessions.channels import Channels
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings; 1 / embedding_dim, as in Spotlight, learns far slower
+READERS = ("rnn", "transformer", "time_transformer")
 CELLS: dict[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -50,6 +52,8 @@ class ASARSNet(nn.Module):
         item embedding, before the RNN.
     drift : bool
         Let the user's embedding drift with their earlier sessions (eq. 14); needs `user`.
+    reader : {"rnn", "transformer", "time_transformer"}
+        What reads the items of a session: the item RNN, or a ``Transformer``, which may know the time between events.
     cell : {"lstm", "gru"}
         Kind of the item RNN.
     attention : {"prefix", "causal"}
@@ -64,7 +68,7 @@ class ASARSNet(nn.Module):
         Add :math:`\mu + b_u(t)` to every score (eqs. 6, 12, 20). It is the same for all items, so it changes no
         ranking and matters only to losses of single scores.
     embedding_dim, hidden_dim, user_dim, time_dim : int
-        Sizes of the item embedding, the item RNN, the user embedding and the dwell encoder.
+        Sizes of the item embedding, the state of the item RNN or transformer, the user embedding and the dwell encoder.
     item_neighbours : int
         Neighbours of each item whose embeddings are added to its own, see ``ItemGraph``; 0 for none.
     dropout : float
@@ -85,6 +89,7 @@ class ASARSNet(nn.Module):
         user: str | None = None,
         time: str | None = None,
         drift: bool = False,
+        reader: str = "rnn",
         cell: str = "lstm",
         attention: str = "prefix",
         residual: bool = True,
@@ -104,6 +109,7 @@ class ASARSNet(nn.Module):
         switches = (
             ("user", user, (None, "cat", "att")),
             ("time", time, (None, "att", "cat")),
+            ("reader", reader, READERS),
             ("cell", cell, tuple(CELLS)),
             ("attention", attention, READINGS),
             ("time_encoding", time_encoding, tuple(TIME_ENCODINGS)),
@@ -119,7 +125,11 @@ class ASARSNet(nn.Module):
         self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
         self.item_graph = ItemGraph(num_items, item_neighbours, sparse) if item_neighbours else None
         self.dropout = nn.Dropout(dropout)
-        self.item_rnn = CELLS[cell](embedding_dim + (time_dim if time == "cat" else 0), hidden_dim, batch_first=True)
+        input_dim = embedding_dim + (time_dim if time == "cat" else 0)
+        self.item_rnn = CELLS[cell](input_dim, hidden_dim, batch_first=True) if reader == "rnn" else None
+        self.transformer: Transformer | None = None
+        if reader != "rnn":
+            self.transformer = Transformer(input_dim, hidden_dim, dropout, reader == "time_transformer", last_dwell)
 
         self.dwell: nn.Module | None = None
         self.time_attention: TimeAttention | None = None
@@ -249,19 +259,19 @@ class ASARSNet(nn.Module):
         return user, offset
 
     def combine(self, hidden: Tensor, attended: Tensor) -> Tensor:
-        """The RNN's states and the output of attention over them."""
+        """The states of the RNN or transformer and the output of attention over them."""
         return hidden + attended if self.residual else attended
 
     def _trace(self, items: Tensor, channels: Channels | None) -> Tensor:
         """State before the first step and after each: (batch, 1 + time, state)."""
-        channels = channels or Channels()
+        channels, batch = channels or Channels(), items.shape[0]  # len would be a constant in an exported graph
         events = SortedEvents.sort(items, channels.dwell_times)
         hidden = self._read(events)
         finals = None if channels.chain is None else events.final(hidden)
-        user, offset = self.user_and_offset(channels, len(items), finals)
+        user, offset = self.user_and_offset(channels, batch, finals)
         if self.user_attention is not None:
             hidden = self.combine(hidden, self.user_attention(user, hidden, events.real))
-        before = hidden.new_zeros(len(items), 1, hidden.shape[2])
+        before = hidden.new_zeros(batch, 1, hidden.shape[2])
         if user is not None:
             hidden = torch.cat([hidden, user.unsqueeze(1).expand(-1, hidden.shape[1], -1)], dim=2)
             before = torch.cat([before, user.unsqueeze(1)], dim=2)
@@ -274,11 +284,16 @@ class ASARSNet(nn.Module):
         return after_each_step(trace, items != PADDING_IDX)
 
     def _read(self, events: SortedEvents) -> Tensor:
-        """The item RNN and the time attention: (batch, time, hidden_dim)."""
+        """The item RNN, or transformer, and the time attention: (batch, time, hidden_dim)."""
         inputs = self.dropout(self.item_vectors(events.items))
         if self.dwell is not None and self.dwell_in_rnn:
             inputs = torch.cat([inputs, self.dwell(self._dwell_so_far(events.dwell_times)).to(inputs.dtype)], dim=2)
-        hidden: Tensor = self.item_rnn(inputs)[0]
+        hidden: Tensor
+        if self.transformer is not None:
+            hidden = self.transformer(inputs, events.dwell_times)
+        else:
+            assert self.item_rnn is not None
+            hidden = self.item_rnn(inputs)[0]
         if self.time_attention is not None:
             hidden = self.combine(hidden, self.time_attention(events.dwell_times, hidden, events.real))
         return hidden

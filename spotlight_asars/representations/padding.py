@@ -15,7 +15,10 @@ from spotlight_asars.runtime.devices import take
 def events_first(items: Tensor) -> tuple[Tensor, Tensor]:
     """Which steps are events, bool (batch, time), and the order that puts them first, int64 (batch, time)."""
     real = items != PADDING_IDX
-    return real, real.argsort(dim=1, descending=True, stable=True)
+    number = real.cumsum(dim=1)
+    step = torch.arange(items.shape[1], device=items.device).expand_as(items)
+    place = torch.where(real, number - 1, number[:, -1:] + step - number)
+    return real, torch.empty_like(place).scatter(1, place, step)  # ONNX has no stable sort
 
 
 def after_each_step(trace: Tensor, real: Tensor) -> Tensor:
@@ -34,7 +37,8 @@ def after_each_step(trace: Tensor, real: Tensor) -> Tensor:
         At padding, the state after the last event before it.
     """
     seen = F.pad(real.cumsum(dim=1), (1, 0))  # (batch, 1 + time)
-    first = torch.arange(len(trace), device=trace.device).unsqueeze(1) * trace.shape[1]  # of each row, in a flat trace
+    rows, width = trace.shape[:2]
+    first = torch.arange(rows, device=trace.device).unsqueeze(1) * width  # of each row, in a flat trace
     return take(trace.flatten(0, 1), 0, (first + seen).flatten()).unflatten(0, seen.shape)
 
 
@@ -60,4 +64,4 @@ class SortedEvents(NamedTuple):
 
     def final(self, states: Tensor) -> Tensor:
         """Of the states after each event, (batch, time, dim), that after the last; zeros where there is no event."""
-        return F.pad(states, (0, 0, 1, 0))[torch.arange(len(states), device=states.device), self.real.sum(dim=1)]
+        return F.pad(states, (0, 0, 1, 0))[torch.arange(states.shape[0], device=states.device), self.real.sum(dim=1)]

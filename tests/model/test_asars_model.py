@@ -487,6 +487,16 @@ def test_an_optimizer_of_ones_own_is_used(sessions):
     assert isinstance(model._optimizer, torch.optim.SGD)
 
 
+def test_the_weights_of_a_transformer_move_slower_and_all_others_as_ever(sessions):
+    model = quick(representation="transformer", learning_rate=0.2).fit(sessions)
+    rates = {id(weight): group["lr"] for group in model._optimizer.param_groups for weight in group["params"]}
+    names = dict(model._net.named_parameters())
+    assert sorted(rates) == sorted(map(id, names.values()))
+    for name, weight in names.items():
+        assert rates[id(weight)] == pytest.approx(0.02 if ".transformer." in name else 0.2), name
+    assert len(quick().fit(sessions)._optimizer.param_groups) == 1
+
+
 def test_it_survives_pickle_and_deepcopy_and_goes_on_training(model, sessions):
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         np.testing.assert_array_equal(twin.predict(sessions.sequences), model.predict(sessions.sequences))

@@ -23,6 +23,7 @@ VARIANTS = [
     {"representation": "time_user", "residual": False},
     {"representation": "dynamics"},
     {"representation": "time_dynamics", "loss": "pointwise"},
+    {"representation": "time_transformer", "last_dwell": "observed"},
 ]
 
 

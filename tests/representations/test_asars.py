@@ -125,7 +125,7 @@ def test_session_parallel_batches_give_the_same_states():
         np.testing.assert_allclose(in_rows[number, at], output @ state + bias, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["time_att", "time_cat", "time_user", "time_dynamics"])
+@pytest.mark.parametrize("name", ["time_att", "time_cat", "time_user", "time_dynamics", "time_transformer"])
 def test_the_dwell_of_the_last_viewed_item_is_not_seen_before_the_next_click(name):
     net = make_net(name)
     items, (users, dwell, *_) = random_batch()
@@ -225,6 +225,7 @@ def test_a_net_of_spotlights_kind_is_wrapped_and_ours_is_not():
     [
         ({"user": "dog"}, r"user must be one of \[None, 'cat', 'att'\]; got 'dog'"),
         ({"time": "late"}, r"time must be one of \[None, 'att', 'cat'\]; got 'late'"),
+        ({"reader": "eyes"}, r"reader must be one of \['rnn', 'transformer', 'time_transformer'\]; got 'eyes'"),
         ({"cell": "rnn"}, r"cell must be one of \['lstm', 'gru'\]; got 'rnn'"),
         ({"attention": "both"}, r"attention must be one of \['prefix', 'causal'\]; got 'both'"),
         ({"time_encoding": "hours"}, r"time_encoding must be one of \['scott', .*\]; got 'hours'"),

@@ -13,6 +13,7 @@ from spotlight_asars.representations.attention import CHUNK, Prefix
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS, DwellEncoder
 from spotlight_asars.representations.padding import SortedEvents
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
+from spotlight_asars.representations.transformer import Transformer, time_between
 from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention
 from spotlight_asars.sessions.channels import Chain
@@ -65,6 +66,8 @@ FUNCTIONS = {  # name: (function, what makes its arguments for a length)
         for reading in READINGS
         for last in LAST_DWELL
     },
+    "time_between": (time_between, (dwell,)),
+    **{f"Transformer {last}": (Transformer(DIM, 4, 0.0, True, last), (values, dwell)) for last in LAST_DWELL},
     "UserAttention": (UserAttention(DIM, DIM), (users, values, events)),
 }
 

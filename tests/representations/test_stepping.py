@@ -79,7 +79,7 @@ def test_steps_give_the_states_of_the_whole_session(options):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", [name for name in REPRESENTATIONS if isinstance(build(name, BLUEPRINT), ASARSNet)])
+@pytest.mark.parametrize("name", [n for n in REPRESENTATIONS if getattr(build(n, BLUEPRINT), "item_rnn", None)])
 def test_long_sessions_of_extreme_scores_stay_exact(name):
     net = build(name, BLUEPRINT).double().eval()
     for weight in net.parameters():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_models import LATER, TRAIN, quick
 
-from spotlight_asars.recommending.recommender import NEVER
+from spotlight_asars.recommending import NEVER
 
 needs_a_scan = pytest.mark.skipif(
     find_spec("torch._higher_order_ops.scan") is None, reason="this torch is too old to trace a loop"

@@ -217,7 +217,9 @@ def cross_entropy_over_catalogue(scores: Tensor, targets: Tensor) -> Tensor:
     return total / max(len(targets), 1)
 
 
-def cross_entropy_and_gradient(scores: Tensor, targets: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def cross_entropy_and_gradient(
+    scores: Tensor, targets: Tensor, out: Tensor | None = None, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Sum of the cross entropies against the whole catalogue, and its gradient :math:`\mathrm{softmax}(r) - [k = i]`.
 
     Parameters
@@ -227,6 +229,8 @@ def cross_entropy_and_gradient(scores: Tensor, targets: Tensor, out: Tensor | No
     targets : int64 (targets,)
     out : float (targets, items), optional
         Memory for the gradient; `scores` itself is allowed, and is then lost.
+    weights : float (targets,), optional
+        By which the sum is weighted.
 
     Returns
     -------
@@ -241,9 +245,12 @@ def cross_entropy_and_gradient(scores: Tensor, targets: Tensor, out: Tensor | No
     own, highest = out.gather(1, targets.unsqueeze(1)).squeeze(1), out.amax(dim=1)
     torch.softmax(out, dim=1, out=out)
     # the target's own probability may be rounded to 0, the highest is not
-    total = (highest - own - out.amax(dim=1).log()).sum()
+    each = highest - own - out.amax(dim=1).log()
+    total = (each if weights is None else each * weights).sum()
     out[torch.arange(len(targets), device=targets.device), targets] -= 1
     out[:, PADDING_IDX] = 0  # also where others are NaN
+    if weights is not None:
+        out *= weights.unsqueeze(1)
     return total, out
 
 

@@ -96,7 +96,7 @@ class Report(dict[str, float]):
         What is recommended in the place of each target, best first, padded with 0; where it was asked for.
     by : dict of Report
         The metrics of ranks for a part of the targets: "seen" for items that occur in the training, "new" for all
-        others, of a model that knows which; without parts that have no target.
+        others, of a model that knows which; and those of each kind, if asked for. Without parts that have no target.
     """
 
     def __init__(
@@ -111,9 +111,9 @@ class Report(dict[str, float]):
         super().__init__({name: float(metric(ranks, place).mean()) for name, metric, place in names})
         self.update(of_lists or {})
         self.ranks, self.sessions, self.lists = ranks, sessions, lists
-        self.by: dict[str, Report] = {}
+        self.by: dict[Any, Report] = {}
 
-    def split(self, parts: Mapping[str, NDArray[np.bool_]], k: Sequence[int]) -> None:
+    def split(self, parts: Mapping[Any, NDArray[np.bool_]], k: Sequence[int]) -> None:
         """Have one report in ``by`` for each of some parts of the targets, bool (targets,), that has any."""
         for name, part in parts.items():
             if part.any():

@@ -18,6 +18,7 @@ from torch import Tensor
 from spotlight_asars._checks import integers, one_of, reject, require
 from spotlight_asars.evaluation.lists import Lists, metrics_of_lists, read_categories
 from spotlight_asars.evaluation.metrics import Ranks, Report
+from spotlight_asars.events.labels import UNKNOWN, raw_labels
 from spotlight_asars.events.vocabulary import check_vocabulary
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions
@@ -38,6 +39,7 @@ def evaluate(
     *,
     lists: bool = False,
     categories: Any = None,
+    by: str | None = None,
 ) -> Report:
     """Rank the next item at every position of the test sessions, or at the last.
 
@@ -60,6 +62,8 @@ def evaluate(
         item was viewed in training, as ours and the baselines do.
     categories : EventLog, dict or array (items,), optional
         Of items: those in a log, by id (raw where the model knows raw ids), or in the order of contiguous ids.
+    by : {None, "kind"}
+        Report on the targets of each kind as well, under ``report.by[kind]``; on those of unknown kind under "unknown".
 
     Returns
     -------
@@ -71,8 +75,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If no session has two events, `test` has items the model doesn't know or ids of another vocabulary, or a score
-        is NaN.
+        If no session has two events, `test` has items the model doesn't know, ids of another vocabulary or no kinds to
+        report by, or a score is NaN.
     RuntimeError
         Before ``fit``.
     """
@@ -81,6 +85,8 @@ def evaluate(
     require(cutoffs.ndim == 1 and cutoffs.size > 0, "k must be an integer or a sequence of them", k)
     reject(cutoffs < 1, cutoffs, "k must be 1 or more")
     sessions = as_sessions(test)
+    require(by is None or by == "kind", "by must be None or 'kind'", by)
+    require(by is None or sessions.flat_kinds is not None, "test must have kinds to report by", "none")
     longest = int(sessions.lengths.max())
     require(longest >= 2, "test must have a session of two events or more; the longest has", longest)
     num_items = _catalogue_size(model, "evaluate", sessions)
@@ -113,6 +119,11 @@ def evaluate(
     if hasattr(model, "seen_items"):
         seen = model.seen_items[sessions.items[targets]]
         report.split({"seen": seen, "new": ~seen}, cutoffs.tolist())
+    if by == "kind":
+        assert sessions.flat_kinds is not None
+        kinds, names = sessions.flat_kinds[targets], raw_labels(sessions.kind_vocabulary, sessions.num_kinds)
+        parts = {name: kinds == code for code, name in enumerate(names, start=1)}
+        report.split({**parts, "unknown": kinds == UNKNOWN}, cutoffs.tolist())
     return report
 
 
@@ -244,6 +255,8 @@ def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: boo
         channels = batch.channels.steps(slice(-1))
         if channels.dwell_times is not None:
             channels = channels._replace(dwell_times=F.pad(channels.dwell_times, (1, 0), value=torch.nan))
+        if channels.kinds is not None:
+            channels = channels._replace(kinds=F.pad(channels.kinds, (1, 0)))
         states, found = model.states(before, channels)[:, -1], []
         for start in range(0, len(before), at_once):
             chunk = slice(start, start + at_once)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import LARGEST_ID, array, integers, moments, reject, require, seconds
 from spotlight_asars.events import timeline
+from spotlight_asars.events.labels import label_codes
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Columns:
     categories: NDArray[Any] | None
     gaps: NDArray[np.float64] | None
     pauses: NDArray[np.float64]
+    kinds: NDArray[np.int64] | None = None
+    context: NDArray[np.int64] | None = None
 
     @classmethod
     def recorded(
@@ -33,6 +36,8 @@ class Columns:
         dwell_times: ArrayLike | None,
         categories: ArrayLike | None,
         sessions: ArrayLike | None,
+        kinds: ArrayLike | None = None,
+        context: ArrayLike | None = None,
     ) -> Columns:
         """The columns of ``EventLog``'s constructor, checked and sorted."""
         columns: dict[str, NDArray[Any] | None] = {
@@ -41,12 +46,17 @@ class Columns:
             "timestamps": (times := moments(timestamps, "timestamps")),
             "dwell_times": None if dwell_times is None else seconds(dwell_times, "dwell_times"),
             "categories": None if categories is None else array(categories, "categories"),
+            "kinds": label_codes(kinds, "kinds"),
         }
         require(users.ndim == 1, "user_ids must have one axis", users.shape)
         require(len(users) > 0, "a log must have at least one event", len(users))
         for name, column in columns.items():
             shape = users.shape if column is None else column.shape
             require(shape == users.shape, f"{name} must have the shape of user_ids, {users.shape}", shape)
+        columns["context"] = of_events = label_codes(context, "context")
+        if of_events is not None:
+            fits = of_events.ndim == 2 and len(of_events) == len(users)
+            require(fits, f"context must have the shape ({len(users)}, columns)", of_events.shape)
         reject(users < 0, users, "user_ids must not be negative")
         reject(items < 1, items, "item_ids must be 1 or more, for 0 is padding")
         for name, ids in (("user_ids", users), ("item_ids", items)):

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from spotlight_asars._checks import number, one_of, positive, require, switch, w
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import frames, splitting, timeline
 from spotlight_asars.events.columns import Columns
+from spotlight_asars.events.labels import known_names, own_names, recoded, recoded_context
 from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.splitting import Dropped, Part
 from spotlight_asars.events.timeline import HOUR
@@ -41,8 +43,17 @@ class EventLog(Interactions):
     sessions : int (events,), optional
         The session of each event, where that is known: sessions then end where this changes, whatever the inactivity,
         in the order of their first events, even where they overlap. Without it they end where a user is idle.
+    kinds : int (events,), optional
+        Kind of each event, such as a view or a purchase; 0 where it is unknown.
+    context : int (events, columns), optional
+        Labels of each event's session, such as its device, one column for each; 0 where one is unknown. A session has
+        those of its first event.
     user_vocabulary, item_vocabulary : Vocabulary, optional
         Raw ids; without them an id is its own raw id.
+    kind_vocabulary : Vocabulary, optional
+        What the kinds are called, from 1.
+    context_vocabularies : dict of Vocabulary, optional
+        What the labels in each column of the context are called, by the name of the column.
     num_users, num_items : int, optional
         Sizes, padding included; by default the largest id + 1.
 
@@ -51,6 +62,10 @@ class EventLog(Interactions):
     user_vocabulary, item_vocabulary : Vocabulary
         Raw ids of users and items.
     categories : array (events,) or None
+    kinds : int64 (events,) or None
+    context : int64 (events, columns) or None
+    kind_vocabulary : Vocabulary or None
+    context_vocabularies : dict of Vocabulary
     dropped : Dropped
         What ``split_by_time`` took out of a test log, ``encode_like`` or ``filter_support`` out of any; zeros
         elsewhere.
@@ -58,8 +73,8 @@ class EventLog(Interactions):
     Raises
     ------
     ValueError
-        For an empty log, ids out of range, item id 0, lengths that differ, timestamps that are NaN or infinite, and
-        negative dwell times.
+        For an empty log, ids out of range, item id 0, lengths that differ, timestamps that are NaN or infinite,
+        negative dwell times, and kinds or a context that their vocabularies do not have.
 
     Examples
     --------
@@ -79,8 +94,12 @@ class EventLog(Interactions):
         dwell_times: ArrayLike | None = None,
         categories: ArrayLike | None = None,
         sessions: ArrayLike | None = None,
+        kinds: ArrayLike | None = None,
+        context: ArrayLike | None = None,
         user_vocabulary: Vocabulary | None = None,
         item_vocabulary: Vocabulary | None = None,
+        kind_vocabulary: Vocabulary | None = None,
+        context_vocabularies: Mapping[str, Vocabulary] | None = None,
         num_users: int | None = None,
         num_items: int | None = None,
         users: Vocabulary | None = None,
@@ -90,10 +109,11 @@ class EventLog(Interactions):
             warn_renamed("EventLog(users=...)", "user_vocabulary")
         if items is not None:
             warn_renamed("EventLog(items=...)", "item_vocabulary")
-        columns = Columns.recorded(user_ids, item_ids, timestamps, dwell_times, categories, sessions)
+        columns = Columns.recorded(user_ids, item_ids, timestamps, dwell_times, categories, sessions, kinds, context)
         user_vocabulary = users if user_vocabulary is None else user_vocabulary
         item_vocabulary = items if item_vocabulary is None else item_vocabulary
         self._fill(columns, user_vocabulary, item_vocabulary, num_users, num_items)
+        self._name_labels(kind_vocabulary, context_vocabularies)
 
     def _fill(
         self,
@@ -111,10 +131,25 @@ class EventLog(Interactions):
             num_items=num_items if items is None else len(items) + 1,
         )
         self._columns = columns
-        self.categories = columns.categories
+        self.categories, self.kinds, self.context = columns.categories, columns.kinds, columns.context
+        self.kind_vocabulary: Vocabulary | None = None
+        self.context_vocabularies: Mapping[str, Vocabulary] = {}
         self.user_vocabulary = Vocabulary(np.arange(self.num_users), first=0) if users is None else users
         self.item_vocabulary = Vocabulary(np.arange(1, self.num_items), first=1) if items is None else items
         self.dropped = Dropped(0, 0, 0)
+
+    def _name_labels(self, kinds: Vocabulary | None, context: Mapping[str, Vocabulary] | None) -> None:
+        """Take the vocabularies of kinds and context; without one a code is its own name."""
+        if self.kinds is not None:
+            self.kind_vocabulary = own_names(self.kinds) if kinds is None else known_names(kinds, self.kinds, "kinds")
+        if self.context is not None:
+            columns = self.context.T
+            named = context or {str(place): own_names(column) for place, column in enumerate(columns)}
+            rule = f"context_vocabularies must be those of {len(columns)} columns"
+            require(len(named) == len(columns), rule, list(named))
+            for (name, vocabulary), column in zip(named.items(), columns, strict=True):
+                known_names(vocabulary, column, f"context {name!r}")
+            self.context_vocabularies = dict(named)
 
     @property
     def users(self) -> Vocabulary:
@@ -144,6 +179,8 @@ class EventLog(Interactions):
         unit: str = "s",
         *,
         missing_users: bool = False,
+        kind: str | None = None,
+        context: Sequence[str] = (),
     ) -> EventLog:
         """The log of a pandas, polars or pyarrow table.
 
@@ -168,6 +205,11 @@ class EventLog(Interactions):
             and logs which.
         missing_users : bool
             Whether users may be missing, as in a log to recommend for: they count as one user without a raw id.
+        kind : str, optional
+            Column of the kinds of events, such as view, cart and buy; a missing one is unknown.
+        context : names, optional
+            Columns of what is known of a session, such as its device and country, at its first event; a missing value
+            is unknown.
 
         Raises
         ------
@@ -177,8 +219,12 @@ class EventLog(Interactions):
         TypeError
             For an object that is no such table.
         """
-        columns = frames.log_columns(frame, user, item, timestamp, dwell, category, session, unit, missing_users)
-        return cls(**columns)
+        context = (context,) if isinstance(context, str) else tuple(context)
+        return cls(
+            **frames.log_columns(
+                frame, user, item, timestamp, dwell, category, session, unit, missing_users, kind, context
+            )
+        )
 
     @classmethod
     def read(
@@ -191,6 +237,9 @@ class EventLog(Interactions):
         category: str | None = None,
         session: str | None = None,
         unit: str = "s",
+        *,
+        kind: str | None = None,
+        context: Sequence[str] = (),
     ) -> EventLog:
         """The log in a file, in a folder of files, or in all files that a pattern fits.
 
@@ -200,7 +249,7 @@ class EventLog(Interactions):
             Of parquet or csv, with commas, tabs or semicolons, also packed by gz, bz2, zst or zip. Ids in csv are
             integers where the whole column is written as integers are, else text: 007 is not 7, and NA is an id. Times
             are numbers or ISO dates.
-        user, item, timestamp, dwell, category, session, unit : str
+        user, item, timestamp, dwell, category, session, unit, kind, context : str
             As in ``from_frame``.
 
         Raises
@@ -212,9 +261,11 @@ class EventLog(Interactions):
         ValueError
             For a file of another kind, and as in ``from_frame``.
         """
-        columns = {"dwell": dwell, "category": category, "session": session}
+        context = (context,) if isinstance(context, str) else tuple(context)
+        columns = {"dwell": dwell, "category": category, "session": session, "kind": kind}
+        columns |= {f"context {place}": name for place, name in enumerate(context)}
         frame = read_frame(path, {"user": user, "item": item, "timestamp": timestamp, **columns})
-        return cls.from_frame(frame, user, item, timestamp, dwell, category, session, unit)
+        return cls.from_frame(frame, user, item, timestamp, dwell, category, session, unit, kind=kind, context=context)
 
     def dwell_times(self, inactivity: float = HOUR) -> NDArray[np.float64]:
         """Time spent on each event [s], float64 (events,); NaN where unknown, as at a session's last event.
@@ -237,15 +288,19 @@ class EventLog(Interactions):
         """Each run of one item inside a session becomes one event: the first, with the dwell of all.
 
         The dwell of a run is the sum of the known dwell of its events, and from then on no longer depends on the
-        `inactivity` of later steps.
+        `inactivity` of later steps. Its kind says what became of it: the last one that differs from that of its first
+        event, so that of a view, a purchase and another view the purchase stays.
         """
         positive(inactivity, "inactivity")
         starts = timeline.session_starts(self._columns.pauses, inactivity)
         first = np.flatnonzero(timeline.run_starts(self.item_ids, starts))
         columns = self._columns.take(first)
         columns.dwell_times, columns.gaps = timeline.sum_runs(self.dwell_times(inactivity), first), None
+        if self.kinds is not None:
+            columns.kinds = timeline.last_changes(self.kinds, first)
         log = EventLog.__new__(EventLog)
         log._fill(columns, self.user_vocabulary, self.item_vocabulary)
+        log._name_labels(self.kind_vocabulary, self.context_vocabularies)
         return log
 
     def filter_support(self, item: int = 5, session: int = 2, user: int = 1, inactivity: float = HOUR) -> EventLog:
@@ -288,7 +343,7 @@ class EventLog(Interactions):
         -------
         EventLog
             Without the events of items that `other` does not know, unless it is to `grow`; ``dropped`` says how many
-            these were.
+            these were. Kinds and labels of the context that `other` does not know are unknown here, too.
 
         Raises
         ------
@@ -309,7 +364,15 @@ class EventLog(Interactions):
         """
         one_of(unknown_users, ("keep", "drop"), "unknown_users")
         keep_users, grow = unknown_users == "keep", switch(grow, "grow")
-        return self._part(splitting.encoded_part(self, other, keep_users, grow))
+        log = self._part(splitting.encoded_part(self, other, keep_users, grow))
+        kinds, context = getattr(other, "kind_vocabulary", None), getattr(other, "context_vocabularies", None)
+        if kinds is not None and log.kind_vocabulary is not None:
+            log.kinds = log._columns.kinds = recoded(log.kinds, log.kind_vocabulary, kinds, "kinds of the log")
+            log.kind_vocabulary = kinds
+        if context and log.context_vocabularies:
+            log.context = log._columns.context = recoded_context(log.context, log.context_vocabularies, context)
+            log.context_vocabularies = context
+        return log
 
     def split_by_time(
         self,
@@ -356,5 +419,6 @@ class EventLog(Interactions):
         columns.item_ids = part.items.of_old.astype(np.int32)[columns.item_ids]
         log = EventLog.__new__(EventLog)
         log._fill(columns, part.users.vocabulary, part.items.vocabulary)
+        log._name_labels(self.kind_vocabulary, self.context_vocabularies)
         log.dropped = part.dropped
         return log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from types import NoneType
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import integers, moments, reject, require
 from spotlight_asars.events.distinct import distinct_texts
+from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.events.times import check_unit, find_unit, in_seconds, seconds_of
 from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 
@@ -44,6 +46,8 @@ def log_columns(
     session: str | None = None,
     unit: str = "s",
     missing_users: bool = False,
+    kind: str | None = None,
+    context: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The arguments of ``EventLog`` from those of ``EventLog.from_frame``.
 
@@ -62,7 +66,26 @@ def log_columns(
         "user_vocabulary": users,
         "item_vocabulary": items,
         "num_users": max(len(users), int(user_ids.max()) + 1),
+        **labels(table, kind, context),
     }
+
+
+def labels(table: nw.DataFrame[Any], kind: str | None, context: Sequence[str]) -> dict[str, Any]:
+    """The kinds and the context among the arguments of ``EventLog``, where columns of them are named."""
+    found: dict[str, Any] = {}
+    if kind is not None:
+        found["kind_vocabulary"], found["kinds"] = _labels(table, kind, "kind")
+    if context:
+        require(len(set(context)) == len(context), "context must name different columns", list(context))
+        columns = {name: _labels(table, name, "context") for name in context}
+        found["context_vocabularies"] = {name: vocabulary for name, (vocabulary, _) in columns.items()}
+        found["context"] = np.stack([codes for _, codes in columns.values()], axis=1)
+    return found
+
+
+def _labels(table: nw.DataFrame[Any], name: str, argument: str) -> tuple[Vocabulary, NDArray[np.int64]]:
+    vocabulary, codes = encoded(table, name, argument, first=1, missing=True)
+    return vocabulary, np.where(codes > len(vocabulary), UNKNOWN, codes)
 
 
 def known_types(frame: Any) -> Any:

@@ -122,6 +122,18 @@ def sum_runs(dwell_times: Floats, first: NDArray[np.intp]) -> Floats:
     return np.where(np.logical_or.reduceat(known, first), total, np.nan)
 
 
+def last_changes(kinds: NDArray[np.int64], first: NDArray[np.intp]) -> NDArray[np.int64]:
+    """The last kind in each run that is known and not that of its first event, which it is where there is none.
+
+    >>> last_changes(np.array([2, 1, 2, 2, 3]), np.array([0, 3, 4])).tolist()
+    [1, 2, 3]
+    """
+    run = np.repeat(np.arange(len(first)), np.diff(first, append=len(kinds)))
+    changed = (kinds != kinds[first][run]) & (kinds > 0)
+    last = np.maximum.reduceat(np.where(changed, np.arange(len(kinds)), -1), first)
+    return np.asarray(kinds[np.where(last >= 0, last, first)])
+
+
 def supported(
     user_ids: Ids, item_ids: Ids, sessions: NDArray[np.int64], *, item: int, session: int, user: int
 ) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import integers, reject
+from spotlight_asars._checks import integers, reject, require
 from spotlight_asars.events.distinct import distinct
 
 ID_TYPES = {"i": "integers", "u": "integers", "O": "strings"}  # by the kind of numpy's dtype
@@ -182,10 +182,14 @@ def check_vocabulary(model: Any, other: Any, argument: str) -> None:
     """Raise ``ValueError`` where one id stands for different raw ids in `model` and in `other`.
 
     One may have more ids than the other, as a test log has users that training does not know. A side without a
-    vocabulary is not checked.
+    vocabulary is not checked. The columns of a context must stand in one order.
     """
-    for kind in ("item", "user"):
-        own, its = (getattr(side, f"{kind}_vocabulary", None) for side in (model, other))
+    sides = [_named_vocabularies(side) for side in (model, other)]
+    names = [list(getattr(side, "context_vocabularies", None) or ()) for side in (model, other)]
+    rule = f"{argument} must have the columns of context that the model was trained with, {names[0]}"
+    require(names[0] == names[1] or not all(names), rule, names[1], "log.encode_like(model) re-encodes a log")
+    for kind in sides[0]:
+        own, its = (side.get(kind) for side in sides)
         if own is None or its is None or own is its:
             continue
         both = min(len(own), len(its))
@@ -198,3 +202,10 @@ def check_vocabulary(model: Any, other: Any, argument: str) -> None:
                 f"{argument} must have the {kind} ids that the model was trained with, where {place + own.first} is "
                 f"{ours[place]!r}; got {theirs[place]!r}. log.encode_like(model) re-encodes a log"
             )
+
+
+def _named_vocabularies(side: Any) -> dict[str, Vocabulary | None]:
+    """The vocabularies of a log, sessions or a model, by what their ids are of."""
+    context = getattr(side, "context_vocabularies", None) or {}
+    kinds = {kind: getattr(side, f"{kind}_vocabulary", None) for kind in ("item", "user", "kind")}
+    return {**kinds, **{f"context {name!r}": vocabulary for name, vocabulary in context.items()}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -107,8 +107,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     event_dropout : float
         Share of the viewed events that the net does not see in a training pass; the memories see them.
     user_dropout, dwell_dropout : float
-        Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
-        user and unknown dwell are trained, and no user is learned by heart.
+        Shares of the training rows whose user, and independently whose dwell times, kinds and context, are hidden, so
+        that what is unknown is trained, and no user is learned by heart.
     id_dropout : float
         Share of the items that are nothing but their features for a moment in training; see ``FeatureVectors``. It
         matters only where ``fit`` is given ``item_features``.
@@ -129,6 +129,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     averaging : bool
         End with a mean of the weights after each epoch, in which late ones count more, and not with the latest: a net
         that learns single sessions by heart in its last epochs then loses less by it.
+    kind_weights : dict, optional
+        What a target of each kind weighs in training, by the name of the kind; with 0, events of that kind are read but
+        not learned to be predicted. Events of unknown kind weigh 1, as all do by default.
     patience : int, optional
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
@@ -189,6 +192,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         transitions: bool = True,
         neighbours: bool = True,
         averaging: bool = True,
+        kind_weights: Mapping[Any, float] | None = None,
         patience: int | None = None,
         monitor: str = "loss",
         autocast: bool = False,
@@ -272,19 +276,20 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             If no session has two events; if a second call brings new ids without raw ones where those of all others are
             known, or any to a net of the caller's own; if the loss stops being finite, in which case the weights from
             before that epoch are kept; if the checkpoint is damaged, or that of other sessions or other options.
-            Nothing is kept of a call that is refused.
+            If `kind_weights` and the kinds of the sessions are not the same. Nothing is kept of a call that is refused.
         OSError
             If `checkpoint` can't be written to.
         RuntimeError
             In ``torch.inference_mode``. Under ``torch.no_grad`` the model is trained as anywhere.
         """
-        data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue, item_features)
+        known = self._catalogue, item_features, self._options.kind_weights
+        data = TrainingData.of(interactions, validation, self._options.patience, *known)
         space = None if item_features is None else FeatureSpace.learn(item_features)
         if self._fitted is not None and item_features is not None:
-            known = self._fitted.space
-            require(known is not None, "item_features must come with the first call of fit", item_features)
-            assert known is not None
-            known.encode(item_features)  # refuses other columns before anything grows
+            known_space = self._fitted.space
+            require(known_space is not None, "item_features must come with the first call of fit", item_features)
+            assert known_space is not None
+            known_space.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
@@ -395,7 +400,13 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             self._take(fitted, catalogue, optimizer)
 
     def start_session(
-        self, user_ids: Any = None, started: float | None = None, raw: bool | None = None, *, user: Any = None
+        self,
+        user_ids: Any = None,
+        started: float | None = None,
+        raw: bool | None = None,
+        *,
+        context: Any = None,
+        user: Any = None,
     ) -> LiveSession:
         """A session to append events to as they come, and to ask for the next item at any time.
 
@@ -407,6 +418,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             When it starts [s]; by default now, after all that the memory holds.
         raw : bool, optional
             Whether user and items are raw ids, on the way in and out. By default strings are, integers are not.
+        context : dict, or int (columns,), optional
+            What is known of the session, such as its device: labels by the name of their column; or codes.
         user : id, optional
             The old name of `user_ids`.
 
@@ -421,7 +434,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             warn_renamed("user", "user_ids")
             user_ids = user
         fitted, catalogue = self._fitted_net("start_session"), self.known_catalogue("start_session")
-        return LiveSession(fitted, catalogue, user_ids, started, raw)
+        return LiveSession(fitted, catalogue, user_ids, started, raw, context)
 
     def item_matrix(self) -> NDArray[np.float32]:
         """A vector for each item, whose dot product with those of ``queries`` is the score: float32 (items, dim).

@@ -14,7 +14,7 @@ from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
 from spotlight_asars.model.options import EXACT_UP_TO, Options
-from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.fitted_net import NO_LABELS, FittedNet, LabelSizes
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.transformer import Transformer
@@ -28,15 +28,19 @@ OF_THE_LOG = (
     "offset",
     "sparse",
     "feature_sizes",
+    "num_kinds",
+    "context_sizes",
 )  # the rest of a blueprint are options
 SLOWER = 0.1  # learning rate of a transformer's weights, beside that of embeddings: at the same rate it learns worse
 
 
 def build_for(sessions: SessionInteractions, options: Options, space: FeatureSpace | None = None) -> FittedNet:
-    """A net with fresh weights for the items, users and dwell times of training sessions, and features of items."""
+    """A net with fresh weights for the items, users, dwell times, kinds and context of training sessions, and features
+    of items."""
     dwell = sessions.flat_dwell_times
     scale = TIME_ENCODINGS[options.time_encoding].fit([] if dwell is None else dwell)
-    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space)
+    labels = sessions.num_kinds, sessions.context_sizes
+    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space, labels=labels)
 
 
 def build_fitted(
@@ -46,9 +50,11 @@ def build_fitted(
     dwell_scale: NDArray[np.float64],
     device: torch.device | None = None,
     space: FeatureSpace | None = None,
+    labels: LabelSizes = NO_LABELS,
 ) -> FittedNet:
     """A net with fresh weights that remembers nothing yet, on a device, or on that of the options.
 
+    `labels` are the numbers of kinds, and of labels in each column of the context.
     ``ValueError`` for a representation that takes no features, where there is a `space` of them.
     """
     options = options.settled(num_items)
@@ -59,6 +65,8 @@ def build_fitted(
         offset=find_loss(options.loss).feels_offsets,
         sparse=options.sparse or (num_items > EXACT_UP_TO and _moves_touched_rows_only(options)),
         feature_sizes=None if space is None else space.sizes,
+        num_kinds=labels[0],
+        context_sizes=labels[1],
         **{name: getattr(options, name) for name in Blueprint._fields if name not in OF_THE_LOG},
     )
     net = with_recall(
@@ -66,7 +74,7 @@ def build_fitted(
     )
     history_size = options.history_size if options.history else None
     device = device or chosen_device(options.use_cuda)
-    fitted = FittedNet(net, num_items, num_users, dwell_scale, history_size, device, space)
+    fitted = FittedNet(net, num_items, num_users, dwell_scale, history_size, device, space, labels)
     takes_features = fitted.asars is not None and fitted.asars.item_features is not None
     rule = "representation must be one of ASARS's where item_features are given"
     require(space is None or takes_features, rule, options.representation)

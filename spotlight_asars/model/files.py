@@ -25,14 +25,14 @@ from spotlight_asars.memory.item_transitions import ARRAYS, Transitions
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
 from spotlight_asars.model.building import build_fitted
 from spotlight_asars.model.options import OPTIONS, Options
-from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.fitted_net import NO_LABELS, FittedNet
 from spotlight_asars.recommending.requests import Catalogue
 from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.devices import preserved_generators
 from spotlight_asars.training.progress import Epoch
 
 FORMAT = 3  # to be raised when files change so that older versions could misread them
-VOCABULARIES = {"item_vocabulary": 1, "user_vocabulary": 0}  # name, and the first contiguous id
+VOCABULARIES = {"item_vocabulary": 1, "user_vocabulary": 0, "kind_vocabulary": 1}  # name, and the first contiguous id
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -60,6 +60,9 @@ def write(content: Content, path: Path) -> None:
         arrays |= {f"transitions.{name}": array for name, array in fitted.transitions.arrays().items()}
     for name in VOCABULARIES:
         arrays |= _vocabulary_arrays(name, getattr(content.catalogue, name))
+    context = content.catalogue.context_vocabularies
+    for place, vocabulary in enumerate(context.values()):
+        arrays |= _vocabulary_arrays(f"context_vocabularies.{place}", vocabulary)
     if content.catalogue.item_counts is not None:
         arrays["item_counts"] = content.catalogue.item_counts
     arrays |= {"dwell_scale": fitted.dwell_scale, "seen": fitted.seen, "random_state": generator["state"]["key"]}
@@ -68,6 +71,8 @@ def write(content: Content, path: Path) -> None:
         "options": _as_json(content.options),
         "num_items": int(fitted.num_items),
         "num_users": int(fitted.num_users),
+        "labels": fitted.labels,
+        "context": list(context),
         "features": None if fitted.space is None else fitted.space.as_json(),
         "epochs": [list(epoch) for epoch in content.epochs],
         "random_state": [int(generator["state"]["pos"]), int(generator["has_gauss"]), float(generator["gauss"])],
@@ -85,14 +90,18 @@ def write(content: Content, path: Path) -> None:
 def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
     """The content of a file that ``write`` wrote; `defaults` are those of options that are newer than the file."""
     header, arrays = _read(path)
+    weights = header["options"].get("kind_weights")
     try:
-        options = Options(**{**defaults, **header["options"], "use_cuda": use_cuda})
+        kind_weights = None if weights is None else dict(weights)
+        options = Options(**{**defaults, **header["options"], "use_cuda": use_cuda, "kind_weights": kind_weights})
     except (TypeError, ValueError) as error:
         raise ValueError(f"path must hold options that this version knows; got {str(path)!r}: {error}") from None
     sizes = header["num_items"], header["num_users"]
     with preserved_generators(use_cuda):  # the fresh weights are overwritten
         space = None if header["features"] is None else FeatureSpace(**header["features"])
-        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path), space=space)
+        kinds, context_sizes = header.get("labels", NO_LABELS)  # older files have none
+        labels = kinds, tuple(context_sizes)
+        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path), space=space, labels=labels)
     with torch.no_grad():
         for name, tensor in _tensors(fitted.net):
             given = torch.from_numpy(_take(arrays, f"net.{name}", path))
@@ -109,8 +118,13 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
         fitted.transitions = Transitions.from_arrays(
             {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}, fitted.device
         )
-    items, users = (_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items())
-    catalogue = Catalogue(*sizes, items, users, arrays.pop("item_counts", None))  # older files have none
+    items, users, kinds = (_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items())
+    named = {
+        name: _vocabulary(f"context_vocabularies.{n}", arrays, 1) for n, name in enumerate(header.get("context", ()))
+    }
+    context = {name: vocabulary for name, vocabulary in named.items() if vocabulary is not None}
+    counts = arrays.pop("item_counts", None)  # older files have none
+    catalogue = Catalogue(*sizes, items, users, counts, kinds, context)
     position, has_gauss, gauss = header["random_state"]
     random_state = RandomState()
     random_state.set_state(("MT19937", _take(arrays, "random_state", path), position, has_gauss, gauss))
@@ -124,6 +138,8 @@ def _as_json(options: Options) -> dict[str, Any]:
     del given["use_cuda"]
     if not isinstance(given["random_state"], (int, np.integer)):
         given["random_state"] = None  # where the generator stands is kept all the same
+    if given["kind_weights"] is not None:  # the keys of a JSON object are strings
+        given["kind_weights"] = [[_plain(kind), float(weight)] for kind, weight in given["kind_weights"].items()]
     for name, kind in OPTIONS.items():
         if kind.table is not None:
             given[name] = kind.name_of(given[name])
@@ -139,7 +155,11 @@ def _as_json(options: Options) -> dict[str, Any]:
         given["optimizer_func"],
         "torch.save(model, path) can hold a function of a module, in a file that runs code when it is loaded",
     )
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _tensors(net: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
+from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.item_features import ItemFeatures
+from spotlight_asars.events.labels import raw_labels
 from spotlight_asars.losses import find_loss
 from spotlight_asars.model.batches import TrainingBatches
 from spotlight_asars.model.options import Options
@@ -32,7 +34,7 @@ from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.loop import EarlyStopping, Epoch, train
-from spotlight_asars.training.objective import NextItemObjective
+from spotlight_asars.training.objective import NextItemObjective, weight_of_targets
 
 ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fits in several threads take turns
 
@@ -45,6 +47,7 @@ class TrainingData(NamedTuple):
     catalogue: Catalogue
     features: ItemFeatures | None = None
     described: NDArray[np.int64] | None = None
+    kind_weights: tuple[float, ...] | None = None
 
     @classmethod
     def of(
@@ -54,6 +57,7 @@ class TrainingData(NamedTuple):
         patience: int | None,
         known: Catalogue | None,
         features: ItemFeatures | None = None,
+        kind_weights: Mapping[Any, float] | None = None,
     ) -> TrainingData:
         """The arguments of ``fit``, checked, also against what the model has `known` of items and users."""
         train, held_out = as_sessions(interactions), None
@@ -75,7 +79,8 @@ class TrainingData(NamedTuple):
             check_features(features, "item_features")
             catalogue, described = catalogue.with_items(features.items, "item_features")
         train = train.within(catalogue.num_items, catalogue.num_users)
-        return cls(train, held_out, catalogue, features, described)
+        weights = weights_by_kind(kind_weights, train, catalogue.kind_vocabulary)
+        return cls(train, held_out, catalogue, features, described, weights)
 
     def fingerprints(self) -> dict[str, str]:
         """A digest of each part, by which a checkpoint knows its fit."""
@@ -103,7 +108,7 @@ def fit_epochs(
     fitted.remember(data.train, options.transitions)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
     shared = {"by_targets": True, "device": fitted.device, "processes": processes()}
-    objective = _objective(options, data.train, random_state, **dropped, **shared)
+    objective = _objective(options, data, data.train, random_state, **dropped, **shared)
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
     epochs = train(
         fitted.net,
@@ -141,12 +146,40 @@ def seeded(random_state: RandomState, device: torch.device) -> Iterator[None]:
 
 
 def _objective(
-    options: Options, sessions: SessionInteractions, random_state: RandomState, **training: Any
+    options: Options, data: TrainingData, sessions: SessionInteractions, random_state: RandomState, **training: Any
 ) -> NextItemObjective:
     sampler = resolve(options.negative_sampling, SAMPLERS, "negative_sampling")
+    training["kind_weights"] = data.kind_weights
     return NextItemObjective(
         find_loss(options.loss), sessions, sampler, options.num_negative_samples, random_state, **training
     )
+
+
+def weights_by_kind(
+    given: Mapping[Any, float] | None, sessions: SessionInteractions, known: Vocabulary | None
+) -> tuple[float, ...] | None:
+    """The weight of each kind of the sessions by its code, of the unknown one first; None where all weigh the same.
+
+    Raises
+    ------
+    ValueError
+        For sessions without kinds, weights of kinds that they do not have, kinds without weight, and sessions in which
+        nothing is left to be predicted.
+    """
+    if given is None:
+        return None
+    require(sessions.flat_kinds is not None, "kind_weights must come with sessions that know kinds", dict(given))
+    assert sessions.flat_kinds is not None
+    names = raw_labels(sessions.kind_vocabulary or known, sessions.num_kinds)
+    others = [name for name in given if name not in names]
+    require(not others, f"kind_weights must name kinds of the sessions, {names}", others)
+    without = [name for name in names if name not in given]
+    require(not without, "kind_weights must have a weight for each kind of the sessions", f"none for {without}")
+    weights = (1.0, *(float(given[name]) for name in names))
+    total = weight_of_targets(sessions, weights)
+    require(total > 0, "kind_weights must leave targets among the sessions", dict(given))
+    kinds = np.unique(sessions.flat_kinds)
+    return weights if len({weights[kind] for kind in kinds}) > 1 else None
 
 
 def _validate(fitted: FittedNet, options: Options, data: TrainingData) -> float:
@@ -156,26 +189,27 @@ def _validate(fitted: FittedNet, options: Options, data: TrainingData) -> float:
     fitted.remember_neighbours(data.train)
     rank, size = processes()
     rows = np.flatnonzero(data.held_out.lengths >= 2)[rank::size]
-    targets, value = int((data.held_out.lengths[rows] - 1).sum()), 0.0
-    if targets:
-        value = _monitored(fitted, options, data.held_out.take(rows))
-    total, count = summed(torch.tensor([value * targets, targets], dtype=torch.float64)).tolist()
-    return total / count if size > 1 else value
+    part = data.held_out.take(rows)
+    weight, value = weight_of_targets(part, data.kind_weights if options.monitor == "loss" else None), 0.0
+    if weight:
+        value = _monitored(fitted, options, data, part)
+    total, count = summed(torch.tensor([value * weight, weight], dtype=torch.float64)).tolist()
+    return total / count if size > 1 and count else value
 
 
-def _monitored(fitted: FittedNet, options: Options, held_out: SessionInteractions) -> float:
+def _monitored(fitted: FittedNet, options: Options, data: TrainingData, held_out: SessionInteractions) -> float:
     if options.monitor != "loss":
         _, cutoff = parse_metric(options.monitor)
         return evaluate(fitted, held_out, k=cutoff)[options.monitor]
     objective = _objective(
-        options, held_out, RandomState(0), device=fitted.device
+        options, data, held_out, RandomState(0), device=fitted.device
     )  # the same negatives after every epoch
-    net, total, count = fitted.net.eval(), 0.0, 0
+    net, total, count = fitted.net.eval(), 0.0, 0.0
     with torch.no_grad():
         for batch in scoring_batches(held_out, options.batch_size, fitted.device):
             batch = batch._replace(channels=fitted.recall(batch.items, batch.channels))
-            targets = batch.whole.targets
-            total, count = total + float(objective(net, batch)) * targets, count + targets
+            weight = float(objective.weight(batch))
+            total, count = total + float(objective(net, batch)) * weight, count + weight
     return total / count
 
 
@@ -203,4 +237,7 @@ def _digest(sessions: SessionInteractions) -> str:
     digest.update(f"{sessions.num_items} {sessions.num_users}".encode())
     for array in (sessions.offsets, sessions.items, sessions.user_ids, sessions.flat_dwell_times, sessions.started):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    for name, labels in (("kinds", sessions.flat_kinds), ("context", sessions.context)):
+        if labels is not None:
+            digest.update(name.encode() + np.ascontiguousarray(labels).tobytes())
     return digest.hexdigest()

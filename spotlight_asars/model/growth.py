@@ -36,7 +36,8 @@ def grown(fitted: FittedNet, options: Options, num_items: int, num_users: int) -
     require(not isinstance(given, nn.Module), rule, type(given).__name__)
     with preserved_generators(fitted.device.type == "cuda"):
         torch.manual_seed(num_users)
-        larger = build_fitted(options, num_items, num_users, fitted.dwell_scale, fitted.device, fitted.space)
+        sizes = num_items, num_users
+        larger = build_fitted(options, *sizes, fitted.dwell_scale, fitted.device, fitted.space, fitted.labels)
     copy_rows(fitted.net, larger.net)
     larger.take_memories(fitted)
     return larger

@@ -100,6 +100,18 @@ def _sampler(value: Any, name: str) -> None:
         resolve(value, SAMPLERS, name)
 
 
+def _weights(value: Any, name: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be None, or a dict of weights by the name of the kind; got {value!r}")
+    for kind, weight in value.items():
+        whole_or_text = isinstance(kind, (str, int, np.integer)) and not isinstance(kind, bool)
+        require(whole_or_text, f"{name} must name kinds by strings or integers", kind)
+        _finite(partial(number, least=0), weight, f"{name}[{kind!r}]")
+    require(any(weight > 0 for weight in value.values()), f"{name} must leave a kind to be predicted", value)
+
+
 def _boolean(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
@@ -174,6 +186,7 @@ class Options:
     transitions: Annotated[bool, SWITCH]
     neighbours: Annotated[bool, SWITCH]
     averaging: Annotated[bool, SWITCH]
+    kind_weights: Annotated[Any, Kind(_weights, read=None)]
     patience: Annotated[int | None, _or_none(COUNT)]
     monitor: Annotated[str, Kind(_monitor)]
     autocast: Annotated[bool, SWITCH]

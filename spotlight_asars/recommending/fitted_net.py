@@ -30,6 +30,10 @@ COMPANIONS = 12  # items that come together with a new one most often, from whic
 RARE = 0.1  # quantile of the biases with which an item starts that comes together with none
 
 
+LabelSizes = tuple[int, tuple[int, ...]]
+NO_LABELS: LabelSizes = (0, ())
+
+
 class FittedNet:
     """A net, and what it remembers: its users' histories, the transitions of the training sessions, and neighbours.
 
@@ -46,6 +50,8 @@ class FittedNet:
     device : torch.device
     space : FeatureSpace, optional
         How features of items become numbers, for a net that has some.
+    labels : LabelSizes
+        Number of kinds of events, and of labels in each column of the context.
 
     Attributes
     ----------
@@ -62,10 +68,11 @@ class FittedNet:
         history_size: int | None,
         device: torch.device,
         space: FeatureSpace | None = None,
+        labels: LabelSizes = NO_LABELS,
     ) -> None:
         self.net: Any = net.to(device)
         self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
-        self.space = space
+        self.space, self.labels = space, labels
         self.seen = np.zeros(num_items, dtype=bool)
         inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None

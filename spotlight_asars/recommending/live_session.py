@@ -19,6 +19,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import moments, number, require, warn_renamed, whole
 from spotlight_asars.events import Vocabulary
+from spotlight_asars.events.labels import UNKNOWN, encode_labels, read_context
 from spotlight_asars.events.vocabulary import encode_raw
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -44,7 +45,7 @@ class LiveSession:
     ----------
     fitted : FittedNet
     catalogue : Catalogue
-    user_ids, started, raw
+    user_ids, started, raw, context
         As in ``start_session``.
 
     Attributes
@@ -54,7 +55,13 @@ class LiveSession:
     """
 
     def __init__(
-        self, fitted: FittedNet, catalogue: Catalogue, user_ids: Any, started: float | None, raw: bool | None
+        self,
+        fitted: FittedNet,
+        catalogue: Catalogue,
+        user_ids: Any,
+        started: float | None,
+        raw: bool | None,
+        context: Any = None,
     ) -> None:
         self._fitted, self._catalogue = fitted, catalogue
         self._raw = raw  # None until an id says what it is
@@ -63,16 +70,19 @@ class LiveSession:
         moments(self._started, "started", unknown=True)
         self._items: list[int] = []
         self._dwell_times: list[float] = []
+        self._kinds: list[int] = []
+        self._context = read_context(context, catalogue.context_vocabularies, 1)
         self._skipped: list[Any] = []
         self._dwell_is_open = False  # whether the last event of all is one that the model knows, with its dwell to come
         start = torch.tensor([self._started], dtype=torch.float64, device=fitted.device)
         users = torch.tensor([self._user], device=fitted.device)
-        self._channels = fitted.users.recall(Channels(users, None, start))
+        labels = None if self._context is None else torch.from_numpy(self._context).to(fitted.device)
+        self._channels = fitted.users.recall(Channels(users, None, start, context=labels))
         self._stepper: Stepper | None = None
         if fitted.asars is not None and fitted.asars.item_rnn is not None:
             fitted.net.eval()
             with torch.no_grad():
-                self._stepper = Stepper(fitted.asars, users, start, batch=1)
+                self._stepper = Stepper(fitted.asars, users, start, 1, labels)
                 self._carry, self._state = self._stepper.begin()
         self._arrival: Arrival | None = None
 
@@ -89,7 +99,9 @@ class LiveSession:
         return Unknown(len(self._skipped), len(set(self._skipped)), int(unknown_user))
 
     @torch.no_grad()
-    def append(self, item: Any, dwell_times: float | None = None, *, dwell: float | None = None) -> LiveSession:
+    def append(
+        self, item: Any, dwell_times: float | None = None, *, kind: Any = None, dwell: float | None = None
+    ) -> LiveSession:
         """Add one more event.
 
         Parameters
@@ -99,6 +111,8 @@ class LiveSession:
             counted.
         dwell_times : float, optional
             Time spent on the event before [s], which is known now that this one has come; by default unknown.
+        kind : optional
+            Kind of this event: what it is called where the session is raw, else its code; by default unknown.
         dwell : float, optional
             The old name of `dwell_times`.
 
@@ -121,6 +135,7 @@ class LiveSession:
         fits = np.isnan(seconds) or 0 <= seconds <= float(np.finfo(np.float32).max)
         require(fits, "dwell_times must be seconds, 0 or more, or NaN", dwell_times)
         code = self._item_code(item)
+        kind = self._kind_code(kind)
         is_first = not self._items and not self._skipped
         rule = "dwell_times must be left out with the first event, for it is that of the event before"
         require(not is_first or np.isnan(seconds), rule, dwell_times)
@@ -132,8 +147,9 @@ class LiveSession:
             return self
         self._items.append(code)
         self._dwell_times.append(np.nan)
+        self._kinds.append(kind)
         if self._stepper is not None:
-            self._arrival = self._stepper.arrive(self._carry, self._tensor([code]))
+            self._arrival = self._stepper.arrive(self._carry, self._tensor([code]), kinds=self._tensor([kind]))
             self._state = self._arrival.state
         return self
 
@@ -178,31 +194,36 @@ class LiveSession:
 
     def as_sessions(self) -> SessionInteractions:
         """The session so far, for ``model.update`` once it is over."""
-        return SessionInteractions.from_ragged(
+        sessions = SessionInteractions.from_ragged(
             np.array(self._items, dtype=np.int64),
             np.array([0, len(self)]),
             [self._user],
             self._catalogue.num_items,
             dwell_times=np.array(self._dwell_times),
             started=[self._started],
+            kinds=np.array(self._kinds, dtype=np.int64) if any(self._kinds) else None,
+            context=self._context,
         ).named(self._catalogue.user_vocabulary, self._catalogue.item_vocabulary)
+        return sessions.with_labels(self._catalogue.kind_vocabulary, self._catalogue.context_vocabularies)
 
     def _settle(self, seconds: float) -> None:
         """Take in the dwell of the last event, which is known now."""
         self._dwell_times[-1] = seconds
         if self._stepper is not None and self._arrival is not None:
             dwell = torch.full_like(self._carry.dwell, seconds)
-            self._carry = self._stepper.settle(self._carry, self._tensor(self._items[-1:]), self._arrival, dwell)
+            item, kind = self._tensor(self._items[-1:]), self._tensor(self._kinds[-1:])
+            self._carry = self._stepper.settle(self._carry, item, self._arrival, dwell, kind)
 
     def _scores(self, allowed: Tensor | None = None) -> Tensor:
         """Scores of the catalogue, or of the `allowed` items: (1, items)."""
         viewed = self._viewed()
+        channels = self._channels._replace(kinds=self._tensor(self._kinds or [UNKNOWN]).unsqueeze(0))
         if self._stepper is None:
             dwell = torch.tensor([self._dwell_times or [np.nan]], dtype=torch.float32, device=viewed.device)
-            state = self._fitted.states(viewed, self._channels._replace(dwell_times=dwell))[:, -1]
+            state = self._fitted.states(viewed, channels._replace(dwell_times=dwell))[:, -1]
         elif isinstance(self._fitted.net, RecallNet):
             states = self._state.unsqueeze(1).expand(-1, viewed.shape[1], -1)  # only the last of them is scored
-            recalled = self._fitted.recall(viewed, self._channels)
+            recalled = self._fitted.recall(viewed, channels)
             state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
         else:
             state = self._state
@@ -232,6 +253,13 @@ class LiveSession:
         last = self._catalogue.num_items - 1
         require(1 <= item <= last, f"item must lie in 1..{last}", item)
         return int(item)
+
+    def _kind_code(self, kind: Any) -> int:
+        if kind is None:
+            return UNKNOWN
+        if self._raw:
+            return int(encode_labels(self._catalogue.kind_vocabulary, [kind], "kind")[0])
+        return whole(kind, "kind", least=UNKNOWN)
 
     def _is_raw(self, given: Any, argument: str) -> bool:
         """Whether one id is raw; where nothing said so before, a string is, and an integer is contiguous."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars.events import Vocabulary
+from spotlight_asars.events.labels import Vocabularies, read_context
 from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
 from spotlight_asars.recommending.requests import Catalogue, check_exclusion, read_request
 from spotlight_asars.recommending.rules import NUMBERS_OF_A_PAIR, ItemLists, Rules, read_rules
@@ -68,6 +69,16 @@ class Recommender(ABC):
         return self._catalogue and self._catalogue.item_vocabulary
 
     @property
+    def kind_vocabulary(self) -> Vocabulary | None:
+        """What the kinds of events are called, where the first training knows it."""
+        return self._catalogue and self._catalogue.kind_vocabulary
+
+    @property
+    def context_vocabularies(self) -> Vocabularies:
+        """What the labels of a context are called, by its columns, where the first training knows it."""
+        return {} if self._catalogue is None else self._catalogue.context_vocabularies
+
+    @property
     def user_vocabulary(self) -> Vocabulary | None:
         """Raw ids of the users, where the training sessions know theirs."""
         return self._catalogue and self._catalogue.user_vocabulary
@@ -89,6 +100,8 @@ class Recommender(ABC):
         user_ids: ArrayLike | None = None,
         dwell_times: ArrayLike | None = None,
         started: ArrayLike | None = None,
+        kinds: ArrayLike | None = None,
+        context: Any = None,
     ) -> NDArray[np.float32]:
         """Scores of the next item.
 
@@ -104,6 +117,10 @@ class Recommender(ABC):
             Seconds; NaN where unknown.
         started : float or float (session,), optional
             When each session starts [s]; NaN where unknown.
+        kinds : int, of the shape of `sequence`, optional
+            Kind of each event; 0, or any that training did not meet, is unknown.
+        context : dict, or int (session, columns), optional
+            As in ``recommend``.
 
         Returns
         -------
@@ -117,10 +134,12 @@ class Recommender(ABC):
         ValueError
             For ids out of range, and channels that don't fit.
         """
-        num_items = self.known_catalogue("predict").num_items
-        rows = SessionInteractions.from_rows(
-            sequence, user_ids, num_items, dwell_times=dwell_times, started=started, argument="sequence"
-        )
+        catalogue = self.known_catalogue("predict")
+        num_items = catalogue.num_items
+        if context is not None:
+            context = read_context(context, catalogue.context_vocabularies, len(np.atleast_2d(sequence)))
+        channels = {"dwell_times": dwell_times, "started": started, "kinds": kinds, "context": context}
+        rows = SessionInteractions.from_rows(sequence, user_ids, num_items, **channels, argument="sequence")
         candidates, num_scores = None, num_items
         if item_ids is not None:
             ids = integers(item_ids, "item_ids").ravel()
@@ -145,8 +164,10 @@ class Recommender(ABC):
         user_ids: Any = None,
         dwell_times: Any = None,
         started: ArrayLike | None = None,
+        kinds: Any = None,
+        context: Any = None,
         raw: bool | None = None,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, Any] | None = None,
         inactivity: float | None = None,
     ) -> Recommendations:
         """The k best next items of each session.
@@ -179,6 +200,12 @@ class Recommender(ABC):
             Seconds; NaN where unknown. For arrays and lists.
         started : float or float (session,), optional
             When each session starts [s]; NaN where unknown, which is now. For arrays and lists.
+        kinds : in the shape of `sessions`, optional
+            Kind of each event: what it is called with raw ids, else its code; one that training did not meet is
+            unknown. For arrays and lists.
+        context : dict, or int (session, columns), optional
+            What is known of the sessions, for arrays and lists: one label or one for each session, by the name of its
+            column; or codes.
         raw : bool, optional
             Whether ids are raw on the way in and out. By default strings, logs and tables are, other input is not.
         columns : dict, optional
@@ -214,6 +241,7 @@ class Recommender(ABC):
         catalogue = self.known_catalogue("recommend")
         k, excluded = whole(k, "k", least=1), check_exclusion(exclude_seen)
         channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
+        channels |= {"kinds": kinds, "context": context}
         request = read_request(catalogue, sessions, **channels, raw=raw, columns=columns, inactivity=inactivity)
         rules = read_rules(catalogue, len(request.sessions), request.raw, candidates, exclude, boosts)
         best = self._best(request.sessions, min(k, rules.among(catalogue)), excluded, rules)

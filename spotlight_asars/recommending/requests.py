@@ -17,6 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
+from spotlight_asars.events.labels import (
+    UNKNOWN,
+    Vocabularies,
+    encode_labels,
+    read_context,
+    recoded,
+    recoded_context,
+)
 from spotlight_asars.events.splitting import new_ids
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions, SessionInteractions, to_sessions
@@ -27,6 +35,8 @@ class Catalogue(NamedTuple):
     """What a model knows: the number of items, padding included, and of users; and raw ids where it learned them.
 
     item_counts : int64 (items,), how often each item was viewed in training, or None
+    kind_vocabulary, context_vocabularies : what the kinds of events and the labels of each column of a context are
+        called; those of the first training stay, and others are unknown
     """
 
     num_items: int
@@ -34,12 +44,16 @@ class Catalogue(NamedTuple):
     item_vocabulary: Vocabulary | None = None
     user_vocabulary: Vocabulary | None = None
     item_counts: NDArray[np.int64] | None = None
+    kind_vocabulary: Vocabulary | None = None
+    context_vocabularies: Vocabularies = {}  # noqa: RUF012  # never written to
 
     @classmethod
     def of(cls, sessions: SessionInteractions) -> Catalogue:
         """The items and users of training sessions."""
         counts = np.bincount(sessions.items, minlength=sessions.num_items)
-        return cls(sessions.num_items, sessions.num_users, sessions.item_vocabulary, sessions.user_vocabulary, counts)
+        vocabularies = sessions.item_vocabulary, sessions.user_vocabulary
+        labels = sessions.kind_vocabulary, sessions.context_vocabularies
+        return cls(sessions.num_items, sessions.num_users, *vocabularies, counts, *labels)
 
     def raw_items(self, argument: str) -> Vocabulary:
         """The raw ids of items; ``ValueError`` where there are none."""
@@ -67,7 +81,7 @@ class Catalogue(NamedTuple):
             num_items = max(self.num_items, int(sessions.items.max(initial=0)) + 1)
             rule = f"{argument} must have item ids below {self.num_items}, or raw ids for new items as for all others"
             require(num_items <= max(self.num_items, len(items) + items.first), rule, num_items - 1, way_out)
-        return Catalogue(num_items, num_users, items, users, self._counts_of(num_items))
+        return self._of_sizes(num_items, num_users, items, users)
 
     def with_items(self, raw: NDArray[Any], argument: str) -> tuple[Catalogue, NDArray[np.int64]]:
         """The catalogue with these raw items as well, and the ids that they have in it, int64 (n,).
@@ -88,12 +102,15 @@ class Catalogue(NamedTuple):
         own, _ = Vocabulary.learn(raw, known.first)
         ids = new_ids(own, known, argument)
         size = max(self.num_items, len(ids.vocabulary) + known.first)
-        grown = Catalogue(size, self.num_users, ids.vocabulary, self.user_vocabulary, self._counts_of(size))
+        grown = self._of_sizes(size, self.num_users, ids.vocabulary, self.user_vocabulary)
         return grown, ids.of_old[own.encode(raw)]
 
-    def _counts_of(self, num_items: int) -> NDArray[np.int64] | None:
-        """The counts for a larger catalogue: what comes later was not in the training."""
-        return None if self.item_counts is None else np.pad(self.item_counts, (0, num_items - self.num_items))
+    def _of_sizes(
+        self, num_items: int, num_users: int, items: Vocabulary | None, users: Vocabulary | None
+    ) -> Catalogue:
+        """A larger catalogue, of whose items those that come later were not in the training."""
+        counts = None if self.item_counts is None else np.pad(self.item_counts, (0, num_items - self.num_items))
+        return Catalogue(num_items, num_users, items, users, counts, self.kind_vocabulary, self.context_vocabularies)
 
     def check(self, sessions: SessionInteractions, argument: str) -> None:
         """Raise ``ValueError`` unless the sessions have the model's item ids and, where known, its vocabularies."""
@@ -141,12 +158,15 @@ def read_request(
     user_ids: Any = None,
     dwell_times: Any = None,
     started: ArrayLike | None = None,
+    kinds: Any = None,
+    context: Any = None,
     raw: bool | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, Any] | None = None,
     inactivity: float | None = None,
 ) -> Request:
     """Sessions of the arguments of ``recommend``; see there."""
     channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
+    channels |= {"kinds": kinds, "context": context}
     frame = nw.from_native(sessions, pass_through=True, allow_series=True)
     if isinstance(frame, nw.Series):
         sessions = frame.to_list()
@@ -208,13 +228,22 @@ def _translated(catalogue: Catalogue, sessions: SessionInteractions) -> Request:
         known = sessions.user_ids != UNKNOWN_USER
         raw_users = np.full(len(known), None) if not known.all() else np.empty(len(known), users.raw.dtype)
         raw_users[known] = users.raw[sessions.user_ids[known]]
-    return _without_unknown(
-        catalogue, codes, sessions.items, sessions.offsets, raw_users, sessions.flat_dwell_times, sessions.started
-    )
+    known_kinds, known_context = catalogue.kind_vocabulary, catalogue.context_vocabularies
+    kinds = recoded(sessions.flat_kinds, sessions.kind_vocabulary, known_kinds, "kinds")
+    context = recoded_context(sessions.context, sessions.context_vocabularies, known_context)
+    channels = sessions.flat_dwell_times, sessions.started, kinds, context
+    return _without_unknown(catalogue, codes, sessions.items, sessions.offsets, raw_users, *channels)
 
 
 def _of_rows(
-    catalogue: Catalogue, given: Any, raw: bool | None, user_ids: Any, dwell_times: Any, started: Any
+    catalogue: Catalogue,
+    given: Any,
+    raw: bool | None,
+    user_ids: Any,
+    dwell_times: Any,
+    started: Any,
+    kinds: Any,
+    context: Any,
 ) -> Request:
     """An array or lists, of raw or of contiguous ids."""
     rows = None
@@ -231,17 +260,21 @@ def _of_rows(
         if users is not None:
             require(users.shape == (len(rows),), f"user_ids must have shape ({len(rows)},)", users.shape)
         dwell = None if dwell_times is None else _flat_dwell(rows, dwell_times)
-        return _without_unknown(catalogue, codes, items, offsets, users, dwell, started)
+        if kinds is not None:
+            kinds = encode_labels(catalogue.kind_vocabulary, _flat(rows, kinds, "kinds"), "kinds")
+        context = read_context(context, catalogue.context_vocabularies, len(rows))
+        return _without_unknown(catalogue, codes, items, offsets, users, dwell, started, kinds, context)
     if rows is not None and len({len(row) for row in rows}) > 1:
         if dwell_times is not None:
             _flat_dwell(rows, dwell_times)  # a check of the lengths
             dwell_times = _padded(dwell_times, np.nan)
+        if kinds is not None:
+            _flat(rows, kinds, "kinds")
+            kinds = _padded(kinds, UNKNOWN)
         given = _padded(rows, PADDING_IDX)
-    return Request(
-        SessionInteractions.from_rows(
-            given, user_ids, catalogue.num_items, dwell_times=dwell_times, started=started, argument="sessions"
-        )
-    )
+    context = read_context(context, catalogue.context_vocabularies, 1 if np.ndim(given) == 1 else len(given))
+    channels = {"dwell_times": dwell_times, "started": started, "kinds": kinds, "context": context}
+    return Request(SessionInteractions.from_rows(given, user_ids, catalogue.num_items, **channels, argument="sessions"))
 
 
 def _rows(given: Any, argument: str) -> list[Any] | None:
@@ -265,11 +298,17 @@ def _padded(rows: Sequence[Any], filler: float) -> list[list[Any]]:
 
 def _flat_dwell(rows: list[Any], dwell_times: Any) -> NDArray[np.float64]:
     """Dwell of all rows one after the other, where each row has one for every item."""
-    of_rows = _rows(dwell_times, "dwell_times")
+    flat = _flat(rows, dwell_times, "dwell_times")
+    return seconds([np.nan if value is None else value for value in flat], "dwell_times")
+
+
+def _flat(rows: list[Any], channel: Any, argument: str) -> list[Any]:
+    """A channel of all rows one after the other, where each row has one value for every item."""
+    of_rows = _rows(channel, argument)
     lengths, theirs = [len(row) for row in rows], None if of_rows is None else [len(row) for row in of_rows]
-    require(lengths == theirs, f"dwell_times must have the lengths of sessions, {lengths}", theirs or dwell_times)
+    require(lengths == theirs, f"{argument} must have the lengths of sessions, {lengths}", theirs or channel)
     assert of_rows is not None
-    return seconds([np.nan if value is None else value for row in of_rows for value in row], "dwell_times")
+    return [value for row in of_rows for value in row]
 
 
 def _without_unknown(
@@ -280,6 +319,8 @@ def _without_unknown(
     raw_users: NDArray[Any] | None,
     dwell_times: NDArray[Any] | None,
     started: Any,
+    kinds: NDArray[np.int64] | None,
+    context: NDArray[np.int64] | None,
 ) -> Request:
     """The sessions without the events whose code is -1, and how much of them is unknown."""
     users, unknown_users = None, 0
@@ -296,6 +337,8 @@ def _without_unknown(
         catalogue.num_items,
         dwell_times=None if dwell_times is None else dwell_times[known],
         started=started,
+        kinds=None if kinds is None else kinds[known],
+        context=context,
     )
     unknown = Unknown(int((~known).sum()), len({*items[~known].tolist()}), unknown_users)
     return Request(sessions, True, unknown, raw_users)

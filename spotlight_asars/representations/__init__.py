@@ -68,6 +68,8 @@ class Blueprint(NamedTuple):
     sparse: bool
     feature_sizes: FeatureSizes | None = None
     id_dropout: float = 0.0
+    num_kinds: int = 0
+    context_sizes: tuple[int, ...] = ()
 
 
 def _asars(blueprint: Blueprint, **switches: Any) -> nn.Module:

@@ -25,6 +25,7 @@ from spotlight_asars.events.item_features import FeatureSizes
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.feature_vectors import FeatureVectors
 from spotlight_asars.representations.item_graph import ItemGraph
+from spotlight_asars.representations.label_vectors import label_vectors
 from spotlight_asars.representations.padding import SortedEvents, after_each_step
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
 from spotlight_asars.representations.transformer import Transformer
@@ -85,6 +86,11 @@ class ASARSNet(nn.Module):
         Of what is known of items, which becomes a part of their vectors and biases; see ``FeatureVectors``.
     id_dropout : float
         Chance that an item is all features for a moment, in training.
+    num_kinds : int
+        Number of the kinds of events, the unknown one included; a vector of its kind is added to that of an event's
+        item where there are several.
+    context_sizes : tuple of int
+        Number of labels in each column of the context, likewise; vectors of a session's labels are added to its states.
     """
 
     def __init__(
@@ -112,6 +118,8 @@ class ASARSNet(nn.Module):
         sparse: bool = False,
         feature_sizes: FeatureSizes | None = None,
         id_dropout: float = 0.0,
+        num_kinds: int = 0,
+        context_sizes: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         switches = (
@@ -135,6 +143,8 @@ class ASARSNet(nn.Module):
         self.item_features: FeatureVectors | None = None
         if feature_sizes is not None:
             self.item_features = FeatureVectors(num_items, embedding_dim, feature_sizes, id_dropout)
+        self.kinds = label_vectors([num_kinds], embedding_dim)
+        self.context = label_vectors(context_sizes, embedding_dim)
         self.dropout = nn.Dropout(dropout)
         input_dim = embedding_dim + (time_dim if time == "cat" else 0)
         self.item_rnn = CELLS[cell](input_dim, hidden_dim, batch_first=True) if reader == "rnn" else None
@@ -191,6 +201,11 @@ class ASARSNet(nn.Module):
             return self.item_features.added_to(vectors, biases, item_ids)
         return vectors, biases
 
+    def input_vectors(self, items: Tensor, kinds: Tensor | None) -> Tensor:
+        """Vectors of events, of items and their kinds, int64 (...): float (..., dim), what is read."""
+        vectors = self.item_vectors(items)
+        return vectors if self.kinds is None or kinds is None else vectors + self.kinds(kinds.unsqueeze(-1))
+
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step.
 
@@ -199,7 +214,7 @@ class ASARSNet(nn.Module):
         items : int64 (batch, time)
             Padded with 0 anywhere.
         channels : Channels, optional
-            Users, dwell times and starts; without them all are unknown.
+            Users, dwell times, starts, kinds and context; without them all are unknown.
 
         Returns
         -------
@@ -254,7 +269,7 @@ class ASARSNet(nn.Module):
     def roll(self, items: Tensor, channels: Channels) -> None:
         """Bring the users' drift forward over finished sessions, in the order of ``channels.chain``."""
         if self.users is not None and self.drift is not None and channels.chain is not None:
-            events = SortedEvents.sort(items, channels.dwell_times)
+            events = SortedEvents.sort(items, channels.dwell_times, channels.kinds)
             rows = self.users.rows(channels.user_ids, len(items))
             self.drift.roll(rows, channels.started, events.final(self._read(events)), channels.chain)
 
@@ -284,7 +299,7 @@ class ASARSNet(nn.Module):
     def _trace(self, items: Tensor, channels: Channels | None) -> Tensor:
         """State before the first step and after each: (batch, 1 + time, state)."""
         channels, batch = channels or Channels(), items.shape[0]  # len would be a constant in an exported graph
-        events = SortedEvents.sort(items, channels.dwell_times)
+        events = SortedEvents.sort(items, channels.dwell_times, channels.kinds)
         if self.item_features is not None and self.training:
             self.item_features.draw()
         hidden = self._read(events)
@@ -300,13 +315,15 @@ class ASARSNet(nn.Module):
         if self.dwell is not None:
             bias = self.bin_bias(self.dwell(self._dwell_so_far(events.dwell_times)))
             trace = trace + F.pad(bias, (0, 0, 1, 0))
+        if self.context is not None and channels.context is not None:
+            trace = trace + self.context(channels.context).unsqueeze(1)
         if offset is not None:
             trace = torch.cat([trace, offset.view(-1, 1, 1).expand(*trace.shape[:2], 1)], dim=2)
         return after_each_step(trace, items != PADDING_IDX)
 
     def _read(self, events: SortedEvents) -> Tensor:
         """The item RNN, or transformer, and the time attention: (batch, time, hidden_dim)."""
-        inputs = self.dropout(self.item_vectors(events.items))
+        inputs = self.dropout(self.input_vectors(events.items, events.kinds))
         if self.dwell is not None and self.dwell_in_rnn:
             inputs = torch.cat([inputs, self.dwell(self._dwell_so_far(events.dwell_times)).to(inputs.dtype)], dim=2)
         hidden: Tensor

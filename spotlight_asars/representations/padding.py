@@ -48,19 +48,22 @@ class SortedEvents(NamedTuple):
     items : int64 (batch, time)
     dwell_times : float (batch, time) [s], NaN where unknown
     real : bool (batch, time), True at events
+    kinds : int64 (batch, time), or None where none is known
     """
 
     items: Tensor
     dwell_times: Tensor
     real: Tensor
+    kinds: Tensor | None = None
 
     @classmethod
-    def sort(cls, items: Tensor, dwell_times: Tensor | None) -> SortedEvents:
-        """From items and dwell times (batch, time) with padding anywhere."""
+    def sort(cls, items: Tensor, dwell_times: Tensor | None, kinds: Tensor | None = None) -> SortedEvents:
+        """From items, dwell times and kinds (batch, time) with padding anywhere."""
         real, order = events_first(items)
         if dwell_times is None:
             dwell_times = torch.full(items.shape, torch.nan, device=items.device)
-        return cls(items.gather(1, order), dwell_times.gather(1, order), real.gather(1, order))
+        kinds = None if kinds is None else kinds.gather(1, order)
+        return cls(items.gather(1, order), dwell_times.gather(1, order), real.gather(1, order), kinds)
 
     def final(self, states: Tensor) -> Tensor:
         """Of the states after each event, (batch, time, dim), that after the last; zeros where there is no event."""

@@ -79,13 +79,22 @@ class Stepper:
     started : float64 (batch,) [s], optional
     batch : int
         Number of sessions.
+    context : int64 (batch, columns), optional
     """
 
-    def __init__(self, net: ASARSNet, user_ids: Tensor | None, started: Tensor | None, batch: int) -> None:
+    def __init__(
+        self,
+        net: ASARSNet,
+        user_ids: Tensor | None,
+        started: Tensor | None,
+        batch: int,
+        context: Tensor | None = None,
+    ) -> None:
         assert isinstance(net.item_rnn, (nn.LSTM, nn.GRU))
         self.net, self.rnn, self.batch = net, net.item_rnn, batch
         self.user, offset = net.user_and_offset(Channels(user_ids, started=started), batch)
         self.offset = None if offset is None else offset.expand(batch, 1)
+        self.context = None if net.context is None or context is None else net.context(context)  # (batch, dim)
 
     def begin(self) -> tuple[Carry, Tensor]:
         """The carry and the state, (batch, state), before the first event."""
@@ -102,7 +111,7 @@ class Stepper:
         )
         return carry, self._output(hidden, None)
 
-    def arrive(self, carry: Carry, items: Tensor, dwell: Tensor | None = None) -> Arrival:
+    def arrive(self, carry: Carry, items: Tensor, dwell: Tensor | None = None, kinds: Tensor | None = None) -> Arrival:
         """The state after one more event.
 
         Parameters
@@ -111,12 +120,14 @@ class Stepper:
         items : int64 (batch,)
         dwell : float (batch, 1) [s], optional
             Of this very event, unknown by default; only ``last_dwell="observed"`` uses it.
+        kinds : int64 (batch,), optional
+            Of the event.
         """
         net = self.net
         observed = net.last_dwell == "observed"
         own = dwell if observed and dwell is not None else torch.full_like(carry.dwell, torch.nan)
         latest = own if observed else carry.dwell  # for the RNN and the bias
-        inputs = net.item_vectors(items)
+        inputs = net.input_vectors(items, kinds)
         if net.dwell is not None and net.dwell_in_rnn:
             inputs = torch.cat([inputs, net.dwell(latest)[:, 0]], dim=1)
         rnn = self._cell(inputs, carry.rnn)
@@ -129,11 +140,13 @@ class Stepper:
             hidden = net.combine(hidden, by_user.average)
         return Arrival(rnn, by_user, self._output(hidden, latest))
 
-    def settle(self, carry: Carry, items: Tensor, arrival: Arrival, dwell: Tensor) -> Carry:
+    def settle(
+        self, carry: Carry, items: Tensor, arrival: Arrival, dwell: Tensor, kinds: Tensor | None = None
+    ) -> Carry:
         """The carry once the dwell of the event is known, or known to stay NaN: float (batch, 1) [s]."""
         attention = self.net.time_attention
         if self.net.last_dwell == "observed":
-            arrival = self.arrive(carry, items, dwell)
+            arrival = self.arrive(carry, items, dwell, kinds)
         carry = carry._replace(rnn=arrival.rnn, by_user=arrival.by_user)
         if attention is not None:
             hidden = arrival.rnn[0]
@@ -175,6 +188,8 @@ class Stepper:
         state: Tensor = net.output(hidden if self.user is None else torch.cat([hidden, self.user], dim=1))
         if net.dwell is not None and dwell is not None:
             state = state + net.bin_bias(net.dwell(dwell)[:, 0])
+        if self.context is not None:
+            state = state + self.context
         return state if self.offset is None else torch.cat([state, self.offset], dim=1)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.runtime.distributed import ALONE, Processes
 from spotlight_asars.sessions.channels import Chain, Channels
@@ -81,6 +82,7 @@ class SessionsOnDevice:
         self._offsets = moved(torch.from_numpy(sessions.offsets.astype(np.int64)), device)
         self._dwell_times = on_device(sessions.flat_dwell_times)
         self._user_ids, self._started = on_device(sessions.user_ids), on_device(sessions.started)
+        self._kinds, self._context = on_device(sessions.flat_kinds), on_device(sessions.context)
 
     def batch(
         self,
@@ -110,6 +112,8 @@ class SessionsOnDevice:
             None if self._dwell_times is None else padded(self._dwell_times, torch.nan),
             None if self._started is None else self._started[numbers],
             None if chain is None else chain.to(self.device),
+            kinds=None if self._kinds is None else padded(self._kinds, UNKNOWN),
+            context=None if self._context is None else self._context[numbers],
         )
         row, number = numbered((stop - first - 1).clamp(min=0), int((lengths - 1).clip(min=0).sum()))
         viewed = row, number + time - (stop - first)[row]

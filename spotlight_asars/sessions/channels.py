@@ -147,6 +147,8 @@ class Channels(NamedTuple):
     history : what the users viewed in earlier sessions
     transitions : finds the items that followed those of each session in the training sessions
     neighbours : finds the training sessions that are like each session
+    kinds : int64 (batch, time), kind of each event, 0 where unknown
+    context : int64 (batch, columns), labels of each session, 0 where unknown
     """
 
     user_ids: torch.Tensor | None = None
@@ -156,6 +158,8 @@ class Channels(NamedTuple):
     history: History | None = None
     transitions: CandidateQuery | None = None
     neighbours: NeighbourQuery | None = None
+    kinds: torch.Tensor | None = None
+    context: torch.Tensor | None = None
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, without their chain."""
@@ -166,6 +170,8 @@ class Channels(NamedTuple):
             history=self.history and History(*(column[chosen] for column in self.history)),
             transitions=self.transitions and self.transitions.select(chosen),
             neighbours=self.neighbours and self.neighbours.select(chosen),
+            kinds=pick(self.kinds, chosen),
+            context=pick(self.context, chosen),
         )
 
     def to(self, device: torch.device) -> Channels:
@@ -177,8 +183,11 @@ class Channels(NamedTuple):
             self.history and self.history.to(device),
             self.transitions,
             self.neighbours,
+            None if self.kinds is None else moved(self.kinds, device),
+            None if self.context is None else moved(self.context, device),
         )
 
     def steps(self, chosen: slice) -> Channels:
         """Channels of some steps of every row."""
-        return self._replace(dwell_times=None if self.dwell_times is None else self.dwell_times[:, chosen])
+        every_row = slice(None), chosen
+        return self._replace(dwell_times=pick(self.dwell_times, every_row), kinds=pick(self.kinds, every_row))

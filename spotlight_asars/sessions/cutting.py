@@ -11,6 +11,7 @@ from spotlight_asars._checks import integers, moments, positive, reject, require
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import HOUR, EventLog, timeline
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
+from spotlight_asars.sessions.session_array import pick
 
 
 def to_sessions(
@@ -41,8 +42,8 @@ def to_sessions(
     Returns
     -------
     SessionInteractions
-        With user ids, the start of each row, and the raw ids of an ``EventLog``. Dwell is NaN at each session's last
-        event unless it was measured.
+        With user ids, the start of each row, and the raw ids, kinds and context of an ``EventLog``. Dwell is NaN at
+        each session's last event unless it was measured.
 
     Raises
     ------
@@ -64,9 +65,14 @@ def to_sessions(
         dwell_times=events.dwell_times[rows.kept],
         num_users=log.num_users,
         started=events.timestamps[rows.first],
+        kinds=pick(events.kinds, rows.kept),
+        context=pick(events.context, rows.first),
         max_sequence_length=max_sequence_length,
     )
-    return sessions.named(log.user_vocabulary, log.item_vocabulary) if isinstance(log, EventLog) else sessions
+    if isinstance(log, EventLog):
+        sessions.named(log.user_vocabulary, log.item_vocabulary)
+        sessions.with_labels(log.kind_vocabulary, log.context_vocabularies)
+    return sessions
 
 
 class Rows(NamedTuple):
@@ -121,13 +127,16 @@ class Events(NamedTuple):
     timestamps: NDArray[Any]
     dwell_times: NDArray[np.float64]
     sessions: NDArray[np.int64]
+    kinds: NDArray[np.int64] | None = None
+    context: NDArray[np.int64] | None = None
 
 
 def _sorted_events(log: Interactions, inactivity: float) -> Events:
     if isinstance(log, EventLog):
         dwell, sessions = log.dwell_times(inactivity), log.session_ids(inactivity)
         users = np.where(log.user_ids < len(log.user_vocabulary), log.user_ids, UNKNOWN_USER)  # those without raw id
-        return Events(users, log.item_ids, np.asarray(log.timestamps), dwell, sessions)
+        times = np.asarray(log.timestamps)
+        return Events(users, log.item_ids, times, dwell, sessions, log.kinds, log.context)
     require(log.timestamps is not None, "log must have timestamps", log.timestamps)
     timestamps = moments(np.asarray(log.timestamps), "timestamps")
     users, items = integers(log.user_ids, "user_ids"), integers(log.item_ids, "item_ids")

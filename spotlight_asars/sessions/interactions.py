@@ -1,4 +1,4 @@
-"""``SessionInteractions``: sessions with their channels, which are users, dwell times and starts.
+"""``SessionInteractions``: sessions with their channels: users, dwell times, starts, kinds of events, and context.
 
 Sessions are stored flat, so that they take the memory of their events and not of the padding. The padded matrix
 ``sequences`` is made at first use, and carries the channels along.
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import integers, moments, number, reject, require, warn_renamed, whole
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
+from spotlight_asars.events.labels import UNKNOWN, Vocabularies, label_codes, number_of
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.sessions import ragged
 from spotlight_asars.sessions.ragged import Ragged, flat_ranges
@@ -40,6 +41,10 @@ class SessionInteractions(SequenceInteractions):
         Number of users; by default the largest id + 1.
     started : float (session,), optional
         When each session starts [s]; NaN where unknown.
+    kinds : int (session, time), optional
+        Kind of each event, such as a view or a purchase; 0 where unknown. Values at padding are ignored.
+    context : int (session, columns), optional
+        Labels of each session, such as its device, one column for each; 0 where one is unknown.
 
     Attributes
     ----------
@@ -47,12 +52,21 @@ class SessionInteractions(SequenceInteractions):
         The sessions one after the other.
     flat_dwell_times : float32 (events,) or None
         Time spent on each of the `items` [s].
+    flat_kinds : int64 (events,) or None
+        Kind of each of the `items`.
     offsets : int64 (session + 1,)
         Session s is ``items[offsets[s]:offsets[s + 1]]``.
-    sequences, dwell_times
+    sequences, dwell_times, kinds
         The padded matrices, read-only.
+    num_kinds : int
+        Number of kinds, the unknown one included.
+    context_sizes : tuple of int
+        Number of labels in each column of the context, the unknown one included.
     user_vocabulary, item_vocabulary : Vocabulary or None
         Raw ids, where the sessions come from an ``EventLog``.
+    kind_vocabulary : Vocabulary or None
+    context_vocabularies : dict of Vocabulary
+        What kinds and labels of the context are called, likewise.
 
     Raises
     ------
@@ -70,6 +84,8 @@ class SessionInteractions(SequenceInteractions):
 
     user_vocabulary: Vocabulary | None = None
     item_vocabulary: Vocabulary | None = None
+    kind_vocabulary: Vocabulary | None = None
+    context_vocabularies: Vocabularies = {}  # noqa: RUF012  # replaced, never written to
 
     def __init__(
         self,
@@ -80,18 +96,29 @@ class SessionInteractions(SequenceInteractions):
         dwell_times: ArrayLike | None = None,
         num_users: int | None = None,
         started: ArrayLike | None = None,
+        kinds: ArrayLike | None = None,
+        context: ArrayLike | None = None,
     ) -> None:
         matrix = np.atleast_2d(integers(sequences, "sequences"))
         real = matrix != PADDING_IDX
         inside = ~real & np.logical_or.accumulate(real, axis=-1)
         reject(inside, matrix, "sequences must be padded with 0 from the left only, for item id 0 is padding")
-        user_ids, dwell_times, started = carried(sequences, user_ids, dwell_times, started)
-        self._fill(ragged.from_rows(sequences, dwell_times, num_items, "sequences"), user_ids, num_users, started)
+        channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
+        user_ids, dwell_times, started, kinds, context = carried(sequences, **channels, kinds=kinds, context=context)
+        flat = ragged.from_rows(sequences, dwell_times, num_items, "sequences", kinds)
+        self._fill(flat, user_ids, num_users, started, context)
 
     def _fill(
-        self, flat: Ragged, user_ids: ArrayLike | None, num_users: int | None, started: ArrayLike | None
+        self,
+        flat: Ragged,
+        user_ids: ArrayLike | None,
+        num_users: int | None,
+        started: ArrayLike | None,
+        context: ArrayLike | None = None,
     ) -> SessionInteractions:
-        self.items, self.offsets, self.flat_dwell_times, self.num_items, self.max_sequence_length = flat
+        self.items, self.offsets, self.flat_dwell_times, self.num_items, self.max_sequence_length, kinds = flat
+        self.flat_kinds: NDArray[np.int64] | None = kinds
+        self.num_kinds = 0 if kinds is None else number_of(None, kinds)
         self.user_ids: NDArray[np.int64] | None = None
         self.num_users = 0 if num_users is None else whole(num_users, "num_users", least=0, most=2**63)
         if user_ids is not None:
@@ -107,6 +134,15 @@ class SessionInteractions(SequenceInteractions):
             starts = np.atleast_1d(moments(started, "started", unknown=True))
             require(starts.shape == (len(self),), f"started must have shape ({len(self)},)", starts.shape)
             self.started = starts.astype(np.float64)
+        self.context: NDArray[np.int64] | None = None
+        self.context_sizes: tuple[int, ...] = ()
+        if context is not None:
+            labels = label_codes(context, "context")
+            assert labels is not None
+            labels = np.atleast_2d(labels)
+            fits = labels.ndim == 2 and len(labels) == len(self)
+            require(fits, f"context must have shape ({len(self)}, columns)", labels.shape)
+            self.context, self.context_sizes = labels, tuple(number_of(None, column) for column in labels.T)
         return self
 
     @classmethod
@@ -119,6 +155,8 @@ class SessionInteractions(SequenceInteractions):
         dwell_times: ArrayLike | None = None,
         num_users: int | None = None,
         started: ArrayLike | None = None,
+        kinds: ArrayLike | None = None,
+        context: ArrayLike | None = None,
         argument: str = "rows",
     ) -> SessionInteractions:
         """Sessions from a matrix that may be padded anywhere.
@@ -127,7 +165,7 @@ class SessionInteractions(SequenceInteractions):
         ----------
         rows : int (session, time), or (time,) for one
             Item ids, padded with 0.
-        user_ids, num_items, dwell_times, num_users, started
+        user_ids, num_items, dwell_times, num_users, started, kinds, context
             As in the constructor.
         argument : str
             What errors call `rows`.
@@ -137,9 +175,10 @@ class SessionInteractions(SequenceInteractions):
         ValueError
             For ids out of range, channels of another shape, negative dwell.
         """
-        user_ids, dwell_times, started = carried(rows, user_ids, dwell_times, started)
-        flat = ragged.from_rows(rows, dwell_times, num_items, argument)
-        return cls.__new__(cls)._fill(flat, user_ids, num_users, started)
+        channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
+        user_ids, dwell_times, started, kinds, context = carried(rows, **channels, kinds=kinds, context=context)
+        flat = ragged.from_rows(rows, dwell_times, num_items, argument, kinds)
+        return cls.__new__(cls)._fill(flat, user_ids, num_users, started, context)
 
     @classmethod
     def from_ragged(
@@ -152,6 +191,8 @@ class SessionInteractions(SequenceInteractions):
         dwell_times: ArrayLike | None = None,
         num_users: int | None = None,
         started: ArrayLike | None = None,
+        kinds: ArrayLike | None = None,
+        context: ArrayLike | None = None,
         max_sequence_length: int | None = None,
         dwell: ArrayLike | None = None,
     ) -> SessionInteractions:
@@ -163,10 +204,12 @@ class SessionInteractions(SequenceInteractions):
             The sessions one after the other.
         offsets : int (session + 1,)
             Where each session starts, and the last one ends.
-        user_ids, num_items, num_users, started
+        user_ids, num_items, num_users, started, context
             As in the constructor.
         dwell_times : float (events,), optional
             Time spent on each event [s]; NaN where unknown.
+        kinds : int (events,), optional
+            Kind of each event; 0 where unknown.
         max_sequence_length : int, optional
             Width of ``sequences``; by default that of the longest session.
 
@@ -179,15 +222,15 @@ class SessionInteractions(SequenceInteractions):
         if dwell is not None:
             warn_renamed("from_ragged(dwell=...)", "dwell_times")
             dwell_times = dwell
-        flat = ragged.from_flat(items, offsets, dwell_times, num_items, max_sequence_length)
-        return cls.__new__(cls)._fill(flat, user_ids, num_users, started)
+        flat = ragged.from_flat(items, offsets, dwell_times, num_items, max_sequence_length, kinds)
+        return cls.__new__(cls)._fill(flat, user_ids, num_users, started, context)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes without the padded matrices: a copied ``SessionArray`` would lose its channels."""
-        return {name: value for name, value in vars(self).items() if name not in ("sequences", "dwell_times")}
+        return {name: value for name, value in vars(self).items() if name not in ("sequences", "dwell_times", "kinds")}
 
     def __repr__(self) -> str:
         longest, items = self.max_sequence_length, self.num_items - 1
@@ -207,7 +250,7 @@ class SessionInteractions(SequenceInteractions):
     def take(self, rows: NDArray[np.integer[Any]]) -> SessionInteractions:
         """The sessions `rows`, in their order."""
         places, offsets = self.places(rows), np.r_[0, np.cumsum(self.lengths[rows])]
-        return SessionInteractions.from_ragged(
+        taken = SessionInteractions.from_ragged(
             self.items[places],
             offsets,
             pick(self.user_ids, rows),
@@ -215,12 +258,27 @@ class SessionInteractions(SequenceInteractions):
             dwell_times=pick(self.flat_dwell_times, places),
             num_users=self.num_users,
             started=pick(self.started, rows),
+            kinds=pick(self.flat_kinds, places),
+            context=pick(self.context, rows),
             max_sequence_length=self.max_sequence_length,
         ).named(self.user_vocabulary, self.item_vocabulary)
+        taken = taken.with_labels(self.kind_vocabulary, self.context_vocabularies)
+        taken.num_kinds, taken.context_sizes = self.num_kinds, self.context_sizes
+        return taken
 
     def named(self, users: Vocabulary | None, items: Vocabulary | None) -> SessionInteractions:
         """Set the vocabularies of users and items, and return the sessions themselves."""
         self.user_vocabulary, self.item_vocabulary = users, items
+        return self
+
+    def with_labels(self, kinds: Vocabulary | None, context: Vocabularies) -> SessionInteractions:
+        """Set the vocabularies of kinds and of the context, where there are some; return the sessions themselves."""
+        if self.flat_kinds is not None and kinds is not None:
+            self.kind_vocabulary, self.num_kinds = kinds, number_of(kinds, self.flat_kinds)
+        if self.context is not None and context:
+            self.context_vocabularies = context
+            columns = zip(context.values(), self.context.T, strict=True)
+            self.context_sizes = tuple(number_of(*column) for column in columns)
         return self
 
     def within(self, num_items: int, num_users: int) -> SessionInteractions:
@@ -268,7 +326,7 @@ class SessionInteractions(SequenceInteractions):
         """Item ids, int32 (session, time), padded with 0 from the left, with the channels attached."""
         real = ragged.real_steps(self.lengths, self.max_sequence_length)
         matrix = ragged.padded(self.items, real, PADDING_IDX).view(SessionArray)
-        matrix.attach(self.user_ids, self.dwell_times, self.started)
+        matrix.attach(self.user_ids, self.dwell_times, self.started, self.kinds, self.context)
         matrix.flags.writeable = False
         return matrix
 
@@ -278,6 +336,15 @@ class SessionInteractions(SequenceInteractions):
         if self.flat_dwell_times is None:
             return None
         matrix = ragged.padded(self.flat_dwell_times, ragged.real_steps(self.lengths, self.max_sequence_length), np.nan)
+        matrix.flags.writeable = False
+        return matrix
+
+    @cached_property
+    def kinds(self) -> NDArray[np.int64] | None:
+        """Kinds, int64 (session, time), 0 at padding and where unknown; None where none is known."""
+        if self.flat_kinds is None:
+            return None
+        matrix = ragged.padded(self.flat_kinds, ragged.real_steps(self.lengths, self.max_sequence_length), UNKNOWN)
         matrix.flags.writeable = False
         return matrix
 

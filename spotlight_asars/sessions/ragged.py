@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotlight_asars._checks import LARGEST_ID, floats, integers, reject, require, seconds, whole
 from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.events.labels import label_codes
 
 
 class Ragged(NamedTuple):
@@ -19,6 +20,7 @@ class Ragged(NamedTuple):
     dwell_times : float32 (events,) [s], NaN where unknown; None where none is known
     num_items : int, padding included
     max_sequence_length : int, width of the padded matrix
+    kinds : int64 (events,), 0 where unknown; None where none is known
     """
 
     items: NDArray[np.int32]
@@ -26,9 +28,16 @@ class Ragged(NamedTuple):
     dwell_times: NDArray[np.float32] | None
     num_items: int
     max_sequence_length: int
+    kinds: NDArray[np.int64] | None = None
 
 
-def from_rows(rows: ArrayLike, dwell_times: ArrayLike | None, num_items: int | None, argument: str) -> Ragged:
+def from_rows(
+    rows: ArrayLike,
+    dwell_times: ArrayLike | None,
+    num_items: int | None,
+    argument: str,
+    kinds: ArrayLike | None = None,
+) -> Ragged:
     """The sessions of a matrix (session, time), padded with 0 anywhere; errors call it `argument`."""
     matrix = np.atleast_2d(integers(rows, argument))
     fits = matrix.ndim == 2 and matrix.shape[1] > 0
@@ -42,7 +51,12 @@ def from_rows(rows: ArrayLike, dwell_times: ArrayLike | None, num_items: int | N
         require(dwell.shape == matrix.shape, rule, dwell.shape)
         flat_dwell = seconds(np.where(real, dwell, np.nan), "dwell_times")[real]
     offsets = np.r_[0, np.cumsum(real.sum(axis=1))]
-    return _ragged(matrix[real], offsets, flat_dwell, num_items, matrix.shape[1], argument)
+    flat_kinds = None if kinds is None else label_codes(np.atleast_2d(integers(kinds, "kinds")), "kinds")
+    if flat_kinds is not None:
+        rule = f"kinds must have the shape of {argument}, {matrix.shape}"
+        require(flat_kinds.shape == matrix.shape, rule, flat_kinds.shape)
+        flat_kinds = flat_kinds[real]
+    return _ragged(matrix[real], offsets, flat_dwell, num_items, matrix.shape[1], argument, flat_kinds)
 
 
 def from_flat(
@@ -51,6 +65,7 @@ def from_flat(
     dwell_times: ArrayLike | None,
     num_items: int | None,
     max_sequence_length: int | None,
+    kinds: ArrayLike | None = None,
 ) -> Ragged:
     """The sessions of flat arrays; `max_sequence_length` is by default that of the longest session."""
     flat, cuts = integers(items, "sequences"), integers(offsets, "offsets")
@@ -68,7 +83,11 @@ def from_flat(
     if flat_dwell is not None:
         rule = f"dwell_times must have one value for each of the {len(flat)} events"
         require(flat_dwell.shape == flat.shape, rule, flat_dwell.shape)
-    return _ragged(flat, cuts, flat_dwell, num_items, width, "sequences")
+    flat_kinds = label_codes(kinds, "kinds")
+    if flat_kinds is not None:
+        rule = f"kinds must have one value for each of the {len(flat)} events"
+        require(flat_kinds.shape == flat.shape, rule, flat_kinds.shape)
+    return _ragged(flat, cuts, flat_dwell, num_items, width, "sequences", flat_kinds)
 
 
 def _check_range(items: NDArray[np.int64], num_items: int | None, argument: str) -> None:
@@ -85,13 +104,14 @@ def _ragged(
     num_items: int | None,
     width: int,
     argument: str,
+    kinds: NDArray[np.int64] | None,
 ) -> Ragged:
     require(len(offsets) > 1, f"{argument} must have at least one session", len(offsets) - 1)
     reject(items == PADDING_IDX, items, f"{argument} must not have item id 0, for it is padding")
     reject(items > LARGEST_ID, items, f"{argument} must be int32, as Spotlight's are")
     size = int(items.max(initial=0)) + 1 if num_items is None else int(num_items)
     flat_dwell = None if dwell_times is None else dwell_times.astype(np.float32)
-    return Ragged(items.astype(np.int32), offsets, flat_dwell, size, width)
+    return Ragged(items.astype(np.int32), offsets, flat_dwell, size, width, kinds)
 
 
 def flat_ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,10 +18,18 @@ from spotlight_asars.representations import Representation
 
 LossOverCatalogue = Callable[[Tensor, Tensor], Tensor]
 
+LEAST = 1e-12  # of a sum of weights, so that none of them is a divisor
 LEAST_ROWS = 32  # of a part: to add up a gradient of all item vectors takes as long as the scores of some rows
 
 
-def mean_in_chunks(loss: LossOverCatalogue, net: Representation, states: Any, targets: Tensor, at_once: int) -> Tensor:
+def mean_in_chunks(
+    loss: LossOverCatalogue,
+    net: Representation,
+    states: Any,
+    targets: Tensor,
+    at_once: int,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Mean over targets of a loss that compares each with the whole catalogue.
 
     Parameters
@@ -35,6 +43,8 @@ def mean_in_chunks(loss: LossOverCatalogue, net: Representation, states: Any, ta
     targets : int64 (targets,)
     at_once : int
         States that are scored at a time.
+    weights : float (targets,), optional
+        What each target weighs in the mean. A loss that is not the cross entropy is asked for one target at a time.
 
     Returns
     -------
@@ -47,13 +57,22 @@ def mean_in_chunks(loss: LossOverCatalogue, net: Representation, states: Any, ta
     total = torch.zeros((), device=targets.device)
     for start in range(0, len(targets), at_once):
         part = slice(start, start + at_once)
+        of_part = None if weights is None else weights[part]
         if chunks is None:
-            total = total + loss(net.score_items(states[part]), targets[part]) * len(targets[part])
+            total = total + _sum(loss, net.score_items(states[part]), targets[part], of_part)
         else:
-            total = total + chunks.add(states[part], targets[part], part)
+            total = total + chunks.add(states[part], targets[part], of_part, part)
     if chunks is not None:
         total = chunks.attach(total)
-    return total / max(len(targets), 1)
+    return total / (max(len(targets), 1) if weights is None else weights.sum().clamp(min=LEAST))
+
+
+def _sum(loss: LossOverCatalogue, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """The sum of the losses of some states, by their weights."""
+    if weights is None:
+        return loss(scores, targets) * len(targets)
+    each = [loss(*one) for one in zip(scores.split(1), targets.split(1), strict=True)]
+    return (torch.stack(each) * weights).sum()
 
 
 class _Chunks:
@@ -67,14 +86,14 @@ class _Chunks:
         self._of_weights: list[Tensor | None] = [None] * len(self._weights)
         self._scratch: Tensor | None = None  # for the gradient of scores of all parts: large memory is slow when new
 
-    def add(self, states: Any, targets: Tensor, part: slice) -> Tensor:
+    def add(self, states: Any, targets: Tensor, weights: Tensor | None, part: slice) -> Tensor:
         """Add the gradient of a part of the states, which are detached; return the sum of its losses, float ()."""
         values = self._values[part].detach()
         sources: list[Tensor] = [*self._weights]
         if self._of_values is not None:
             sources.append(values.requires_grad_())
         detached = values if isinstance(states, Tensor) else states.with_values(values)
-        total = self._sum(self._net.score_items(detached), targets)
+        total = self._sum(self._net.score_items(detached), targets, weights)
         if total.requires_grad:  # what the states recall may have been made once, for all parts: its graph is kept
             gradients = torch.autograd.grad(total, sources, retain_graph=True, allow_unused=True)
             self._keep(part, gradients)
@@ -85,13 +104,13 @@ class _Chunks:
         pairs = zip((*self._weights, self._values), (*self._of_weights, self._of_values), strict=True)
         return _with_gradients(total, *((source, gradient) for source, gradient in pairs if gradient is not None))
 
-    def _sum(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def _sum(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """The sum of the losses of a part. Of the cross entropy, the scores are not needed after it."""
         if self._loss is not cross_entropy_over_catalogue:
-            return self._loss(scores, targets) * len(targets)
+            return _sum(self._loss, scores, targets, weights)
         if self._scratch is None:
             self._scratch = torch.empty_like(scores, dtype=torch.promote_types(scores.dtype, torch.float32))
-        total, gradient = cross_entropy_and_gradient(scores.detach(), targets, self._scratch[: len(scores)])
+        total, gradient = cross_entropy_and_gradient(scores.detach(), targets, self._scratch[: len(scores)], weights)
         return _with_gradients(total, (scores, gradient.to(scores.dtype)))
 
     def _keep(self, part: slice, gradients: tuple[Tensor | None, ...]) -> None:

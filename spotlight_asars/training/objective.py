@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from numpy.random import RandomState
 from torch import Tensor
 
 from spotlight_asars._checks import require
+from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
-from spotlight_asars.runtime.devices import rows_at_once, take
+from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
-from spotlight_asars.training.chunked_loss import LEAST_ROWS, mean_in_chunks
+from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
 
 
 class NextItemObjective:
@@ -38,9 +42,11 @@ class NextItemObjective:
     random_state : RandomState
         Draws the negatives.
     user_dropout, dwell_dropout : float
-        Shares of the rows whose user, and independently whose dwell times, are hidden.
+        Shares of the rows whose user, and independently whose dwell times, kinds and context, are hidden.
     event_dropout : float
         Share of the viewed events that are hidden; they are still to be predicted.
+    kind_weights : floats, optional
+        What a target of each kind weighs, the unknown one first; means over targets are weighted by it.
     by_targets : bool
         Weigh the loss of a batch by its targets, against those of as many average sessions. Batches hold sessions of
         like length; with a plain mean, a click in a short session would count for several in a long one.
@@ -61,15 +67,24 @@ class NextItemObjective:
         user_dropout: float = 0.0,
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
+        kind_weights: Sequence[float] | None = None,
         by_targets: bool = False,
         device: torch.device = HOST,
         processes: Processes = ALONE,
     ) -> None:
         self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
+        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0  # a single kind tells nothing
+        self._context_dropout = dwell_dropout if max(sessions.context_sizes, default=0) > 2 else 0.0
         self._processes, self._num_items = processes, sessions.num_items
-        targets = sessions.lengths[sessions.lengths >= 2] - 1
-        self._usual_targets = targets.mean() if by_targets and len(targets) else None
+        self._weights: Tensor | None = None
+        if kind_weights is not None:
+            self._weights = moved(torch.tensor(kind_weights, dtype=torch.float32), device)
+            self._distinct_weights = sorted({weight for weight in kind_weights if weight > 0})
+        long_enough = int((sessions.lengths >= 2).sum())
+        self._usual_weight = None
+        if by_targets and long_enough:
+            self._usual_weight = weight_of_targets(sessions, kind_weights) / long_enough
         if self._loss.over_catalogue is None:
             self._sample, self._seen = sampler(sessions, device), Seen(sessions, device)
         self._chance = 1.0 / max(sessions.num_items - 1, 1)  # of an item in a uniform draw
@@ -81,21 +96,43 @@ class NextItemObjective:
         draw = None
         if self._loss.over_catalogue is None:
             draw = Draw(self._random_state.randint(2**31), batch.items.device)
+        weights = self._weights_of(batch)
         if len(batch.rows):
-            loss, mask = self._mean_loss(net, batch, draw)
+            loss, mask = self._mean_loss(net, batch, draw, weights)
         else:  # more ranks than sessions
             loss, mask = batch.items.new_zeros((), dtype=torch.float32), None
         if self._processes.size > 1:
-            loss = self._part(loss, batch, mask)
-        if self._usual_targets is not None:
-            loss = loss * (batch.whole.targets / (self._usual_targets * batch.whole.sessions))
+            loss = self._part(loss, batch, mask, weights)
+        if self._usual_weight is not None:
+            loss = loss * (self.weight(batch) / (self._usual_weight * batch.whole.sessions))
         return loss
 
-    def _mean_loss(self, net: Representation, batch: Batch, draw: Draw | None) -> tuple[Tensor, Tensor | None]:
+    def weight(self, batch: Batch) -> Tensor | int:
+        """The number of targets of a mini-batch, or the sum of their weights, float ()."""
+        weights = self._weights_of(batch)
+        if weights is None:
+            return batch.whole.targets
+        return weights.sum() if self._processes.size == 1 else summed(weights.sum())
+
+    def _weights_of(self, batch: Batch) -> Tensor | None:
+        """The weight of each target, float (targets,); None where all weigh the same."""
+        if self._weights is None:
+            return None
+        row, step = batch.viewed
+        kinds = batch.channels.kinds
+        if kinds is None:
+            return self._weights[:1].expand(len(row))
+        kinds = kinds[row, step + 1]
+        return take(self._weights, 0, kinds.where(kinds < len(self._weights), UNKNOWN))
+
+    def _mean_loss(
+        self, net: Representation, batch: Batch, draw: Draw | None, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Mean loss of these sessions, and the pairs that it is over, bool (targets, neg), if there was a draw."""
         row, step = batch.viewed
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
+        channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
@@ -105,7 +142,7 @@ class NextItemObjective:
         if draw is None:
             assert self._loss.over_catalogue is not None
             at_once = max(rows_at_once(targets.device, self._num_items), LEAST_ROWS)
-            return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once), None
+            return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
         positive, negative = net.score(states, targets), net.score_items(states, drawn)
         mask = drawn != targets.unsqueeze(1)
@@ -117,17 +154,37 @@ class NextItemObjective:
             if isinstance(states, RecalledStates):
                 seen = seen & ~self._as_if_uniform(batch, drawn, draw)
             mask = mask & take(~seen, 0, row)
-        return self._loss(positive, negative.T, mask=mask.T), mask
+        if weights is None:
+            return self._loss(positive, negative.T, mask=mask.T), mask
+        return self._weighted_mean(positive, negative, mask, weights), mask
 
-    def _part(self, loss: Tensor, batch: Batch, mask: Tensor | None) -> Tensor:
+    def _weighted_mean(self, positive: Tensor, negative: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+        """The mean of the losses of targets of each weight, by the weights and numbers of what these are means over."""
+        loss, total = positive.new_zeros(()), positive.new_zeros(())
+        for value in self._distinct_weights:
+            here = mask & (weights == value).unsqueeze(1)
+            weight = value * self._counts(here).sum()
+            loss = loss + weight * self._loss(positive, negative.T, mask=here.T)
+            total = total + weight
+        return loss / total.clamp(min=LEAST)
+
+    def _counts(self, mask: Tensor) -> Tensor:
+        """What the loss of each target is a mean over, (targets,): its pairs, or the target itself."""
+        return mask.any(dim=1) if self._loss.mean_over == "targets" else mask.sum(dim=1)
+
+    def _part(self, loss: Tensor, batch: Batch, mask: Tensor | None, weights: Tensor | None) -> Tensor:
         """The part of these sessions in the mean over the mini-batch, float ()."""
-        if self._loss.over_catalogue is not None:
+        if self._loss.over_catalogue is not None and weights is None:
             return loss * len(batch.viewed[0]) / max(batch.whole.targets, 1)
-        if mask is None:
+        if self._loss.over_catalogue is not None:
+            assert weights is not None
+            weight = weights.sum()
+        elif mask is None:
             weight = torch.tensor(0)
         else:
-            weight = mask.any(dim=1).sum() if self._loss.mean_over == "targets" else mask.sum()
-        return loss * weight / summed(weight).clamp(min=1)
+            counts = self._counts(mask)
+            weight = (counts if weights is None else counts * weights).sum()
+        return loss * weight / summed(weight).clamp(min=1 if weights is None else LEAST)
 
     def _as_if_uniform(self, batch: Batch, drawn: Tensor, draw: Draw) -> Tensor:
         """Which drawn items a session is compared with though its user has seen them: bool (batch, neg).
@@ -139,6 +196,25 @@ class NextItemObjective:
         if not hasattr(self._sample, "log_probability"):
             return torch.ones_like(luck, dtype=torch.bool)
         return luck * self._sample.log_probability(drawn, batch.whole.events).exp() < self._chance
+
+
+def weight_of_targets(sessions: SessionInteractions, kind_weights: Sequence[float] | None) -> float:
+    """The number of targets of sessions, or the sum of their weights."""
+    if kind_weights is None or sessions.flat_kinds is None:
+        weight = 1.0 if kind_weights is None else kind_weights[UNKNOWN]
+        return weight * float((sessions.lengths - 1).clip(min=0).sum())
+    kinds = np.delete(sessions.flat_kinds, sessions.offsets[:-1][sessions.lengths > 0])  # without the first events
+    return float(np.array(kind_weights)[np.where(kinds < len(kind_weights), kinds, UNKNOWN)].sum())
+
+
+def hide_labels(channels: Channels, kind_share: float, context_share: float) -> Channels:
+    """Forget the kinds of one share of the rows, and the context of another."""
+    kinds, context = channels.kinds, channels.context
+    if kinds is not None and kind_share > 0:
+        kinds = kinds.masked_fill(torch.rand(len(kinds), 1, device=kinds.device) < kind_share, UNKNOWN)
+    if context is not None and context_share > 0:
+        context = context.masked_fill(torch.rand(len(context), 1, device=context.device) < context_share, UNKNOWN)
+    return channels._replace(kinds=kinds, context=context)
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

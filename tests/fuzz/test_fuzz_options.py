@@ -30,7 +30,7 @@ def is_valid(name, value):
         return isinstance(value, str) and value in TABLES[name]
     if name == "monitor":
         return isinstance(value, str) and value == "loss"
-    if name == "optimizer_func":
+    if name in ("optimizer_func", "kind_weights"):
         return value is None
     if name == "random_state":
         seed = is_number(value, whole=True) and 0 <= value < 2**32

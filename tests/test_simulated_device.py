@@ -147,6 +147,25 @@ def test_features_of_items_make_a_step_wait_for_nothing(waits, tmp_path):
     np.testing.assert_array_equal(loaded.predict(log.sequences), model.predict(log.sequences))
 
 
+@pytest.mark.parametrize("representation", ["gru4rec", "time_dynamics", "time_transformer"])
+def test_kinds_and_context_make_a_step_wait_for_nothing(waits, representation, tmp_path):
+    places = np.arange(len(TRAIN.items))
+    labels = {"kinds": places % 4, "context": np.arange(2 * len(TRAIN)).reshape(-1, 2) % 3}
+    log = SessionInteractions.from_ragged(
+        TRAIN.items, TRAIN.offsets, TRAIN.user_ids, dwell_times=TRAIN.flat_dwell_times, started=TRAIN.started, **labels
+    )
+    weights = {1: 1.0, 2: 0.0, 3: 5.0}
+    for loss in ("cross_entropy", "sampled_softmax", "bpr"):
+        model = fit(waits, loss=loss, sessions=log, representation=representation, kind_weights=weights)
+        check_waits(waits_of(waits, lambda model=model: model.recommend(log, k=3)), RECOMMEND)
+    live = model.start_session(context=[1, 2]).append(1, kind=3).append(2, kind=1, dwell_times=3.0)
+    live.recommend(2)
+    evaluate(model, log, by="kind")
+    model.save(tmp_path / "model")
+    loaded = ASARSSequenceModel.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(log.sequences[:3]), model.predict(log.sequences[:3]))
+
+
 def test_a_model_grows_where_it_is(waits):
     model = fit(waits)
     last = LATER.num_items

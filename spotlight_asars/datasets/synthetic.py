@@ -9,11 +9,15 @@ Each item has one *successor*: the next item on a ring in random order. A click 
   the topic after that of the session before,
 - an item of one of the user's latest earlier sessions (``repeat_effect``),
 - an item of the category that follows that of the item before it on a ring of categories (``category_effect``),
+- the successor of the item before it on another ring, which is that of its kind: what is viewed, put into the cart and
+  bought leads to different items (``kind_effect``),
 
 and otherwise any item at random.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -21,13 +25,14 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from spotlight_asars._checks import number, require, whole
-from spotlight_asars.events import DAY, EventLog
+from spotlight_asars.events import DAY, EventLog, Vocabulary
 
 FAVOURITES = 3  # items that a user likes; two may coincide
 GLANCE, READ = 10.0, 120.0  # mean dwell [s]; each session has one item that is read
 TOPICS = 10
 CATEGORIES = 10
-REPEAT, CATEGORY, RANDOM = 4, 5, 6  # indices of the last two effects, and of no effect
+REPEAT, CATEGORY, KIND, RANDOM = 4, 5, 6, 7  # indices of the last three effects, and of no effect
+KINDS = ("buy", "cart", "view")
 REMEMBERED = 3  # latest sessions that a repeated item may come from
 
 
@@ -42,6 +47,7 @@ def generate_sessions(
     drift_effect: float = 0.0,
     repeat_effect: float = 0.0,
     category_effect: float = 0.0,
+    kind_effect: float = 0.0,
     random_state: RandomState | int | None = None,
 ) -> EventLog:
     """A log whose next clicks depend on the last item, on dwell times and on the user, each as often as set.
@@ -52,15 +58,15 @@ def generate_sessions(
         Sizes of the log; padding does not count as an item.
     session_length : int
         Mean number of events of a session; each has between half and one and a half times as many, and at least 2.
-    predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect : float
-        Probabilities of the six effects, in all at most 1. The other clicks are random.
+    predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect, kind_effect : float
+        Probabilities of the seven effects, in all at most 1. The other clicks are random.
     random_state : RandomState or int, optional
 
     Returns
     -------
     EventLog
-        Users from 0, items from 1, with their categories where these have an effect; each user has one session a day,
-        and dwell times are gamma distributed.
+        Users from 0, items from 1, with their categories and the kinds of events where these have an effect; each user
+        has one session a day, and dwell times are gamma distributed.
 
     Raises
     ------
@@ -79,6 +85,7 @@ def generate_sessions(
         "drift_effect": drift_effect,
         "repeat_effect": repeat_effect,
         "category_effect": category_effect,
+        "kind_effect": kind_effect,
     }
     for name, probability in effects.items():
         require(0 <= number(probability, name) <= 1, f"{name} must be a probability", probability)
@@ -125,17 +132,26 @@ def generate_sessions(
     earlier = order[np.maximum(place[:, None] - back, 0)]  # (session, time): an earlier session of the user
     repeated = random.randint(lengths[earlier])  # which of its events
     in_category = random.randint(max(num_items // CATEGORIES, 1), size=items.shape) if category_effect else items
-    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, in_category, items])
+    kinds, following = np.zeros(items.shape, dtype=np.int64), successor[None]
+    if kind_effect:
+        kinds = random.randint(len(KINDS), size=items.shape)
+        rings = [random.permutation(num_items) for _ in KINDS]
+        following = np.stack([np.roll(ring, -1)[np.argsort(ring)] for ring in rings])  # (kinds, items)
+    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, in_category, items, items])
     for rows in np.split(np.argsort(nth, kind="stable"), np.cumsum(np.bincount(nth))[:-1]):  # earlier sessions first
         choices[REPEAT, rows] = items[earlier[rows], repeated[rows]]
-        _click(items, rows, choices, effect, dwell, successor)
+        _click(items, rows, choices, effect, dwell, successor, kinds, following)
 
     clock = start[:, None] + np.cumsum(dwell, axis=1) - dwell
     real = np.arange(time) < lengths[:, None]
     rows = np.repeat(users, lengths)
     viewed = items[real]
     categories = viewed % CATEGORIES if category_effect else None
-    return EventLog(rows, viewed + 1, clock[real], categories=categories, num_users=num_users, num_items=num_items + 1)
+    labels: dict[str, Any] = {}
+    if kind_effect:
+        labels = {"kinds": kinds[real] + 1, "kind_vocabulary": Vocabulary(np.array(KINDS, object), first=1)}
+    labels |= {"num_users": num_users, "num_items": num_items + 1}
+    return EventLog(rows, viewed + 1, clock[real], categories=categories, **labels)
 
 
 def _click(
@@ -145,14 +161,18 @@ def _click(
     effect: NDArray[np.int64],
     dwell: NDArray[np.float64],
     successor: NDArray[np.int64],
+    kinds: NDArray[np.int64],
+    of_kind: NDArray[np.int64],
 ) -> None:
-    """Fill in the sessions `rows` step by step; the first two choices depend on the steps before."""
+    """Fill in the sessions `rows` step by step; the first two choices, and those of category and kind, depend on the
+    steps before."""
     longest, longest_dwell = items[rows, 0], dwell[rows, 0]  # the longest dwell before the last item
     for step in range(1, items.shape[1]):
         last, last_dwell = items[rows, step - 1], dwell[rows, step - 1]
-        *others, in_category, at_random = choices[2:, rows, step]
+        *others, in_category, _, at_random = choices[2:, rows, step]
         following = ((last + 1) % CATEGORIES + CATEGORIES * in_category) % len(successor)
-        known = (successor[last], successor[longest], *others, following, at_random)
+        by_kind = of_kind[kinds[rows, step - 1], last]
+        known = (successor[last], successor[longest], *others, following, by_kind, at_random)
         items[rows, step] = np.choose(effect[rows, step], known)
         longest = np.where(last_dwell > longest_dwell, last, longest)
         longest_dwell = np.maximum(longest_dwell, last_dwell)

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chisquare
 
 from spotlight_asars import EventLog, to_sessions
-from spotlight_asars.datasets.synthetic import CATEGORIES, FAVOURITES, REMEMBERED, generate_sessions
+from spotlight_asars.datasets.synthetic import CATEGORIES, FAVOURITES, KINDS, REMEMBERED, generate_sessions
 
 SIZES = {"num_users": 30, "num_items": 20, "num_sessions": 2000, "session_length": 8, "random_state": 3}
 EFFECTS = ("predictability", "dwell_effect", "user_effect")
@@ -166,10 +166,10 @@ def test_the_seed_decides_everything():
         ({"user_effect": float("nan")}, "user_effect must be a probability; got nan"),
         (
             {"predictability": 0.5, "dwell_effect": 0.5, "user_effect": 0.5},
-            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect must not add up "
-            "to more than 1; "
+            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect, kind_effect must not "
+            "add up to more than 1; "
             "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5, 'drift_effect': 0.0, "
-            "'repeat_effect': 0.0, 'category_effect': 0.0}",
+            "'repeat_effect': 0.0, 'category_effect': 0.0, 'kind_effect': 0.0}",
         ),
         ({"num_users": 0}, "num_users must be 1 or more; got 0"),
         ({"num_items": 0}, "num_items must be 1 or more; got 0"),
@@ -191,3 +191,20 @@ def test_a_category_is_followed_by_the_next_and_all_of_its_items_alike():
     assert len(follows) / len(pairs) == pytest.approx(0.6 + 0.4 / CATEGORIES, abs=0.02)
     assert chisquare(np.bincount(follows, minlength=31)[1:]).pvalue > 1e-3
     assert generate().categories is None
+
+
+def test_an_item_has_a_successor_of_each_kind():
+    log = generate(kind_effect=0.6)
+    assert log.kind_vocabulary.raw.tolist() == list(KINDS)
+    sessions = to_sessions(log, max_sequence_length=100)
+    counts = np.zeros((len(KINDS) + 1, SIZES["num_items"] + 1, SIZES["num_items"] + 1))
+    for start, stop in itertools.pairwise(sessions.offsets):
+        items, kinds = sessions.items[start:stop], sessions.flat_kinds[start:stop]
+        np.add.at(counts, (kinds[:-1], items[:-1], items[1:]), 1)
+    most = counts.max(axis=2).sum() / counts.sum()
+    assert most == pytest.approx(0.6 + 0.4 / SIZES["num_items"], abs=0.03)
+    successors = counts[1:, 1:].argmax(axis=2)
+    assert all(len(set(of_kind)) == SIZES["num_items"] for of_kind in successors.tolist()), "a ring of each kind"
+    assert (successors[0] != successors[1]).any()
+    assert chisquare(np.bincount(sessions.flat_kinds)[1:]).pvalue > 1e-3
+    assert generate().kinds is None

@@ -230,7 +230,7 @@ def candidates_after(counts, viewed, latest):
     }
 
 
-def transition_terms(net, state, counts, viewed, latest):
+def transition_terms(net, state, counts, viewed, latest, weight_of=lambda d: 1):
     """What the transitions add to the score of every item: {item: sum}, event by event and candidate by candidate."""
     w = weights_of(net)
     gate = (w["terms.0.gate.weight"] @ state)[0]
@@ -238,6 +238,6 @@ def transition_terms(net, state, counts, viewed, latest):
     for (kind, d, candidate), count in candidates_after(counts, viewed, latest).items():
         row = ("follows", "together").index(kind)
         beta = np.exp(w["terms.0.log_beta"][row])
-        weight = w["terms.0.place"][d - 1] + gate / d
+        weight = weight_of(d) * (w["terms.0.place"][d - 1] + gate / d)
         added[candidate] += weight * w["terms.0.kind"][row] * np.log(1 + beta * count)
     return added

@@ -6,13 +6,14 @@ r"""Learned terms in the score for the items that the user has viewed before.
 .. math:: T_H(k) = w_{seen} + w_{times} \log(1 + n_k) + w_{sessions} \, a_k^{-\lambda_1}
                    + w_{time} \, (1 + \delta_k)^{-\lambda_2} + w_{dwell} \log(1 + d_k)
 
-.. math:: T_S(j, k) = w_{here} + w_{steps} \, (1 + b_{jk})^{-\lambda_3} + w_{last} \, [b_{jk} = 0]
+.. math:: T_S(j, k) = w_{here} + w_{steps} \, (1 + b_{jk})^{-\lambda_3} + w_{last} \, [b_{jk} = 0] + c_{jk}
 
 :math:`H_u` are the items of the user's earlier sessions: viewed :math:`n_k` times, for :math:`d_k` seconds on average,
 the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` are the items of this session up to event
-j, viewed :math:`b_{jk}` steps ago. The gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they
-trade repeating for exploring. All weights start at 0, so an untrained memory changes no score; all :math:`\lambda`
-start at 1. Only the items of a history have terms: their cost does not depend on the catalogue.
+j, viewed :math:`b_{jk}` steps ago; :math:`c_{jk}` is the weight of the kind of that view, 0 where it is unknown. The
+gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they trade repeating for exploring. All weights
+start at 0, so an untrained memory changes no score; all :math:`\lambda` start at 1. Only the items of a history have
+terms: their cost does not depend on the catalogue.
 
 References
 ----------
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.events import DAY
+from spotlight_asars.memory.kind_weights import kind_weights
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
@@ -39,28 +41,30 @@ DECAYS = ("sessions_ago", "time_ago", "steps_ago")
 class HistoryTerms(nn.Module):
     """Terms from earlier sessions, ``channels.history``, and from the session itself, for a ``RecallNet``."""
 
-    def __init__(self, state_size: int) -> None:
+    def __init__(self, state_size: int, num_kinds: int = 0) -> None:
         super().__init__()
         self.earlier = nn.Parameter(torch.zeros(len(EARLIER_TERMS)))
         self.here = nn.Parameter(torch.zeros(len(SESSION_TERMS)))
         self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
         self.gates = nn.Linear(state_size, 2, bias=False)
         nn.init.zeros_(self.gates.weight)
+        self.of_kind = kind_weights(num_kinds, start=0.0)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "decay of ..." is its :math:`\lambda`."""
         weights = torch.cat([self.earlier, self.here, self.log_decay.exp()]).tolist()
         names = (*EARLIER_TERMS, *SESSION_TERMS, *(f"decay of {name}" for name in DECAYS))
-        return dict(zip(names, weights, strict=True))
+        found = dict(zip(names, weights, strict=True))
+        return found if self.of_kind is None else {**found, **self.of_kind.named("here, of")}
 
     def recall(self, items: Tensor, channels: Channels) -> ViewedItems:
         """What the users of a batch viewed before each step of items, int64 (batch, time)."""
         history = channels.history
         if history is None:
-            return ViewedItems(items, None, None)
+            return ViewedItems(items, None, None, channels.kinds)
         order = torch.where(history.items == PADDING_IDX, LARGEST_ID + 1, history.items).argsort(dim=1)
         history = History(*(column.gather(1, order) for column in history))  # the items rise, as terms have them
-        return ViewedItems(items, history, self.earlier_terms(history))
+        return ViewedItems(items, history, self.earlier_terms(history), channels.kinds)
 
     def earlier_terms(self, history: History) -> Tensor:
         """:math:`T_H` of each item of each user's history: (batch, slots), 0 at padding."""
@@ -89,8 +93,10 @@ class HistoryTerms(nn.Module):
         latest = so_far & (viewed.next_view[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # view of each item
         ago = (viewed.number[rows, steps].unsqueeze(1) - viewed.number[rows]).clamp(min=0)
         by_age = self.session_terms(torch.arange(items.shape[1], device=rows.device).to(values.dtype))
-        items, terms = items * latest, (take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]) * latest
-        found = [ScoreTerms(items, terms)]
+        terms = take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]
+        if self.of_kind is not None and viewed.kinds is not None:
+            terms = terms + self.of_kind(viewed.kinds[rows, : items.shape[1]])
+        found = [ScoreTerms(items * latest, terms * latest)]
         if viewed.history is not None and viewed.earlier_terms is not None:
             before, row = viewed.history.items, rows.unsqueeze(1)  # (batch, slots), (states, 1)
             earlier = viewed.earlier_terms.to(gates.dtype)
@@ -112,6 +118,8 @@ class ViewedItems:
         Of earlier sessions.
     earlier_terms : float (batch, slots), optional
         Of the items of `history`.
+    kinds : int64 (batch, time), optional
+        Of the events of this session.
 
     Attributes
     ----------
@@ -121,8 +129,10 @@ class ViewedItems:
         The step at which the item of each step comes again; `time` where it does not.
     """
 
-    def __init__(self, items: Tensor, history: History | None, earlier_terms: Tensor | None) -> None:
-        self.items, self.history, self.earlier_terms = items, history, earlier_terms
+    def __init__(
+        self, items: Tensor, history: History | None, earlier_terms: Tensor | None, kinds: Tensor | None = None
+    ) -> None:
+        self.items, self.history, self.earlier_terms, self.kinds = items, history, earlier_terms, kinds
         self.number = (items != PADDING_IDX).cumsum(dim=1)
         ordered, order = items.sort(dim=1, stable=True)
         following = torch.full_like(items, items.shape[1])

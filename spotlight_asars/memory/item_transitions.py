@@ -244,11 +244,12 @@ class TransitionQuery:
         They are looked up once for each event of the batch, or for the latest events of each state if these are fewer.
         """
         items, number = self._events.before(rows, steps, LATEST)  # (states, events)
+        step, real_events = self._events.step_of(rows, number), number > 0
         if items.numel() < self._items.numel():
             row = torch.arange(items.numel(), device=rows.device).view(items.shape)
             session, place = rows.unsqueeze(1).expand_as(items), number
         else:
-            row = rows.unsqueeze(1) * self._items.shape[1] + self._events.step_of(rows, number)
+            row = rows.unsqueeze(1) * self._items.shape[1] + step
             items, place = self._items, self._events.number
             session = torch.arange(len(items), device=rows.device).unsqueeze(1).expand_as(items)
         items, session, place = items.flatten(), session.flatten(), place.flatten()
@@ -258,7 +259,7 @@ class TransitionQuery:
             changed, *strength = self._own.table.rows(group, real)
             own = OwnPart(changed, strength[: len(EVIDENCE)], strength[len(EVIDENCE) :])
         candidates, *strength = self._table.rows(items, real)
-        return Candidates(row, number > 0, candidates, strength, own)
+        return Candidates(row, real_events, candidates, strength, own, step)
 
 
 class _Pairs(NamedTuple):

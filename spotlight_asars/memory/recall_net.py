@@ -17,14 +17,23 @@ from spotlight_asars.sessions.channels import Channels
 
 
 def with_recall(
-    net: nn.Module, num_items: int, history: bool, transitions: bool, neighbours: bool = False
+    net: nn.Module,
+    num_items: int,
+    history: bool,
+    transitions: bool,
+    neighbours: bool = False,
+    num_kinds: int = 0,
 ) -> nn.Module:
-    """`net` with terms of its users' histories, of item transitions and of neighbour sessions, if wanted."""
+    """`net` with terms of its users' histories, of item transitions and of neighbour sessions, if wanted.
+
+    Where there are several kinds of events, `num_kinds`, the unknown one included, the first two weigh them.
+    """
     device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), None)  # of a net of one's own, too
     with torch.no_grad():
         item = torch.ones(1, 1, dtype=torch.int64, device=device)
         state_size = net.states(item)[0, 0].numel()  # type: ignore[operator]
-    terms: list[nn.Module] = [HistoryTerms(state_size)] * history + [TransitionTerms(state_size)] * transitions
+    terms: list[nn.Module] = [HistoryTerms(state_size, num_kinds)] * history
+    terms += [TransitionTerms(state_size, num_kinds)] * transitions
     terms += [NeighbourTerms()] * neighbours
     return RecallNet(net, num_items, *terms) if terms else net
 

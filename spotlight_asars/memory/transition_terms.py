@@ -1,11 +1,12 @@
 r"""Learned terms in the score for the items that followed, or came together with, the session's latest ones.
 
-.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} \big(w_d + \tfrac{1}{d} g(q_j)\big)
+.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} c_d \big(w_d + \tfrac{1}{d} g(q_j)\big)
                     \big( a_F \log(1 + \beta_F F_{i_d k}) + a_G \log(1 + \beta_G G_{i_d k}) \big)
 
 with the counts F and G of ``Transitions``; :math:`i_1` is the session's last item, :math:`i_2` the one before. Inside a
 softmax, the logarithm of a count acts as popularity after an item. The gate :math:`g` is linear in the state
 :math:`q_j` and starts at 0, :math:`w_d` at :math:`1 / d`, all :math:`a` at 1/4, and all :math:`\beta` at 1.
+:math:`c_d` is the weight of the kind of the event of :math:`i_d`, which starts at 1, and stays there for unknown kinds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
+from spotlight_asars.memory.kind_weights import kind_weights
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.sessions.channels import CandidateQuery, Channels
 
@@ -23,13 +25,14 @@ from spotlight_asars.sessions.channels import CandidateQuery, Channels
 class TransitionTerms(nn.Module):
     """Terms from ``channels.transitions``, for a ``RecallNet``."""
 
-    def __init__(self, state_size: int) -> None:
+    def __init__(self, state_size: int, num_kinds: int = 0) -> None:
         super().__init__()
         self.place = nn.Parameter(_by_place())
         self.kind = nn.Parameter(torch.full((len(EVIDENCE),), 0.25))
         self.log_beta = nn.Parameter(torch.zeros(len(EVIDENCE)))
         self.gate = nn.Linear(state_size, 1, bias=False)
         nn.init.zeros_(self.gate.weight)
+        self.of_kind = kind_weights(num_kinds, start=1.0)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "scale of ..." is its :math:`\beta`."""
@@ -37,19 +40,25 @@ class TransitionTerms(nn.Module):
         names = [f"{kind} {place}" for kind in EVIDENCE for place in places]
         each = self.kind.unsqueeze(1) * self.place
         weights = torch.cat([each.flatten(), self.log_beta.exp()]).tolist()
-        return dict(zip((*names, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
+        found = dict(zip((*names, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
+        return found if self.of_kind is None else {**found, **self.of_kind.named("what follows")}
 
-    def recall(self, items: Tensor, channels: Channels) -> CandidateQuery | None:
-        """The query for candidates of a batch."""
-        return channels.transitions
+    def recall(self, items: Tensor, channels: Channels) -> tuple[CandidateQuery | None, Tensor | None]:
+        """The query for candidates of a batch, and the kinds of its events."""
+        return channels.transitions, channels.kinds
 
-    def forward(self, query: CandidateQuery | None, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
+    def forward(
+        self, recalled: tuple[CandidateQuery | None, Tensor | None], values: Tensor, rows: Tensor, steps: Tensor
+    ) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
+        query, kinds = recalled
         if query is None:
             return []
         found = query.candidates(rows, steps)
         gate = self.gate(values.flatten(1)).to(self.place.dtype)  # (states, 1)
         weight = (self.place + gate * _by_place(rows.device)) * found.real  # (states, places)
+        if self.of_kind is not None and kinds is not None and found.step is not None:
+            weight = weight * self.of_kind(kinds[rows.unsqueeze(1), found.step])
         terms = [ScoreTerms(found.items, self.value(found.strength), found.row, weight)]
         if found.own is not None:
             change = self.value(found.own.after) - self.value(found.own.before)

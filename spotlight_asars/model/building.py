@@ -70,7 +70,12 @@ def build_fitted(
         **{name: getattr(options, name) for name in Blueprint._fields if name not in OF_THE_LOG},
     )
     net = with_recall(
-        build(options.representation, blueprint), num_items, options.history, options.transitions, options.neighbours
+        build(options.representation, blueprint),
+        num_items,
+        options.history,
+        options.transitions,
+        options.neighbours,
+        labels[0],
     )
     history_size = options.history_size if options.history else None
     device = device or chosen_device(options.use_cuda)

@@ -87,6 +87,7 @@ class Candidates(NamedTuple):
     items : int64 (rows, slots), 0 where there is none
     strength : for each kind of evidence float (rows, slots)
     own : what is to be corrected, in training
+    step : int64 (states, events), the steps of the latest events; any where there is none
     """
 
     row: torch.Tensor
@@ -94,6 +95,7 @@ class Candidates(NamedTuple):
     items: torch.Tensor
     strength: Sequence[torch.Tensor]
     own: OwnPart | None = None
+    step: torch.Tensor | None = None
 
 
 class CandidateQuery(Protocol):

@@ -164,6 +164,7 @@ class NextItemObjective:
         for value in self._distinct_weights:
             here = mask & (weights == value).unsqueeze(1)
             weight = value * self._counts(here).sum()
+            here = torch.where(here.any(), here, mask)  # a loss of one's own may be NaN where nothing counts
             loss = loss + weight * self._loss(positive, negative.T, mask=here.T)
             total = total + weight
         return loss / total.clamp(min=LEAST)
@@ -180,7 +181,7 @@ class NextItemObjective:
             assert weights is not None
             weight = weights.sum()
         elif mask is None:
-            weight = torch.tensor(0)
+            weight = torch.tensor(0 if weights is None else 0.0)
         else:
             counts = self._counts(mask)
             weight = (counts if weights is None else counts * weights).sum()

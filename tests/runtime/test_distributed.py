@@ -31,6 +31,7 @@ SIZE = 2
 CPU = torch.device("cpu")
 TASKS = Path("/proc/self/task")  # of this process' threads
 EXACT = {"dropout": 0.0, "user_dropout": 0.0, "dwell_dropout": 0.0}
+WEIGHTS = {1: 1.0, 2: 0.0, 3: 4.0}
 CASES = {
     "catalogue": EXACT,
     "pairs": {**EXACT, "loss": "bpr"},
@@ -41,6 +42,11 @@ CASES = {
     "more ranks than sessions": {**EXACT, "loss": "bpr", "batch_size": 1, "n_iter": 1},
     "sparse, more ranks": {**EXACT, "loss": "bpr", "batch_size": 1, "n_iter": 1, "sparse": True},
     "own loss": {**EXACT, "loss": lambda positive, negative, mask: ((negative - positive) ** 2)[mask].mean()},
+    "kinds": {**EXACT, "kind_weights": WEIGHTS},
+    "kinds of pairs": {**EXACT, "kind_weights": WEIGHTS, "loss": "bpr"},
+    "kinds of targets": {**EXACT, "kind_weights": WEIGHTS, "loss": "top1_max", "negative_sampling": "popularity"},
+    "kinds, more ranks": {**EXACT, "kind_weights": WEIGHTS, "loss": "bpr", "batch_size": 1, "n_iter": 1},
+    "kinds validated": {**EXACT, "kind_weights": WEIGHTS, "patience": 1},
     "validated": {**EXACT, "patience": 1},
     "validated by a metric": {**EXACT, "loss": "bpr", "patience": 1, "monitor": "mrr@5"},
 }
@@ -52,7 +58,8 @@ def log(sessions=25, items=30):
     rows = draw.randint(1, items, (sessions, 5))
     rows[np.arange(5) < draw.randint(0, 5, sessions)[:, None]] = 0
     users = draw.randint(-1, 6, sessions)
-    return SessionInteractions(rows, users, dwell_times=draw.rand(sessions, 5) * 100, started=np.arange(sessions) * 1e5)
+    channels = {"dwell_times": draw.rand(sessions, 5) * 100, "started": np.arange(sessions) * 1e5}
+    return SessionInteractions(rows, users, **channels, kinds=draw.randint(4, size=rows.shape))
 
 
 def fitted(checkpoint=None, **changes):

@@ -203,7 +203,7 @@ def test_a_fit_in_chunks_is_a_fit_of_the_whole(representation, loss, monkeypatch
         model = ASARSSequenceModel(loss, representation, n_iter=2, random_state=0, **sizes).fit(train, validation=0.2)
         return model.epochs, dict(model._net.named_parameters())
 
-    def over_the_whole(loss, net, states, targets, at_once):
+    def over_the_whole(loss, net, states, targets, at_once, weights=None):
         whole = torchs if loss is cross_entropy_over_catalogue else loss
         return whole(net.score_items(states), targets)
 

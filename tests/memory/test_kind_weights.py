@@ -1,0 +1,73 @@
+"""What memories make of the kinds of events: the formulas, item by item."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+import torch
+from contracts import BATCH, BLUEPRINT, ITEMS, TIME, random_batch
+from torch import nn
+
+from spotlight_asars import SessionInteractions
+from spotlight_asars.memory import Transitions, with_recall
+from spotlight_asars.memory.item_transitions import LATEST, WINDOW
+from spotlight_asars.representations import build
+
+KINDS = 4
+SESSIONS = SessionInteractions(random_batch(batch=20, seed=1)[0].numpy(), num_items=ITEMS)
+
+
+def make_net(**memories):
+    torch.manual_seed(0)
+    net = with_recall(build("gru4rec", BLUEPRINT), ITEMS, num_kinds=KINDS, **memories).double()
+    for weight in net.terms.parameters():
+        nn.init.normal_(weight, std=0.7)
+    return net
+
+
+def make_batch():
+    items, channels = random_batch()
+    return items, torch.randint(0, KINDS + 2, items.shape, generator=torch.Generator().manual_seed(0)), channels
+
+
+def test_what_followed_an_event_weighs_by_its_kind():
+    net, (items, kinds, channels) = make_net(history=False, transitions=True), make_batch()
+    counts = reference.transition_counts(SESSIONS.sequences.tolist(), WINDOW)
+    channels = channels._replace(transitions=Transitions(SESSIONS).query(items), kinds=kinds)
+    states = net.states(items, channels)[torch.ones(items.shape, dtype=torch.bool)]
+    expected = net.net.score_items(states.values).detach()
+    weights = [1.0, *net.terms[0].of_kind.weight.tolist()[1:], 1.0, 1.0]
+    for place, (row, step) in enumerate(np.ndindex(BATCH, TIME)):
+        events = [
+            (item, kind) for item, kind in zip(items[row, : step + 1], kinds[row, : step + 1], strict=True) if item
+        ]
+        viewed, of_events = [int(item) for item, _ in events], [weights[kind] for _, kind in events]
+        state = states.values[place].detach().numpy()
+        terms = reference.transition_terms(net, state, counts, viewed, LATEST, lambda d, own=of_events: own[-d])
+        for item, term in terms.items():
+            expected[place, item] += term
+    torch.testing.assert_close(net.score_items(states).detach(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_an_item_of_the_session_has_the_weight_of_the_kind_of_its_last_view():
+    net, (items, kinds, channels) = make_net(history=True, transitions=False), make_batch()
+    everywhere = torch.ones(items.shape, dtype=torch.bool)
+    with_kinds = net.score_items(net.states(items, channels._replace(kinds=kinds))[everywhere])
+    expected = net.score_items(net.states(items, channels)[everywhere]).detach()
+    weights = [0.0, *net.terms[0].of_kind.weight.tolist()[1:], 0.0, 0.0]
+    for place, (row, step) in enumerate(np.ndindex(BATCH, TIME)):
+        last = dict(zip(items[row, : step + 1].tolist(), kinds[row, : step + 1].tolist(), strict=True))
+        for item, kind in last.items():
+            expected[place, item] += weights[kind] if item else 0.0
+    torch.testing.assert_close(with_kinds.detach(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_weights_of_kinds_have_names_and_start_without_a_part():
+    net = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=True, transitions=True, num_kinds=KINDS)
+    weights = net.weights()
+    assert [weights[f"here, of kind {kind}"] for kind in (1, 2, 3)] == [0, 0, 0]
+    assert [weights[f"what follows kind {kind}"] for kind in (1, 2, 3)] == [1, 1, 1]
+    one = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=True, transitions=True, num_kinds=2)
+    assert not any("kind" in name.split() for name in one.weights())
+    assert weights["here"] == pytest.approx(0)

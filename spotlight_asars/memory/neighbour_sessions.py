@@ -18,6 +18,7 @@ recommendations: STAN. SIGIR 2019.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,12 @@ class NeighbourSessions:
         self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
         self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))
 
+    def with_table(self, remade: Callable[[RaggedRows], Any]) -> NeighbourSessions:
+        """The same on the host, where the events of each item are looked up in a table remade from that of here."""
+        other = self.from_arrays(self.arrays(), self.num_items)
+        other._events_of = remade(other._events_of)
+        return other
+
     def query(self, items: Tensor) -> NeighboursOfBatch:
         """A query for sessions (batch, time), padded with 0 anywhere."""
         return NeighboursOfBatch(self, items)
@@ -105,6 +112,14 @@ class NeighbourSessions:
         return Votes(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _votes(self, items: Tensor) -> Votes:
+        voted, value = self.single_votes(items)
+        total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
+        strength = total.gather(1, voted)
+        times = total.zero_().scatter_add_(1, voted, torch.ones_like(value)).gather(1, voted)
+        return Votes(voted, strength, times)
+
+    def single_votes(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """What each event of a neighbour votes for, 0 for nothing, and the vote: int64 and float (states, slots)."""
         places, similarity = self._neighbours(items)  # (states, neighbours)
         offset = torch.arange(-REACH, REACH + 1, device=items.device)
         near = places.unsqueeze(2) + offset  # (states, neighbours, offsets)
@@ -113,11 +128,7 @@ class NeighbourSessions:
         near = torch.where(inside, near, 0)
         value = similarity.unsqueeze(2) * torch.exp(-offset.abs() / GAP_DECAY)
         voted = torch.where(inside & (value > 0), self._items[near].long(), PADDING_IDX).flatten(1)
-        value = torch.where(voted != PADDING_IDX, value.flatten(1), 0.0)
-        total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
-        strength = total.gather(1, voted)
-        times = total.zero_().scatter_add_(1, voted, torch.ones_like(value)).gather(1, voted)
-        return Votes(voted, strength, times)
+        return voted, torch.where(voted != PADDING_IDX, value.flatten(1), 0.0)
 
     def _neighbours(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Where each neighbour has the latest shared item, and its similarity: int64 and float (states, neighbours)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import RandomState
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from spotlight_asars._checks import require, warn_renamed
+from spotlight_asars._checks import moments, require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory import RecallNet
@@ -26,9 +26,10 @@ from spotlight_asars.model.fitting import TrainingData, fit_epochs, seeded
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.graph_memories import history_inputs
 from spotlight_asars.recommending.live_session import LiveSession
 from spotlight_asars.recommending.recommender import Recommender
-from spotlight_asars.recommending.requests import Catalogue, read_request
+from spotlight_asars.recommending.requests import Catalogue, encode_users, read_request
 from spotlight_asars.representations import Blueprint
 from spotlight_asars.runtime.devices import chosen_device, preserved_generators
 from spotlight_asars.runtime.distributed import processes, share_random_state, share_weights
@@ -442,13 +443,24 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         model._take(content.fitted, content.catalogue)
         return model
 
-    def export(self, path: str | Path, format: str = "onnx", output: str = "scores") -> None:
-        """Write the scores of the next item as a graph, without the memory's terms.
+    def export(
+        self,
+        path: str | Path,
+        format: str = "onnx",
+        output: str = "scores",
+        *,
+        top_k: int | None = None,
+        memories: bool | Iterable[str] = True,
+    ) -> None:
+        """Write the scores of the next item as a graph: those of ``predict``, with all memories.
 
         Its inputs are, for any number of sessions, ``items`` int64 (batch, time), padded with 0 anywhere;
         ``dwell_times`` float32 (batch, time) [s], NaN where unknown; ``user_ids`` int64 (batch,), -1 where unknown;
-        ``started`` float64 (batch,) [s], NaN where unknown. Its output is what ``predict`` gives with
-        ``history=False``, or what ``queries`` gives. The graph is one of the CPU, wherever the model is.
+        ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
+        before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
+        ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
+        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. The graph
+        is one of the CPU, wherever the model is.
 
         Parameters
         ----------
@@ -457,18 +469,59 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         format : {"onnx", "torch"}
             For an ONNX runtime, or for ``torch.export.load``.
         output : {"scores", "query"}
-            ``scores`` float32 (batch, items), or ``query`` float32 (batch, dim) for an index of ``item_matrix``.
+            ``scores`` float32 (batch, items), or ``query`` float32 (batch, dim) for an index of ``item_matrix``, which
+            is without the memories, as that of ``queries`` is.
+        top_k : int, optional
+            Give ``top_items`` int64 (batch, top_k) and ``top_scores`` float32 (batch, top_k), the best first, and not
+            the scores of all items.
+        memories : bool or collection of {"history", "transitions", "neighbours"}
+            Whose terms the scores have; with fewer than the model has they are no longer those of ``predict``.
 
         Raises
         ------
         RuntimeError
             Before ``fit``.
         ValueError
-            For a representation that is not ASARS's, and for ``attention="causal"``, which keeps no fixed state.
+            For a representation that is not ASARS's, for ``attention="causal"``, which keeps no fixed state, and for
+            memories that the model does not have.
         ImportError
             Where the packages for ONNX are not installed, or torch is too old to trace a loop.
         """
-        graph_export.export(self._fitted_net("export").dot_product_net("export"), path, format, output)
+        graph_export.export(self._fitted_net("export"), path, format, output, top_k, memories)
+
+    def history_inputs(
+        self, user_ids: Any, started: ArrayLike | None = None, raw: bool | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Inputs of an exported graph that say who is browsing, and what they viewed before, as the model knows it now.
+
+        Parameters
+        ----------
+        user_ids : id or (session,)
+            Whose sessions they are; None and ids that the model does not know are the unknown user.
+        started : float or float (session,), optional
+            When the sessions start [s]; by default now, after all that the memory holds.
+        raw : bool, optional
+            Whether the users are raw ids. By default strings are, integers are not.
+
+        Returns
+        -------
+        dict
+            Arrays by the names of the inputs, (session,) and (session, slots) each: ``user_ids``, ``started`` and, for
+            a model with history, the five that ``export`` names.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For starts that are not one for each user.
+        """
+        fitted = self._fitted_net("history_inputs")
+        users = encode_users(self.known_catalogue("history_inputs"), user_ids, raw)
+        starts = moments(np.nan if started is None else started, "started", unknown=True).astype(np.float64)
+        fits = starts.shape in ((), users.shape)
+        require(fits, f"started must be one number, or have shape ({len(users)},)", starts.shape)
+        return history_inputs(fitted, users, np.broadcast_to(starts, users.shape).copy())
 
     @property
     def device(self) -> torch.device:

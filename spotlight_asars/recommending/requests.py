@@ -164,6 +164,18 @@ def _translated(catalogue: Catalogue, sessions: SessionInteractions) -> Request:
     )
 
 
+def encode_users(catalogue: Catalogue, user_ids: Any, raw: bool | None) -> NDArray[np.int64]:
+    """One id or some, raw or contiguous, as contiguous ids (users,); -1 for None and for those that are unknown."""
+    given = [user_ids] if not _is_list(user_ids) else list(user_ids)
+    if raw or (raw is None and any(isinstance(user, (str, UUID)) for user in given)):
+        if catalogue.user_vocabulary is None:
+            return np.full(len(given), UNKNOWN_USER)
+        return encode_raw(catalogue.user_vocabulary, np.array(given, dtype=object), "user_ids")
+    codes = integers([UNKNOWN_USER if user is None else user for user in given], "user_ids")
+    reject(codes < UNKNOWN_USER, codes, "user_ids must be 0 or more, or -1 where unknown")
+    return codes
+
+
 def _of_rows(
     catalogue: Catalogue, given: Any, raw: bool | None, user_ids: Any, dwell_times: Any, started: Any
 ) -> Request:

@@ -48,7 +48,7 @@ class RaggedRows:
         return self._offsets.device
 
     def on_host(self) -> tuple[Tensor, list[Tensor], int]:
-        """Where each row starts, int64 (rows + 1,); the columns, (entries + width,), with 0 at the end; and the width."""
+        """Where each row starts, (rows + 1,); the columns, (entries + width,), with 0 at the end; and the width."""
         return self._offsets.cpu(), [column.cpu() for column in self._columns], self._width
 
     def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.progress import Epoch
+
+Callback = Callable[["ASARSSequenceModel", int], object]
 
 
 class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
@@ -219,6 +221,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         *,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
@@ -245,6 +248,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Folder for the checkpoints of this call, and no other.
         every : int, optional
             Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
+        callbacks : list of callable
+            Each is called as ``callback(model, epoch)`` at the end of an epoch, counted from 1 over all calls of
+            ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
+            ended there. What a callback raises ends training; see ``callbacks`` for ready ones.
 
         Returns
         -------
@@ -264,6 +271,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """
         data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         options = self._options.settled((self._catalogue or Catalogue.of(data.train)).num_items)
         self._loss_func = find_loss(options.loss)
@@ -280,9 +290,25 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
                 self._take(build_for(data.train, options), Catalogue.of(data.train))
             fitted = self._fitted_net("fit")
             share_weights(fitted.net)
-            self.epochs += fit_epochs(
-                fitted, self._optimizer, options, data, self._random_state, checkpoints, not self.epochs, verbose
+            before = self.epochs
+
+            def report(epochs: list[Epoch]) -> None:
+                self.epochs = before + epochs
+                for callback in callbacks:
+                    callback(self, len(self.epochs))
+
+            epochs = fit_epochs(
+                fitted,
+                self._optimizer,
+                options,
+                data,
+                self._random_state,
+                checkpoints,
+                is_new=not before,
+                verbose=verbose,
+                report=report if callbacks else None,
             )
+            self.epochs = before + epochs
         return self
 
     def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:

@@ -1,4 +1,4 @@
-"""Terms of the memories as parts of a graph: what followed and what is like a session as constants, histories as inputs.
+"""Terms of the memories as parts of a graph: transitions and neighbours are constants, histories are inputs.
 
 Only the last state of each session is scored, so every term is added to a row of the whole catalogue. The design
 satisfies:

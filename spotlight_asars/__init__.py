@@ -16,7 +16,7 @@ that is installed, or the built-in ``_core``.
 """
 
 from spotlight_asars._spotlight import SPOTLIGHT, install_as_spotlight
-from spotlight_asars.events import EventLog
+from spotlight_asars.events import EventLog, ItemFeatures
 from spotlight_asars.model import ASARSSequenceModel
 from spotlight_asars.sessions import to_sessions
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -25,6 +25,7 @@ __all__ = [
     "SPOTLIGHT",
     "ASARSSequenceModel",
     "EventLog",
+    "ItemFeatures",
     "SessionInteractions",
     "install_as_spotlight",
     "to_sessions",

@@ -91,12 +91,23 @@ class Report(dict[str, float]):
         Rank of each target, 1 is best; in the order of the sessions and of the events in each.
     sessions : int64 (targets,)
         The session of each target.
+    by : dict of Report
+        The same for a part of the targets: "seen" for items that occur in the training, "new" for all others, of a
+        model that knows which; without parts that have no target.
     """
 
     def __init__(self, ranks: Ranks, sessions: NDArray[np.int64], k: Sequence[int]) -> None:
         names = ((f"{name}@{place}", metric, place) for name, metric in METRICS.items() for place in k)
         super().__init__({name: float(metric(ranks, place).mean()) for name, metric, place in names})
         self.ranks, self.sessions = ranks, sessions
+        self.by: dict[str, Report] = {}
+
+    def split(self, parts: dict[str, NDArray[np.bool_]], k: Sequence[int]) -> Report:
+        """The report itself, with one ``by`` each of some parts of the targets, bool (targets,), that have any."""
+        for name, part in parts.items():
+            if part.any():
+                self.by[name] = Report(self.ranks[part], self.sessions[part], k)
+        return self
 
 
 def evaluate(
@@ -119,8 +130,8 @@ def evaluate(
     positions : {"every", "last"}
         Every position after the first, or only each session's last.
     roll_history : bool
-        Let each user's later test sessions see the earlier ones, once these are scored, through the model's ``update``.
-        Else all start from what training left. The model is afterwards as before.
+        Let each user's later test sessions see the earlier ones of the same user, once these are scored. Else all start
+        from what training left. The model is afterwards as before.
 
     Returns
     -------
@@ -150,18 +161,23 @@ def evaluate(
     fill = _rank_states if _is_batched(model) else _rank_predictions
     if roll_history:
         require(hasattr(model, "update"), "roll_history must be False for a model without update", roll_history)
-        with model.preserved_user_state():
+        with model.preserved_user_state() as roll:
             for rows in sessions.rounds():
                 chunk = sessions.take(rows)
                 found = np.zeros(len(chunk.items))
                 fill(model, chunk, positions == "last", found)
                 ranks[sessions.places(rows)] = found
-                model.update(chunk)
+                roll(chunk)
     else:
         fill(model, sessions, positions == "last", ranks)
     targets = ranks != 0
     reject(np.isnan(ranks[targets]), ranks[targets], "model must give scores that are numbers")
-    return Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cutoffs.tolist())
+    cut = cutoffs.tolist()
+    report = Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cut)
+    if hasattr(model, "seen_items"):
+        seen = model.seen_items[sessions.items[targets]]
+        report.split({"seen": seen, "new": ~seen}, cut)
+    return report
 
 
 def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding: bool = False) -> NDArray[np.float64]:

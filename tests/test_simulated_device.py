@@ -8,15 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from contracts_baselines import random_sessions
 from simulated_device import SIMULATED, Wait, simulated_device
-from small_models import quick
+from small_models import make_log, quick
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import _disable_current_modes
 
-from spotlight_asars import ASARSSequenceModel
+from spotlight_asars import ASARSSequenceModel, ItemFeatures, SessionInteractions, to_sessions
 from spotlight_asars.baselines import BASELINES
 from spotlight_asars.evaluation import evaluate, sequence_mrr_score
 from spotlight_asars.losses import LOSSES
@@ -57,12 +58,13 @@ def check_waits(waits, *allowed):
     assert not new, f"{dict(found - allowed)} more waits than before, among these lines: " + "; ".join(new)
 
 
-def fit(waits, allowed=None, **options):
+def fit(waits, allowed=None, sessions=TRAIN, item_features=None, **options):
     """A model on the device, whose training steps wait for nothing, or each for what is allowed."""
     moments = []
     hook = register_optimizer_step_post_hook(lambda *_: moments.append(waits.copy()))
     try:
-        model = quick(**{"num_negative_samples": 5, "n_iter": 2, **options}).fit(TRAIN)
+        model = quick(**{"num_negative_samples": 5, "n_iter": 2, **options})
+        model.fit(sessions, item_features=item_features)
     finally:
         hook.remove()
     assert model.device == SIMULATED
@@ -125,6 +127,32 @@ def test_every_representation_stays_on_its_device(waits, representation, memorie
     for item_ids in (None, [3, 0]):
         check_waits(waits_of(waits, lambda ids=item_ids: model.predict(LATER.sequences, ids)), PREDICT)
     use_everywhere(model, tmp_path, history=memories)
+
+
+def test_features_of_items_make_a_step_wait_for_nothing(waits, tmp_path):
+    log = to_sessions(make_log())
+    table = pd.DataFrame({"item_id": [*log.item_vocabulary.raw, "new"], "shelf": list("abcabca"), "price": range(7)})
+    features = ItemFeatures.from_frame(table, categorical=["shelf"], numerical=["price"])
+    for loss in ("cross_entropy", "sampled_softmax", "bpr"):
+        model = fit(waits, loss=loss, sessions=log, item_features=features)
+        check_waits(waits_of(waits, lambda model=model: model.recommend(log, k=3)), RECOMMEND)
+    model.add_items(
+        ItemFeatures.from_frame(table.assign(item_id=list("pqrstuv")), categorical=["shelf"], numerical=["price"])
+    )
+    model.update(log)
+    model.save(tmp_path / "model")
+    loaded = ASARSSequenceModel.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(log.sequences), model.predict(log.sequences))
+
+
+def test_a_model_grows_where_it_is(waits):
+    model = fit(waits)
+    last = LATER.num_items
+    wider = SessionInteractions([[1, last, 2], [last, 3, last + 1]], user_ids=[0, 1])
+    model.update(wider)
+    model.fit(wider)
+    assert model.device == SIMULATED
+    assert model.predict([1, last]).shape == (last + 2,)
 
 
 @pytest.mark.parametrize("memories", [False, True])

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from features import features
 from gpu import gpu
 from harness import HEAD, circumstances, in_child, rows_of
 from preparation import preparation, preparation_at_scale
@@ -29,6 +30,7 @@ from spotlight_asars.runtime.tables import markdown_table
 BENCHMARKS: dict[str, tuple[Any, dict[str, Any], int]] = {
     "training": (training, {"sessions": 60, "catalogues": [40]}, 3),
     "step": (step, {"sessions": 60, "num_items": 40}, 5),
+    "features": (features, {"sessions": 60, "num_items": 40, "epochs": 1}, 3),
     "triangle": (triangle, {"length": 50}, 5),
     "ranking": (ranking, {"rows": 40, "sample": 5, "num_items": 60}, 3),
     "preparation": (preparation, {"events": 3_000}, 3),

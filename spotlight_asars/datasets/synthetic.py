@@ -8,6 +8,7 @@ Each item has one *successor*: the next item on a ring in random order. A click 
 - an item of the user's current topic (``drift_effect``): items are divided among topics, and each session of a user has
   the topic after that of the session before,
 - an item of one of the user's latest earlier sessions (``repeat_effect``),
+- an item of the category that follows that of the item before it on a ring of categories (``category_effect``),
 
 and otherwise any item at random.
 """
@@ -25,7 +26,8 @@ from spotlight_asars.events import DAY, EventLog
 FAVOURITES = 3  # items that a user likes; two may coincide
 GLANCE, READ = 10.0, 120.0  # mean dwell [s]; each session has one item that is read
 TOPICS = 10
-REPEAT = 4  # index of the repeat effect among the five
+CATEGORIES = 10
+REPEAT, CATEGORY, RANDOM = 4, 5, 6  # indices of the last two effects, and of no effect
 REMEMBERED = 3  # latest sessions that a repeated item may come from
 
 
@@ -39,6 +41,7 @@ def generate_sessions(
     user_effect: float = 0.3,
     drift_effect: float = 0.0,
     repeat_effect: float = 0.0,
+    category_effect: float = 0.0,
     random_state: RandomState | int | None = None,
 ) -> EventLog:
     """A log whose next clicks depend on the last item, on dwell times and on the user, each as often as set.
@@ -49,14 +52,15 @@ def generate_sessions(
         Sizes of the log; padding does not count as an item.
     session_length : int
         Mean number of events of a session; each has between half and one and a half times as many, and at least 2.
-    predictability, dwell_effect, user_effect, drift_effect, repeat_effect : float
-        Probabilities of the five effects, in all at most 1. The other clicks are random.
+    predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect : float
+        Probabilities of the six effects, in all at most 1. The other clicks are random.
     random_state : RandomState or int, optional
 
     Returns
     -------
     EventLog
-        Users from 0, items from 1; each user has one session a day, and dwell times are gamma distributed.
+        Users from 0, items from 1, with their categories where these have an effect; each user has one session a day,
+        and dwell times are gamma distributed.
 
     Raises
     ------
@@ -74,6 +78,7 @@ def generate_sessions(
         "user_effect": user_effect,
         "drift_effect": drift_effect,
         "repeat_effect": repeat_effect,
+        "category_effect": category_effect,
     }
     for name, probability in effects.items():
         require(0 <= number(probability, name) <= 1, f"{name} must be a probability", probability)
@@ -113,13 +118,14 @@ def generate_sessions(
     for step in range(1, time):
         chance[:, step], taste[:, step] = random.rand(num_sessions), random.randint(FAVOURITES, size=num_sessions)
     effect = np.searchsorted(np.cumsum(list(effects.values())), chance, side="right")
-    effect[nth == 0] += effect[nth == 0] == REPEAT  # nothing to repeat: an item at random
+    effect[(effect == REPEAT) & (nth == 0)[:, None]] = RANDOM  # there is nothing to repeat
     start = nth * DAY + random.rand(num_sessions) * DAY / 4
 
     back = random.randint(1, np.clip(nth, 1, REMEMBERED)[:, None] + 1, size=items.shape)
     earlier = order[np.maximum(place[:, None] - back, 0)]  # (session, time): an earlier session of the user
     repeated = random.randint(lengths[earlier])  # which of its events
-    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, items])
+    in_category = random.randint(max(num_items // CATEGORIES, 1), size=items.shape) if category_effect else items
+    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, in_category, items])
     for rows in np.split(np.argsort(nth, kind="stable"), np.cumsum(np.bincount(nth))[:-1]):  # earlier sessions first
         choices[REPEAT, rows] = items[earlier[rows], repeated[rows]]
         _click(items, rows, choices, effect, dwell, successor)
@@ -127,7 +133,9 @@ def generate_sessions(
     clock = start[:, None] + np.cumsum(dwell, axis=1) - dwell
     real = np.arange(time) < lengths[:, None]
     rows = np.repeat(users, lengths)
-    return EventLog(rows, items[real] + 1, clock[real], num_users=num_users, num_items=num_items + 1)
+    viewed = items[real]
+    categories = viewed % CATEGORIES if category_effect else None
+    return EventLog(rows, viewed + 1, clock[real], categories=categories, num_users=num_users, num_items=num_items + 1)
 
 
 def _click(
@@ -142,7 +150,9 @@ def _click(
     longest, longest_dwell = items[rows, 0], dwell[rows, 0]  # the longest dwell before the last item
     for step in range(1, items.shape[1]):
         last, last_dwell = items[rows, step - 1], dwell[rows, step - 1]
-        known = (successor[last], successor[longest], *choices[2:, rows, step])
+        *others, in_category, at_random = choices[2:, rows, step]
+        following = ((last + 1) % CATEGORIES + CATEGORIES * in_category) % len(successor)
+        known = (successor[last], successor[longest], *others, following, at_random)
         items[rows, step] = np.choose(effect[rows, step], known)
         longest = np.where(last_dwell > longest_dwell, last, longest)
         longest_dwell = np.maximum(longest_dwell, last_dwell)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import number, one_of, positive, require, warn_renamed, whole
+from spotlight_asars._checks import number, one_of, positive, require, switch, warn_renamed, whole
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import frames, splitting, timeline
 from spotlight_asars.events.columns import Columns
@@ -270,7 +270,7 @@ class EventLog(Interactions):
             whole(value, name, least=0)
         return self._part(splitting.supported_part(self, inactivity, item=item, session=session, user=user))
 
-    def encode_like(self, other: Any, unknown_users: str = "keep") -> EventLog:
+    def encode_like(self, other: Any, unknown_users: str = "keep", grow: bool = False) -> EventLog:
         """The log with the ids that its raw ids have in another log, in sessions or in a model.
 
         Parameters
@@ -280,11 +280,15 @@ class EventLog(Interactions):
         unknown_users : {"keep", "drop"}
             Users that `other` does not know: keep them with ids beyond its users, which a model treats as unknown, or
             drop them.
+        grow : bool
+            Keep the items that `other` does not know, with ids after its last one: a model takes them in by ``update``
+            and ``fit``.
 
         Returns
         -------
         EventLog
-            Without the events of items that `other` does not know; ``dropped`` says how many these were.
+            Without the events of items that `other` does not know, unless it is to `grow`; ``dropped`` says how many
+            these were.
 
         Raises
         ------
@@ -299,18 +303,26 @@ class EventLog(Interactions):
         >>> same = test.filter_support(item=1, session=1).encode_like(train.filter_support(item=1))
         >>> same.item_vocabulary.decode(same.item_ids), same.dropped
         (array([9, 3]), Dropped(events=1, items=1, users=0))
+        >>> grown = test.encode_like(train.filter_support(item=1), grow=True)
+        >>> grown.item_ids.tolist(), grown.item_vocabulary.raw.tolist()
+        ([2, 1, 3], [3, 9, 4])
         """
         one_of(unknown_users, ("keep", "drop"), "unknown_users")
-        return self._part(splitting.encoded_part(self, other, keep_unknown_users=unknown_users == "keep"))
+        keep_users, grow = unknown_users == "keep", switch(grow, "grow")
+        return self._part(splitting.encoded_part(self, other, keep_users, grow))
 
     def split_by_time(
-        self, test_fraction: float = 0.15, inactivity: float = HOUR, unknown_users: str = "auto"
+        self,
+        test_fraction: float = 0.15,
+        inactivity: float = HOUR,
+        unknown_users: str = "auto",
+        new_items: str = "drop",
     ) -> tuple[EventLog, EventLog]:
         """The earlier sessions to train on and the latest to test on.
 
         Sessions are whole and stand in the order of their last events; those that end after the
-        (1 - `test_fraction`) quantile are the test. Both logs have the items of the training log and no other; test
-        events of other items are dropped, and ``test.dropped`` says how many.
+        (1 - `test_fraction`) quantile are the test. Both logs have the items of the training log and, unless new ones
+        are kept, no other; test events of other items are dropped, and ``test.dropped`` says how many.
 
         Parameters
         ----------
@@ -322,6 +334,9 @@ class EventLog(Interactions):
             Test users without a training session: drop them, or keep them with ids beyond the training log's
             ``num_users``, which a model treats as unknown. "auto" drops them, except where fewer than 1 % of the
             users ever return: there a "user" is only a session.
+        new_items : {"drop", "keep"}
+            Items that are only in the test: drop their events, or keep them with ids beyond the training log's
+            ``num_items``. ``test.encode_like(model)`` has the ids of a model that knows them by their features.
 
         Raises
         ------
@@ -330,7 +345,8 @@ class EventLog(Interactions):
         """
         require(0 < number(test_fraction, "test_fraction") < 1, "test_fraction must lie between 0 and 1", test_fraction)
         one_of(unknown_users, ("auto", "drop", "keep"), "unknown_users")
-        train, test = splitting.parts_by_time(self, test_fraction, inactivity, unknown_users)
+        one_of(new_items, ("drop", "keep"), "new_items")
+        train, test = splitting.parts_by_time(self, test_fraction, inactivity, unknown_users, new_items)
         return self._part(train), self._part(test)
 
     def _part(self, part: Part) -> EventLog:

@@ -86,14 +86,15 @@ def known_types(frame: Any) -> Any:
     return frame
 
 
-def _column(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
+def column_of(frame: nw.DataFrame[Any], name: str, argument: str) -> nw.Series[Any]:
+    """The column of a name; ``ValueError`` where there is none."""
     require(name in frame.columns, f"{argument} must name one of the columns {list(frame.columns)}", name)
     return frame.get_column(name)  # a name may be a number in pandas
 
 
 def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """Raw ids of one column: integers, whole floats and decimals, strings, categories or UUIDs; none is missing."""
-    column = _column(frame, name, argument)
+    column = column_of(frame, name, argument)
     rule = f"{argument} column {name!r} must have no missing ids"
     missing = _missing(column)
     reject(missing, np.where(missing, None, 0), rule)  # type: ignore[call-overload]
@@ -112,7 +113,7 @@ def ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
 
 def optional_ids(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """As ``ids``, with None where one is missing."""
-    missing = _missing(_column(frame, name, argument))
+    missing = _missing(column_of(frame, name, argument))
     if not missing.any():
         return ids(frame, name, argument)
     values = np.full(len(missing), None, dtype=object)
@@ -142,7 +143,7 @@ def encoded(
 
     Where ids may be `missing`, they are encoded as the number that follows the last of the vocabulary.
     """
-    texts = distinct_texts(_column(frame, name, argument))
+    texts = distinct_texts(column_of(frame, name, argument))
     if texts is not None:
         return Vocabulary(texts[0], first), texts[1] + first
     if not missing:
@@ -160,7 +161,7 @@ def encoded(
 def timestamps(frame: nw.DataFrame[Any], name: str, unit: str = "s") -> NDArray[Any]:
     """Seconds as int64 or float64; dates and times become seconds since 1970-01-01 (UTC if they have no zone)."""
     check_unit(unit)
-    column = _column(frame, name, "timestamp")
+    column = column_of(frame, name, "timestamp")
     label = f"timestamp column {name!r}"
     if column.dtype in (nw.Datetime, nw.Date):
         reject(column.is_null().to_numpy(), column.to_numpy(), f"{label} must not be missing")
@@ -177,7 +178,7 @@ def timestamps(frame: nw.DataFrame[Any], name: str, unit: str = "s") -> NDArray[
 
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """One numeric column; a missing value is NaN."""
-    column = _column(frame, name, argument)
+    column = column_of(frame, name, argument)
     if column.dtype == nw.Object and all(isinstance(value, (Decimal, float, int, NoneType)) for value in column):
         return np.array([np.nan if value is None else value for value in column], dtype=np.float64)  # pandas' decimals
     require(column.dtype.is_numeric(), f"{argument} column {name!r} must be numbers, in seconds", str(column.dtype))

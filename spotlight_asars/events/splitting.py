@@ -43,7 +43,19 @@ class NewIds(NamedTuple):
         of_old = self.of_old.copy()
         of_old[newcomers] = self.vocabulary.first + len(self.vocabulary) + np.arange(len(newcomers))
         raw = [*self.vocabulary.raw.tolist(), *old.raw[newcomers - old.first].tolist()]  # int64 and uint64 may meet
-        return NewIds(Vocabulary(raw_array(raw, "users"), old.first), of_old)
+        return NewIds(Vocabulary(raw_array(raw, "raw ids"), old.first), of_old)
+
+
+def new_ids(own: Vocabulary, other: Vocabulary | None, argument: str, grow: bool = True) -> NewIds:
+    """The ids that raw ids have in another vocabulary, if there is one; if it is to `grow`, new ones come after it.
+
+    ``TypeError`` for strings on one side and integers on the other.
+    """
+    padding = [Vocabulary.ABSENT] * own.first
+    if other is None:
+        return NewIds(own, np.arange(own.first + len(own)))
+    known = NewIds(other, np.r_[padding, encode_raw(other, own.raw, argument)].astype(np.int64))
+    return known.extended(own, np.arange(own.first, own.first + len(own))) if grow else known
 
 
 class Part(NamedTuple):
@@ -90,19 +102,22 @@ def supported_part(log: EventLog, inactivity: float, *, item: int, session: int,
     return compact_part(log, kept)._replace(dropped=Dropped(len(log) - len(kept), items, users))
 
 
-def encoded_part(log: EventLog, other: Any, keep_unknown_users: bool) -> Part:
-    """What ``EventLog.encode_like`` keeps: events of known items, with the ids of `other`."""
+def encoded_part(log: EventLog, other: Any, keep_unknown_users: bool, grow: bool) -> Part:
+    """What ``EventLog.encode_like`` keeps, with the ids of `other`: events of its items, or of all, if they `grow`."""
     user_vocabulary, item_vocabulary = vocabularies(other)
-    user_ids = encode_raw(user_vocabulary, log.user_vocabulary.raw, "user ids of the log")
-    item_ids = encode_raw(item_vocabulary, log.item_vocabulary.raw, "item ids of the log")
-    users, items = NewIds(user_vocabulary, user_ids), NewIds(item_vocabulary, np.r_[Vocabulary.ABSENT, item_ids])
+    users = new_ids(log.user_vocabulary, user_vocabulary, "user ids of the log", grow=False)
+    items = new_ids(log.item_vocabulary, item_vocabulary, "item ids of the log", grow=False)
+    if grow:
+        items = items.extended(log.item_vocabulary, log.item_ids)
     part = known_part(log, np.ones(len(log), dtype=bool), users, items, keep_unknown_users)
     rule = "encode_like must leave events of known items and users"
     require(len(part.kept) > 0, rule, f"{len(log)} of unknown ones")
     return part._replace(dropped=replace(part.dropped, users=0)) if keep_unknown_users else part
 
 
-def parts_by_time(log: EventLog, test_fraction: float, inactivity: float, unknown_users: str) -> tuple[Part, Part]:
+def parts_by_time(
+    log: EventLog, test_fraction: float, inactivity: float, unknown_users: str, new_items: str
+) -> tuple[Part, Part]:
     """What ``EventLog.split_by_time`` keeps for training, and for the test."""
     sessions = log.session_ids(inactivity)
     last = np.flatnonzero(np.diff(sessions, append=sessions[-1] + 1))  # index of each session's last event
@@ -118,7 +133,8 @@ def parts_by_time(log: EventLog, test_fraction: float, inactivity: float, unknow
         unknown_users = "keep" if returning < RETURNING_SHARE else "drop"
 
     train = compact_part(log, np.flatnonzero(~late))
-    test = known_part(log, late, train.users, train.items, unknown_users == "keep")
+    items = train.items.extended(log.item_vocabulary, log.item_ids[late]) if new_items == "keep" else train.items
+    test = known_part(log, late, train.users, items, unknown_users == "keep")
     require(
         len(test.kept) > 0,
         "split_by_time must leave test events of known items and users",

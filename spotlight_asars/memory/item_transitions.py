@@ -21,6 +21,7 @@ Interaction 28 (2018).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -45,7 +46,8 @@ LATEST = 3  # events of a session whose candidates are looked up
 EVENTS_AT_ONCE = 500_000  # whose pairs are counted together
 EVIDENCE = ("follows", "together")  # kinds of counts: F and G
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
-ARRAYS = tuple(f"{kind}.{name}" for kind in EVIDENCE for name in CSR)
+OCCURRENCES = "occurrences"
+ARRAYS = (*(f"{kind}.{name}" for kind in EVIDENCE for name in CSR), OCCURRENCES)
 NEGLIGIBLE = 1e-6  # smaller strengths are rounding errors of a subtraction
 HOST = torch.device("cpu")
 
@@ -78,12 +80,14 @@ class Transitions:
         for part in _parts(sessions):
             keys, *values = part.summed(sessions.items, num_items)
             counts = [count + _sparse(value, keys, count.shape) for count, value in zip(counts, values, strict=True)]
-        self._load([_strongest(count, kept) for count in counts], device)
+        occurrences = np.bincount(sessions.items, minlength=num_items)
+        self._load([_strongest(count, kept) for count in counts], occurrences, device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, for a model file."""
         matrices = zip(EVIDENCE, self._matrices, strict=True)
-        return {f"{kind}.{name}": getattr(matrix, name) for kind, matrix in matrices for name in CSR}
+        arrays = {f"{kind}.{name}": getattr(matrix, name) for kind, matrix in matrices for name in CSR}
+        return {**arrays, OCCURRENCES: self._occurrences}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], device: torch.device = HOST) -> Transitions:
@@ -94,18 +98,63 @@ class Transitions:
         matrices = [sp.csr_array(part, shape=(num_items, num_items)) for part in parts]
         for matrix in matrices:
             matrix.check_format(full_check=True)
-        transitions._load(matrices, device)
+        transitions._load(matrices, arrays[OCCURRENCES], device)
         return transitions
 
-    def _load(self, matrices: list[sp.csr_array], device: torch.device) -> None:
-        self._matrices = matrices
+    def with_added(self, sessions: SessionInteractions, kept: int = KEPT) -> Transitions:
+        """The counts of these sessions as well, which may have new items.
+
+        They are those of all sessions together, but for candidates that were among too many to be kept before. Only
+        the rows of items that occur in the sessions are counted anew; the others are copied.
+
+        Parameters
+        ----------
+        sessions : SessionInteractions
+            With at least as many items as the ``Transitions`` have.
+        kept : int
+            Candidates that each item keeps.
+        """
+        num_items = sessions.num_items
+        wider = [_wider(matrix, num_items) for matrix in self._matrices]
+        before = np.pad(self._occurrences, (0, num_items - len(self._occurrences)))
+        more = np.bincount(sessions.items, minlength=num_items)
+        rows = np.flatnonzero(more)
+        added = Transitions(sessions, num_items)._matrices
+        matrices = []
+        for kind, (old, new) in enumerate(zip(wider, added, strict=True)):
+            old_rows, new_rows = old[rows], new[rows]
+            if EVIDENCE[kind] == "together":  # which is divided by the root of how often the item occurs
+                total = before[rows] + more[rows]
+                old_rows = sp.csr_array(sp.diags_array(np.sqrt(before[rows] / total)) @ old_rows)
+                new_rows = sp.csr_array(sp.diags_array(np.sqrt(more[rows] / total)) @ new_rows)
+            together = sp.csr_array(old_rows + new_rows)
+            together.sort_indices()
+            matrices.append(_replaced(old, rows, _strongest(together, kept)))
+        transitions = Transitions.__new__(Transitions)
+        transitions._load(matrices, before + more, self.table.device)
+        return transitions
+
+    def grown(self, num_items: int) -> Transitions:
+        """The same counts in a larger catalogue."""
+        if num_items == len(self._occurrences):
+            return self
+        grown, new = copy.copy(self), num_items - len(self._occurrences)
+        grown._matrices = [_wider(matrix, num_items) for matrix in self._matrices]
+        grown._occurrences = np.pad(self._occurrences, (0, new))
+        grown.table = self.table.with_empty_rows(new)
+        return grown
+
+    def _load(self, matrices: list[sp.csr_array], occurrences: NDArray[np.int64], device: torch.device) -> None:
+        self._matrices, self._occurrences = matrices, occurrences
         keys = [_keys(matrix) for matrix in matrices]
         either, num_items = np.union1d(*keys), matrices[0].shape[1]
         strength = (_found(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
         self.table = RaggedRows(_offsets(either, num_items, num_items), either % num_items, *strength, device=device)
 
-    def nearest(self, number: int) -> tuple[Tensor, Tensor]:
+    def nearest(self, number: int, of: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """The items that come together with each item most often, and their shares of the counts G of all of these.
+
+        Of all items, or of those whose ids are given.
 
         Returns
         -------
@@ -114,7 +163,8 @@ class Transitions:
         shares : float32 (items, number)
             Of each item they sum to 1; 0 where there are fewer.
         """
-        strongest = _strongest(self._matrices[EVIDENCE.index("together")], number)
+        matrix = self._matrices[EVIDENCE.index("together")]
+        strongest = _strongest(matrix if of is None else sp.csr_array(matrix[of]), number)
         counts = np.diff(strongest.indptr)
         row = np.repeat(np.arange(len(counts)), counts)
         place = row, np.arange(len(row)) - strongest.indptr[row]
@@ -287,3 +337,24 @@ def _strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
     order = np.lexsort((-matrix.data, row))
     strong = np.sort(order[np.arange(len(order)) - matrix.indptr[row] < kept])
     return _sparse(matrix.data[strong], _keys(matrix)[strong], matrix.shape)
+
+
+def _wider(matrix: sp.csr_array, num_items: int) -> sp.csr_array:
+    """The matrix with empty rows and columns for new items."""
+    indptr = np.pad(matrix.indptr, (0, num_items - matrix.shape[0]), mode="edge")
+    return sp.csr_array((matrix.data, matrix.indices, indptr), shape=(num_items, num_items))
+
+
+def _replaced(matrix: sp.csr_array, rows: NDArray[np.int64], by: sp.csr_array) -> sp.csr_array:
+    """The matrix with other `rows`, which rise: those of `by`."""
+    here = np.zeros(matrix.shape[0], dtype=bool)
+    here[rows] = True
+    before = np.diff(matrix.indptr)
+    after = before.copy()
+    after[rows] = np.diff(by.indptr)
+    indptr = np.r_[0, np.cumsum(after)]
+    kept, new = np.repeat(~here, before), np.repeat(here, after)
+    data, indices = np.empty(indptr[-1], by.data.dtype), np.empty(indptr[-1], matrix.indices.dtype)
+    data[~new], data[new] = matrix.data[kept], by.data
+    indices[~new], indices[new] = matrix.indices[kept], by.indices
+    return sp.csr_array((data, indices, indptr), shape=matrix.shape)

@@ -18,6 +18,7 @@ recommendations: STAN. SIGIR 2019.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,24 @@ class NeighbourSessions:
         neighbours = cls.__new__(cls)
         neighbours._index(arrays["items"], arrays["offsets"], num_items, device)
         return neighbours
+
+    def with_added(self, sessions: SessionInteractions) -> NeighbourSessions:
+        """Neighbours among these sessions as well, which are later than all others and may have new items.
+
+        All is indexed anew, which takes time in proportion to all events.
+        """
+        later, before = sessions.take(in_order_of_time(sessions)), self.arrays()
+        together = {
+            "items": np.r_[before["items"], later.items],
+            "offsets": np.r_[before["offsets"], later.offsets[1:] + before["offsets"][-1]],
+        }
+        return self.from_arrays(together, max(self.num_items, sessions.num_items), self._items.device)
+
+    def grown(self, num_items: int) -> NeighbourSessions:
+        """The same sessions in a larger catalogue."""
+        grown = copy.copy(self)
+        grown._events_of, grown.num_items = self._events_of.with_empty_rows(num_items - self.num_items), num_items
+        return grown
 
     def _index(
         self, items: NDArray[np.int32], offsets: NDArray[np.int64], num_items: int, device: torch.device

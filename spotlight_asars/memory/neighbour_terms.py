@@ -17,6 +17,7 @@ from spotlight_asars.sessions.channels import Channels, NeighbourQuery, Votes
 
 SCALE = 100.0
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # that are tried
+USUAL = WEIGHTS.index(0.3)  # what logs of all sizes come near to; taken where a small one cannot tell
 
 
 class NeighbourTerms(nn.Module):
@@ -52,11 +53,14 @@ def features(votes: Votes) -> Tensor:
 class WeightSearch:
     """Finds the weight with which targets rank highest: by the mean of 1 / log2(1 + rank), as in NDCG.
 
-    ``add`` takes states in parts, and needs no more of them than their sums.
+    Of the weights whose mean is within one standard error of the best one's, as paired by targets, it is the one
+    nearest to the ``USUAL``: the best of a few hundred targets is often far from the best of all. ``add`` takes states
+    in parts, and needs no more of them than sums.
     """
 
     def __init__(self) -> None:
-        self._gains: Tensor | float = 0.0
+        self._number = 0
+        self._gains = self._products = torch.zeros(0)
 
     def add(self, scores: Tensor, votes: Votes, targets: Tensor) -> None:
         """Scores without neighbours (states, items), what the neighbours say, and the targets, int64 (states,)."""
@@ -64,14 +68,25 @@ class WeightSearch:
         of_target = torch.where(votes.items == targets.unsqueeze(1), feature, 0.0).amax(dim=1, keepdim=True)
         scores = scores - scores.gather(1, targets.unsqueeze(1))  # the target's is 0
         voted, share = scores.gather(1, votes.items), 1.0 / votes.times.clamp(min=1)
-        gains = []
+        each = []
         for weight in WEIGHTS:
             bar = weight * of_target
             moved = (voted + weight * feature > bar).float() - (voted > bar).float()
             ahead = (scores > bar).count_nonzero(dim=1) + (moved * share).sum(dim=1)
-            gains.append((1.0 / torch.log2(2.0 + ahead)).sum(dtype=torch.float64))
-        self._gains = self._gains + torch.stack(gains)
+            each.append(1.0 / torch.log2(2.0 + ahead))
+        gains = torch.stack(each).double()  # (weights, states)
+        if not self._number:
+            self._gains, self._products = gains.new_zeros(len(WEIGHTS)), gains.new_zeros(len(WEIGHTS), len(WEIGHTS))
+        self._gains, self._products = self._gains + gains.sum(dim=1), self._products + gains @ gains.T
+        self._number += len(targets)
 
     def best(self) -> float:
-        """The best of ``WEIGHTS``; 0 where nothing was added."""
-        return WEIGHTS[int(self._gains.argmax())] if isinstance(self._gains, Tensor) else 0.0
+        """The chosen one of ``WEIGHTS``; 0 where nothing was added."""
+        if not self._number:
+            return 0.0
+        mean, product = self._gains.cpu() / self._number, self._products.cpu() / self._number
+        best, square = int(mean.argmax()), product.diagonal()
+        below = mean[best] - mean
+        variance = square + square[best] - 2 * product[best] - below**2  # of the difference to the best
+        level = (below <= (variance.clamp(min=0) / self._number).sqrt()).nonzero().flatten()
+        return WEIGHTS[int(level[(level - USUAL).abs().argmin()])]

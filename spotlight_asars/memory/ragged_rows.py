@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,12 @@ class RaggedRows:
     def device(self) -> torch.device:
         """Where it is; a pickle may have been loaded to another place than it came from."""
         return self._offsets.device
+
+    def with_empty_rows(self, number: int) -> RaggedRows:
+        """The same table with so many empty rows at its end."""
+        longer = copy.copy(self)
+        longer._offsets = torch.cat([self._offsets, self._offsets[-1:].expand(number)])
+        return longer
 
     def on_host(self) -> tuple[Tensor, list[Tensor], int]:
         """Where each row starts, (rows + 1,); the columns, (entries + width,), with 0 at the end; and the width."""

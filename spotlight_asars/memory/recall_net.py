@@ -62,7 +62,8 @@ class RecallNet(nn.Module):
         rows = torch.arange(len(items), device=items.device).unsqueeze(1).expand(items.shape)
         steps = torch.arange(items.shape[1], device=items.device).expand(items.shape)
         recalled = [(terms, terms.recall(items, channels)) for terms in self.terms]  # type: ignore[operator]
-        return RecalledStates(values, rows, steps, recalled)
+        features = getattr(self.net, "item_features", None)
+        return RecalledStates(values, rows, steps, recalled, features.kept() if features and self.training else None)
 
     def score(self, states: RecalledStates, targets: Tensor) -> Tensor:
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
@@ -92,26 +93,36 @@ class RecallNet(nn.Module):
 
 
 class RecalledStates:
-    """States that know which steps of which sessions they follow; indexed like a tensor (batch, time, ...)."""
+    """States that know which steps of which sessions they follow; indexed like a tensor (batch, time, ...).
 
-    def __init__(self, values: Tensor, rows: Tensor, steps: Tensor, recalled: list[tuple[nn.Module, Any]]) -> None:
-        self.values, self.rows, self.steps, self._recalled = values, rows, steps, recalled
+    Where only some items have terms, in training, these are `kept`, bool (items,).
+    """
+
+    def __init__(
+        self,
+        values: Tensor,
+        rows: Tensor,
+        steps: Tensor,
+        recalled: list[tuple[nn.Module, Any]],
+        kept: Tensor | None = None,
+    ) -> None:
+        self.values, self.rows, self.steps, self._recalled, self._kept = values, rows, steps, recalled, kept
 
     def __getitem__(self, key: Any) -> RecalledStates:
-        return RecalledStates(self.values[key], self.rows[key], self.steps[key], self._recalled)
+        return RecalledStates(self.values[key], self.rows[key], self.steps[key], self._recalled, self._kept)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def with_values(self, values: Tensor) -> RecalledStates:
         """The same with other `values` of the net's own states, (batch, time, ...)."""
-        return RecalledStates(values, self.rows, self.steps, self._recalled)
+        return RecalledStates(values, self.rows, self.steps, self._recalled, self._kept)
 
     @cached_property
     def score_terms(self) -> list[ScoreTerms]:
         """The terms of all memories for these states (rows, ...), kind by kind."""
         found = (terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled)
-        return [kind for kinds in found for kind in kinds]
+        return [kind if self._kept is None else kind.of_items(self._kept) for kinds in found for kind in kinds]
 
     def recalled_items(self) -> tuple[Tensor, Tensor]:
         """The distinct items that have terms, int64 (items,), and for which states, bool (rows, items)."""

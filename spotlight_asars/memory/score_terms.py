@@ -32,6 +32,10 @@ class ScoreTerms(NamedTuple):
     row: Tensor | None = None
     weight: Tensor | None = None
 
+    def of_items(self, kept: Tensor) -> ScoreTerms:
+        """The terms of some items alone, bool (num_items,)."""
+        return self._replace(values=self.values * kept[self.items])
+
     def added_to(self, scores: Tensor) -> Tensor:
         """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
         for items, values in self.by_state():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from tqdm import tqdm
 
 from spotlight_asars._checks import moments, require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
+from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.model import files
 from spotlight_asars.model.building import build_for, make_optimizer
-from spotlight_asars.model.fitting import TrainingData, fit_epochs, seeded
+from spotlight_asars.model.fitting import TrainingData, check_features, fit_epochs, seeded
+from spotlight_asars.model.growth import grown, grown_optimizer
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -34,7 +37,7 @@ from spotlight_asars.representations import Blueprint
 from spotlight_asars.runtime.devices import chosen_device, preserved_generators
 from spotlight_asars.runtime.distributed import processes, share_random_state, share_weights
 from spotlight_asars.sampling import Sampler
-from spotlight_asars.sessions import Channels
+from spotlight_asars.sessions import Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.checkpoints import Checkpoints
@@ -109,6 +112,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     user_dropout, dwell_dropout : float
         Shares of the training rows whose user, and independently whose dwell times, are hidden, so that the unknown
         user and unknown dwell are trained, and no user is learned by heart.
+    id_dropout : float
+        Share of the items that are nothing but their features for a moment in training; see ``FeatureVectors``. It
+        matters only where ``fit`` is given ``item_features``.
     negative_sampling : str or callable
         One of ``SAMPLERS``, or a function like them; "auto" is by popularity for sampled softmax, and local for other
         losses.
@@ -179,6 +185,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         event_dropout: float = 0.0,
         user_dropout: float = 0.5,
         dwell_dropout: float = 0.1,
+        id_dropout: float = 0.1,
         negative_sampling: str | Sampler = "auto",
         history: bool = True,
         history_size: int = 200,
@@ -221,11 +228,15 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         *,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int | None = None,
+        n_iter: int | None = None,
+        item_features: ItemFeatures | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
-        The memories are made anew, of these sessions alone; ``update`` adds sessions to the history.
+        A second call may bring items and users with ids beyond the model's: embeddings, biases and the optimizer's
+        state grow, and nothing else changes until something is learned. The memories are made anew, of these sessions
+        alone; ``update`` adds sessions to them.
 
         With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
         ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already
@@ -248,6 +259,11 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Folder for the checkpoints of this call, and no other.
         every : int, optional
             Batches between two checkpoints within an epoch; there is one at the start of each epoch in any case.
+        n_iter : int, optional
+            Epochs of this call, in the place of the model's own number.
+        item_features : ItemFeatures, optional
+            What is known of items, of which ``representation`` must make use. Items that are not in the sessions are
+            candidates, too, by their features alone. Later calls may leave them out.
         callbacks : list of callable
             Each is called as ``callback(model, epoch)`` at the end of an epoch, counted from 1 over all calls of
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
@@ -261,21 +277,29 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Raises
         ------
         ValueError
-            If no session has two events; if a second call brings items or users beyond those of the first; if the loss
-            stops being finite, in which case the weights from before that epoch are kept; if the checkpoint is damaged,
-            or that of other sessions or other options. Nothing is kept of a call that is refused.
+            If no session has two events; if a second call brings new ids without raw ones where those of all others are
+            known, or any to a net of the caller's own; if the loss stops being finite, in which case the weights from
+            before that epoch are kept; if the checkpoint is damaged, or that of other sessions or other options.
+            Nothing is kept of a call that is refused.
         OSError
             If `checkpoint` can't be written to.
         RuntimeError
             In ``torch.inference_mode``. Under ``torch.no_grad`` the model is trained as anywhere.
         """
-        data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue)
+        data = TrainingData.of(interactions, validation, self._options.patience, self._catalogue, item_features)
+        space = None if item_features is None else FeatureSpace.learn(item_features)
+        if self._fitted is not None and item_features is not None:
+            known = self._fitted.space
+            require(known is not None, "item_features must come with the first call of fit", item_features)
+            assert known is not None
+            known.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
         for callback in callbacks:
             if not callable(callback):
                 raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
-        options = self._options.settled((self._catalogue or Catalogue.of(data.train)).num_items)
+        given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
+        options = given.settled(data.catalogue.num_items)
         self._loss_func = find_loss(options.loss)
         if verbose and processes().rank == 0:
             tqdm.write(options.describe_training())
@@ -287,8 +311,14 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         share_random_state(self._random_state)
         with seeded(self._random_state, device):
             if self._fitted is None:
-                self._take(build_for(data.train, options), Catalogue.of(data.train))
+                self._take(build_for(data.train, options, space), data.catalogue)
+                first = 1
+            else:
+                first = self._fitted.num_items
+            self._grow(data.catalogue)
             fitted = self._fitted_net("fit")
+            if data.features is not None and data.described is not None:
+                fitted.describe(data.features, data.described, first, but_seen=False)
             share_weights(fitted.net)
             before = self.epochs
 
@@ -312,36 +342,84 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         return self
 
     def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
-        """Roll finished sessions into the memory and the users' states, without training; predictions start from there.
+        """Add finished sessions to the memories and the users' states, without training; predictions start from there.
+
+        New items are candidates from then on: they are remembered as any other, and their embeddings start from those
+        of the items that come together with them. What is learned of all others stays as it is, until ``fit``. The
+        memories take in users that training did not meet; to the rest of the net they stay unknown.
+
+        Costs a copy of the transitions and the neighbours, however few the sessions: many at a time cost less.
 
         Parameters
         ----------
         sessions : SessionInteractions or SequenceInteractions
-            Later than those that were trained on or rolled before. The memory takes in users that training did not
-            meet; to the rest of the net they stay unknown.
+            Later than those that were trained on or added before. New items have ids beyond the model's, as
+            ``log.encode_like(model, grow=True)`` gives them.
 
         Returns
         -------
         ASARSSequenceModel
-            Itself. Without `history`, representations that keep nothing between sessions are left as they are.
+            Itself.
 
         Raises
         ------
         RuntimeError
             Before ``fit``.
         ValueError
-            For items that the model does not know, and ids of another vocabulary.
+            For ids of another vocabulary, new ids without raw ones where the model knows those of all others, and new
+            items for a net of the caller's own.
         """
         fitted, finished = self._fitted_net("update"), as_sessions(sessions)
-        self.known_catalogue("update").check(finished, "sessions")
-        fitted.users.roll(finished)
+        catalogue = self.known_catalogue("update").grown(finished, "sessions")
+        self._grow(catalogue._replace(num_users=fitted.num_users))  # nothing is learned of new users
+        self._fitted_net("update").add(finished.within(catalogue.num_items, catalogue.num_users))
+        return self
+
+    def add_items(self, features: ItemFeatures) -> ASARSSequenceModel:
+        """Make items that nobody has viewed yet candidates by what is known of them, without training.
+
+        Parameters
+        ----------
+        features : ItemFeatures
+            With the columns of those that ``fit`` had. Items of the training keep the features that they had there.
+
+        Returns
+        -------
+        ASARSSequenceModel
+            Itself.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For a model that was fitted without features, and for other columns than it knows.
+        TypeError
+            For what is no ``ItemFeatures``, and for raw ids of another type.
+        """
+        fitted = self._fitted_net("add_items")
+        check_features(features, "features")
+        require(fitted.space is not None, "add_items must be asked of a model fitted with item_features", "none")
+        assert fitted.space is not None
+        fitted.space.encode(features)  # refuses other columns before anything grows
+        catalogue, ids = self.known_catalogue("add_items").with_items(features.items, "features")
+        self._grow(catalogue)
+        self._fitted_net("add_items").describe(features, ids, first=fitted.num_items, but_seen=True)
         return self
 
     @contextmanager
-    def preserved_user_state(self) -> Iterator[None]:
-        """Undo at the end of the block what ``update`` does inside it."""
-        with self._fitted_net("preserved_user_state").users.preserved():
-            yield
+    def preserved_user_state(self) -> Iterator[Callable[[SessionInteractions], None]]:
+        """Undo at the end of the block what ``update`` does inside it.
+
+        Gives a function that adds sessions to the histories and states of their own users alone.
+        """
+        fitted, catalogue = self._fitted_net("preserved_user_state"), self.known_catalogue("preserved_user_state")
+        optimizer = self._optimizer
+        try:
+            with fitted.preserved():
+                yield fitted.users.roll
+        finally:
+            self._take(fitted, catalogue, optimizer)
 
     def start_session(
         self, user_ids: Any = None, started: float | None = None, raw: bool | None = None, *, user: Any = None
@@ -566,13 +644,27 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
         return self._fitted_net("viewed_items").viewed_items(batch.items, batch.channels)
 
+    @property
+    def seen_items(self) -> NDArray[np.bool_]:
+        """Which items occur in the sessions of a training, bool (items,); ``RuntimeError`` before ``fit``."""
+        return self._fitted_net("seen_items").seen
+
     def _fitted_net(self, caller: str) -> FittedNet:
         if self._fitted is None:
             raise RuntimeError(f"{caller} needs a fitted model; call fit first")
         return self._fitted
 
-    def _take(self, fitted: FittedNet, catalogue: Catalogue) -> None:
-        """Make this net the model's own, also under Spotlight's names for it."""
+    def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options, fitted.net)
+        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
+
+    def _grow(self, catalogue: Catalogue) -> None:
+        """Know the items and users of a larger catalogue."""
+        fitted, sizes = self._fitted_net("fit"), (catalogue.num_items, catalogue.num_users)
+        optimizer = self._optimizer
+        if sizes != (fitted.num_items, fitted.num_users):
+            fitted = grown(fitted, self._options, *sizes)
+            optimizer = grown_optimizer(optimizer, self._options, fitted.net)
+        self._take(fitted, catalogue, optimizer)

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from spotlight_asars._checks import require
+from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
 from spotlight_asars.model.options import EXACT_UP_TO, Options
@@ -19,19 +21,36 @@ from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.runtime.devices import chosen_device
 from spotlight_asars.sessions import SessionInteractions
 
-OF_THE_LOG = ("num_items", "num_users", "dwell_scale", "offset", "sparse")  # the rest of a blueprint are options
+OF_THE_LOG = (
+    "num_items",
+    "num_users",
+    "dwell_scale",
+    "offset",
+    "sparse",
+    "feature_sizes",
+)  # the rest of a blueprint are options
 SLOWER = 0.1  # learning rate of a transformer's weights, beside that of embeddings: at the same rate it learns worse
 
 
-def build_for(sessions: SessionInteractions, options: Options) -> FittedNet:
-    """A net with fresh weights for the items, users and dwell times of training sessions."""
+def build_for(sessions: SessionInteractions, options: Options, space: FeatureSpace | None = None) -> FittedNet:
+    """A net with fresh weights for the items, users and dwell times of training sessions, and features of items."""
     dwell = sessions.flat_dwell_times
     scale = TIME_ENCODINGS[options.time_encoding].fit([] if dwell is None else dwell)
-    return build_fitted(options, sessions.num_items, sessions.num_users, scale)
+    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space)
 
 
-def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: NDArray[np.float64]) -> FittedNet:
-    """A net with fresh weights that remembers nothing yet."""
+def build_fitted(
+    options: Options,
+    num_items: int,
+    num_users: int,
+    dwell_scale: NDArray[np.float64],
+    device: torch.device | None = None,
+    space: FeatureSpace | None = None,
+) -> FittedNet:
+    """A net with fresh weights that remembers nothing yet, on a device, or on that of the options.
+
+    ``ValueError`` for a representation that takes no features, where there is a `space` of them.
+    """
     options = options.settled(num_items)
     blueprint = Blueprint(
         num_items=num_items,
@@ -39,13 +58,19 @@ def build_fitted(options: Options, num_items: int, num_users: int, dwell_scale: 
         dwell_scale=dwell_scale,
         offset=find_loss(options.loss).feels_offsets,
         sparse=options.sparse or (num_items > EXACT_UP_TO and _moves_touched_rows_only(options)),
+        feature_sizes=None if space is None else space.sizes,
         **{name: getattr(options, name) for name in Blueprint._fields if name not in OF_THE_LOG},
     )
     net = with_recall(
         build(options.representation, blueprint), num_items, options.history, options.transitions, options.neighbours
     )
     history_size = options.history_size if options.history else None
-    return FittedNet(net, num_items, num_users, dwell_scale, history_size, chosen_device(options.use_cuda))
+    device = device or chosen_device(options.use_cuda)
+    fitted = FittedNet(net, num_items, num_users, dwell_scale, history_size, device, space)
+    takes_features = fitted.asars is not None and fitted.asars.item_features is not None
+    rule = "representation must be one of ASARS's where item_features are given"
+    require(space is None or takes_features, rule, options.representation)
+    return fitted
 
 
 def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.events import Vocabulary
+from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.memory.item_transitions import ARRAYS, Transitions
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
 from spotlight_asars.model.building import build_fitted
@@ -30,7 +31,7 @@ from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.devices import preserved_generators
 from spotlight_asars.training.progress import Epoch
 
-FORMAT = 2  # to be raised when files change so that older versions could misread them
+FORMAT = 3  # to be raised when files change so that older versions could misread them
 VOCABULARIES = {"item_vocabulary": 1, "user_vocabulary": 0}  # name, and the first contiguous id
 
 Arrays = dict[str, NDArray[Any]]
@@ -59,12 +60,13 @@ def write(content: Content, path: Path) -> None:
         arrays |= {f"transitions.{name}": array for name, array in fitted.transitions.arrays().items()}
     for name in VOCABULARIES:
         arrays |= _vocabulary_arrays(name, getattr(content.catalogue, name))
-    arrays |= {"dwell_scale": fitted.dwell_scale, "random_state": generator["state"]["key"]}
+    arrays |= {"dwell_scale": fitted.dwell_scale, "seen": fitted.seen, "random_state": generator["state"]["key"]}
     header = {
         "format": FORMAT,
         "options": _as_json(content.options),
         "num_items": int(fitted.num_items),
         "num_users": int(fitted.num_users),
+        "features": None if fitted.space is None else fitted.space.as_json(),
         "epochs": [list(epoch) for epoch in content.epochs],
         "random_state": [int(generator["state"]["pos"]), int(generator["has_gauss"]), float(generator["gauss"])],
     }
@@ -87,7 +89,8 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
         raise ValueError(f"path must hold options that this version knows; got {str(path)!r}: {error}") from None
     sizes = header["num_items"], header["num_users"]
     with preserved_generators(use_cuda):  # the fresh weights are overwritten
-        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path))
+        space = None if header["features"] is None else FeatureSpace(**header["features"])
+        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path), space=space)
     with torch.no_grad():
         for name, tensor in _tensors(fitted.net):
             given = torch.from_numpy(_take(arrays, f"net.{name}", path))
@@ -95,6 +98,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             fits = given.shape == tensor.shape and given.dtype == tensor.dtype
             require(fits, rule, f"{given.dtype} and {tuple(given.shape)}")
             tensor.copy_(given)
+    fitted.seen = _take(arrays, "seen", path)
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
     if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}
@@ -175,7 +179,12 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     require(isinstance(number, int), "path must be a file of ASARSSequenceModel.save", str(path))
     assert isinstance(number, int)
     rule = f"path must be a model file of format {FORMAT}"
-    by = "A newer version of spotlight_asars" if number > FORMAT else "spotlight_asars 0.2, whose memories were others,"
+    by = (
+        "spotlight_asars 0.2, whose memories were others,"
+        if number == 1
+        else "An earlier version of spotlight_asars 0.3"
+    )
+    by = "A newer version of spotlight_asars" if number > FORMAT else by
     require(number == FORMAT, rule, number, f"{by} wrote it, and reads it")
     return header, arrays
 

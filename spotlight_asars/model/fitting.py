@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.random import RandomState
+from numpy.typing import NDArray
 
 from spotlight_asars._checks import require, resolve
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
+from spotlight_asars.events.item_features import ItemFeatures
 from spotlight_asars.losses import find_loss
 from spotlight_asars.model.batches import TrainingBatches
 from spotlight_asars.model.options import Options
@@ -36,10 +38,13 @@ ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fit
 
 
 class TrainingData(NamedTuple):
-    """The sessions to train on, and those to validate on after each epoch."""
+    """The sessions to train on, and those to validate on after each epoch, in the ids of all items and users so far."""
 
     train: SessionInteractions
     held_out: SessionInteractions | None
+    catalogue: Catalogue
+    features: ItemFeatures | None = None
+    described: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -48,8 +53,9 @@ class TrainingData(NamedTuple):
         validation: SequenceInteractions | float | None,
         patience: int | None,
         known: Catalogue | None,
+        features: ItemFeatures | None = None,
     ) -> TrainingData:
-        """The arguments of ``fit``, checked, also against what an earlier call `known` of items and users."""
+        """The arguments of ``fit``, checked, also against what the model has `known` of items and users."""
         train, held_out = as_sessions(interactions), None
         if isinstance(validation, SequenceInteractions):
             held_out = as_sessions(validation)
@@ -61,21 +67,25 @@ class TrainingData(NamedTuple):
         for name, part in (("interactions", train), ("validation", held_out)):
             longest = 2 if part is None else int(part.lengths.max())
             require(longest >= 2, f"{name} must have a session of two events or more; the longest has", longest)
-        known = known or Catalogue.of(train)
-        for what in ("num_items", "num_users"):
-            most, given = getattr(known, what), getattr(train, what)
-            require(given <= most, f"{what} must be at most {most}, as in the first call of fit", given)
-        known.check(train, "interactions")
+        catalogue = (known or Catalogue.of(train)).grown(train, "interactions")
         if held_out is not None:
-            known.check(held_out, "validation")
-        return cls(train, held_out)
+            catalogue.check(held_out, "validation")
+        described = None
+        if features is not None:
+            check_features(features, "item_features")
+            catalogue, described = catalogue.with_items(features.items, "item_features")
+        train = train.within(catalogue.num_items, catalogue.num_users)
+        return cls(train, held_out, catalogue, features, described)
 
     def fingerprints(self) -> dict[str, str]:
         """A digest of each part, by which a checkpoint knows its fit."""
-        return {
+        digests = {
             "sessions": _digest(self.train),
             "validation": "None" if self.held_out is None else _digest(self.held_out),
         }
+        if self.features is not None and self.described is not None:
+            digests["item_features"] = _digest_of_features(self.features, self.described)
+        return digests
 
 
 def fit_epochs(
@@ -179,6 +189,24 @@ def _monitored(fitted: FittedNet, options: Options, held_out: SessionInteraction
             targets = batch.whole.targets
             total, count = total + float(objective(net, batch)) * targets, count + targets
     return total / count
+
+
+def check_features(features: Any, argument: str) -> None:
+    """Raise ``TypeError`` for what is no ``ItemFeatures``."""
+    if not isinstance(features, ItemFeatures):
+        raise TypeError(
+            f"{argument} must be ItemFeatures; got {type(features).__name__}. ItemFeatures.from_frame(frame)"
+        )
+
+
+def _digest_of_features(features: ItemFeatures, item_ids: NDArray[np.int64]) -> str:
+    """Eight bytes that tell these features from any others."""
+    digest = hashlib.blake2b(item_ids.tobytes(), digest_size=8)
+    for kind in (features.categorical, features.numerical, features.vectors):
+        for name, column in kind.items():
+            digest.update(f"{name} ".encode())
+            digest.update(repr(column.tolist()).encode() if column.dtype == object else column.tobytes())
+    return digest.hexdigest()
 
 
 def _digest(sessions: SessionInteractions) -> str:

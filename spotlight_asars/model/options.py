@@ -167,6 +167,7 @@ class Options:
     event_dropout: Annotated[float, SHARE]
     user_dropout: Annotated[float, SHARE]
     dwell_dropout: Annotated[float, SHARE]
+    id_dropout: Annotated[float, SHARE]
     negative_sampling: Annotated[Any, SAMPLER]
     history: Annotated[bool, SWITCH]
     history_size: Annotated[int, COUNT]

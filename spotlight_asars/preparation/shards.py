@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from spotlight_asars._checks import require, warn_renamed
-from spotlight_asars.events.vocabulary import Vocabulary, raw_array
+from spotlight_asars.events.splitting import NewIds, new_ids
+from spotlight_asars.events.vocabulary import Vocabulary, raw_array, vocabularies
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -28,6 +29,9 @@ class SessionShards(Sequence[SessionInteractions]):
     ----------
     path : str or Path
         The folder.
+    like : fitted model, SessionShards, SessionInteractions or EventLog, optional
+        Have the ids that raw ids have there; those that it does not know come after them, as of
+        ``EventLog.encode_like(like, grow=True)``.
 
     Attributes
     ----------
@@ -41,10 +45,12 @@ class SessionShards(Sequence[SessionInteractions]):
     FileNotFoundError
         For a folder without a manifest, or without a file that it names.
     ValueError
-        For a folder of another kind, and a shard that differs from the manifest.
+        For a folder of another kind, a shard that differs from the manifest, and a `like` without raw ids.
+    TypeError
+        If the raw ids are strings on one side and integers on the other.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, like: Any = None) -> None:
         require_pyarrow()
         self.path = Path(path).expanduser()
         self._manifest = Manifest.load(self.path)
@@ -53,6 +59,9 @@ class SessionShards(Sequence[SessionInteractions]):
         for file in (USERS, ITEMS, *(shard.file for shard in self._manifest.shards)):
             if not (self.path / file).is_file():
                 raise FileNotFoundError(f"path must have all files of its manifest; got no {file} in {str(path)!r}")
+        self._like = None if like is None else vocabularies(like)
+        if self._like is not None:
+            self.num_users, self.num_items = len(self.user_vocabulary), len(self.item_vocabulary) + 1
 
     def __repr__(self) -> str:
         counts = f"{self.num_sessions} sessions, {self.num_events} events, {self.num_items - 1} items"
@@ -71,12 +80,22 @@ class SessionShards(Sequence[SessionInteractions]):
     @cached_property
     def user_vocabulary(self) -> Vocabulary:
         """Raw ids of users."""
-        return self._vocabulary(USERS, first=0, size=self.num_users)
+        return self._users.vocabulary
 
     @cached_property
     def item_vocabulary(self) -> Vocabulary:
         """Raw ids of items."""
-        return self._vocabulary(ITEMS, first=1, size=self.num_items - 1)
+        return self._items.vocabulary
+
+    @cached_property
+    def _users(self) -> NewIds:
+        own = self._vocabulary(USERS, first=0, size=self._manifest.num_users)
+        return new_ids(own, None if self._like is None else self._like[0], "user ids of the shards")
+
+    @cached_property
+    def _items(self) -> NewIds:
+        own = self._vocabulary(ITEMS, first=1, size=self._manifest.num_items - 1)
+        return new_ids(own, None if self._like is None else self._like[1], "item ids of the shards")
 
     @property
     def users(self) -> Vocabulary:
@@ -116,9 +135,9 @@ class SessionShards(Sequence[SessionInteractions]):
             for name in ("items", "user_id", "dwell", "started", "lengths")
         )
         return SessionInteractions.from_ragged(
-            items,
+            self._items.of_old[items],
             np.r_[0, np.cumsum(lengths)],
-            users,
+            self._users.of_old[users],
             self.num_items,
             dwell_times=dwell,
             num_users=self.num_users,
@@ -146,9 +165,9 @@ class SessionShards(Sequence[SessionInteractions]):
         return Vocabulary(raw_array(raw.to_pylist(), file), first)
 
 
-def read_sessions(path: str | Path) -> SessionInteractions:
-    """All sessions of a folder that ``LazyLog.write_sessions`` wrote."""
-    return SessionShards(path).read()
+def read_sessions(path: str | Path, like: Any = None) -> SessionInteractions:
+    """All sessions of a folder that ``LazyLog.write_sessions`` wrote, in the ids of `like`; see ``SessionShards``."""
+    return SessionShards(path, like).read()
 
 
 def _parquet(path: Path, columns: list[str]) -> pa.Table:

@@ -158,9 +158,11 @@ def trace(graph: SessionGraph) -> torch.export.ExportedProgram:
 def _frozen(net: ASARSNet) -> ASARSNet:
     """A copy on the CPU that can't be trained, which a graph could not be run so simply; its vectors are rows."""
     frozen = copy.deepcopy(net).cpu().requires_grad_(False)
-    if frozen.item_graph is not None:
-        frozen.item_embeddings.weight.copy_(frozen.item_vectors())
-        frozen.item_graph = None
+    if frozen.item_graph is not None or frozen.item_features is not None:
+        vectors, biases = frozen.item_rows()
+        frozen.item_embeddings.weight.copy_(vectors)
+        frozen.item_biases.weight.copy_(biases.unsqueeze(1))
+        frozen.item_graph = frozen.item_features = None
     return frozen
 
 

@@ -20,7 +20,8 @@ SESSIONS_AT_ONCE = 256
 def item_matrix(fitted: FittedNet) -> NDArray[np.float32]:
     """A vector for each item, float32 (items, dim): its embedding, its bias, and a one where scores have an offset."""
     net = fitted.dot_product_net("item_matrix")
-    columns = [net.item_vectors(), net.item_biases.weight]
+    vectors, biases = net.item_rows()
+    columns = [vectors, biases.unsqueeze(1)]
     if net.mean is not None:
         columns.append(torch.ones_like(net.item_biases.weight))
     matrix: NDArray[np.float32] = torch.cat(columns, dim=1).cpu().numpy()

@@ -84,6 +84,10 @@ class UserState:
             return torch.zeros(batch, 1, dtype=torch.int64, device=self.memory.device)
         return self.memory.viewed(*_users_and_starts(channels, self.memory.device))
 
+    def take_memory(self, other: UserState) -> None:
+        """Take the histories of another state; the drift comes with the net."""
+        self.memory = other.memory
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The history, for a model file; the drift is among the net's tensors."""
         return {} if self.memory is None else self.memory.arrays()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import resolve
 from spotlight_asars._spotlight import CNNNet, LSTMNet, MixtureLSTMNet, PoolNet
+from spotlight_asars.events.item_features import FeatureSizes
 from spotlight_asars.representations.asars import ASARSNet
 from spotlight_asars.representations.spotlight_net import SpotlightNet
 from spotlight_asars.sessions.channels import Channels
@@ -65,6 +66,8 @@ class Blueprint(NamedTuple):
     dropout: float
     last_dwell: str
     sparse: bool
+    feature_sizes: FeatureSizes | None = None
+    id_dropout: float = 0.0
 
 
 def _asars(blueprint: Blueprint, **switches: Any) -> nn.Module:

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
+from spotlight_asars.events.item_features import FeatureSizes
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
+from spotlight_asars.representations.feature_vectors import FeatureVectors
 from spotlight_asars.representations.item_graph import ItemGraph
 from spotlight_asars.representations.padding import SortedEvents, after_each_step
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
@@ -79,6 +81,10 @@ class ASARSNet(nn.Module):
         to be predicted, so it is not known when recommending.
     sparse : bool
         Use sparse gradients for the embeddings of items and users.
+    feature_sizes : FeatureSizes, optional
+        Of what is known of items, which becomes a part of their vectors and biases; see ``FeatureVectors``.
+    id_dropout : float
+        Chance that an item is all features for a moment, in training.
     """
 
     def __init__(
@@ -104,6 +110,8 @@ class ASARSNet(nn.Module):
         dropout: float = 0.0,
         last_dwell: str = "unknown",
         sparse: bool = False,
+        feature_sizes: FeatureSizes | None = None,
+        id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         switches = (
@@ -124,6 +132,9 @@ class ASARSNet(nn.Module):
         nn.init.normal_(self.item_embeddings.weight[1:], std=ITEM_SCALE)
         self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
         self.item_graph = ItemGraph(num_items, item_neighbours, sparse) if item_neighbours else None
+        self.item_features: FeatureVectors | None = None
+        if feature_sizes is not None:
+            self.item_features = FeatureVectors(num_items, embedding_dim, feature_sizes, id_dropout)
         self.dropout = nn.Dropout(dropout)
         input_dim = embedding_dim + (time_dim if time == "cat" else 0)
         self.item_rnn = CELLS[cell](input_dim, hidden_dim, batch_first=True) if reader == "rnn" else None
@@ -167,10 +178,18 @@ class ASARSNet(nn.Module):
 
     def item_vectors(self, item_ids: Tensor | None = None) -> Tensor:
         """Vectors of items, int64 (...), or of the whole catalogue: what is read, and what states are compared with."""
+        return self.item_rows(item_ids)[0]
+
+    def item_rows(self, item_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Vectors and biases of items, int64 (...), or of the whole catalogue: float (..., dim) and (...)."""
         if self.item_graph is not None:
             vectors: Tensor = self.item_graph(self.item_embeddings.weight, item_ids)
-            return vectors
-        return self.item_embeddings.weight if item_ids is None else self.item_embeddings(item_ids)
+        else:
+            vectors = self.item_embeddings.weight if item_ids is None else self.item_embeddings(item_ids)
+        biases = (self.item_biases.weight if item_ids is None else self.item_biases(item_ids)).squeeze(-1)
+        if self.item_features is not None:
+            return self.item_features.added_to(vectors, biases, item_ids)
+        return vectors, biases
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Tensor:
         """State after each step.
@@ -211,7 +230,8 @@ class ASARSNet(nn.Module):
     def score(self, states: Tensor, targets: Tensor) -> Tensor:
         r""":math:`r_{jk} = q_j \cdot e_k + b_j + b_k` (eq. 20) of one item for each state: (..., state) -> (...)."""
         query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
-        scores = (query * self.item_vectors(targets)).sum(-1) + self.item_biases(targets).squeeze(-1)
+        vectors, biases = self.item_rows(targets)
+        scores = (query * vectors).sum(-1) + biases
         return scores + offset.sum(-1)
 
     def score_items(self, states: Tensor, item_ids: Tensor | None = None) -> Tensor:
@@ -227,8 +247,7 @@ class ASARSNet(nn.Module):
         float (..., items)
         """
         query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
-        biases = self.item_biases.weight if item_ids is None else self.item_biases(item_ids)
-        scores = F.linear(query, self.item_vectors(item_ids), biases.squeeze(-1))
+        scores = F.linear(query, *self.item_rows(item_ids))
         return scores if self.mean is None else scores + offset
 
     @torch.no_grad()
@@ -266,6 +285,8 @@ class ASARSNet(nn.Module):
         """State before the first step and after each: (batch, 1 + time, state)."""
         channels, batch = channels or Channels(), items.shape[0]  # len would be a constant in an exported graph
         events = SortedEvents.sort(items, channels.dwell_times)
+        if self.item_features is not None and self.training:
+            self.item_features.draw()
         hidden = self._read(events)
         finals = None if channels.chain is None else events.final(hidden)
         user, offset = self.user_and_offset(channels, batch, finals)

@@ -58,6 +58,12 @@ class ItemGraph(nn.Module):
         self.shares.copy_(moved(shares, self.shares.device))
         self._table = None
 
+    @torch.no_grad()
+    def connect_some(self, items: Tensor, neighbours: Tensor, shares: Tensor) -> None:
+        """Take the neighbours and shares, as in ``connect``, of some items, int64 (n,)."""
+        self.neighbours[items], self.shares[items] = neighbours, shares
+        self._table = None
+
     def forward(self, embeddings: Tensor, item_ids: Tensor | None = None) -> Tensor:
         """Vectors of items, int64 (...), or of the whole catalogue, from `embeddings` (items, dim): (..., dim)."""
         if self.training or torch.is_grad_enabled():

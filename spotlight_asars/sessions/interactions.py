@@ -6,6 +6,7 @@ Sessions are stored flat, so that they take the memory of their events and not o
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import Any
 
@@ -221,6 +222,14 @@ class SessionInteractions(SequenceInteractions):
         """Set the vocabularies of users and items, and return the sessions themselves."""
         self.user_vocabulary, self.item_vocabulary = users, items
         return self
+
+    def within(self, num_items: int, num_users: int) -> SessionInteractions:
+        """The same sessions as part of a catalogue, and of users, of these sizes or smaller ones."""
+        if (num_items, num_users) == (self.num_items, self.num_users):
+            return self
+        wider = copy.copy(self)
+        wider.num_items, wider.num_users = num_items, num_users
+        return wider
 
     def places(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Where the events of the sessions `rows` stand in the flat arrays, int64 (events,)."""

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chisquare
 
 from spotlight_asars import EventLog, to_sessions
-from spotlight_asars.datasets.synthetic import FAVOURITES, REMEMBERED, generate_sessions
+from spotlight_asars.datasets.synthetic import CATEGORIES, FAVOURITES, REMEMBERED, generate_sessions
 
 SIZES = {"num_users": 30, "num_items": 20, "num_sessions": 2000, "session_length": 8, "random_state": 3}
 EFFECTS = ("predictability", "dwell_effect", "user_effect")
@@ -166,9 +166,10 @@ def test_the_seed_decides_everything():
         ({"user_effect": float("nan")}, "user_effect must be a probability; got nan"),
         (
             {"predictability": 0.5, "dwell_effect": 0.5, "user_effect": 0.5},
-            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect must not add up to more than 1; "
+            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect must not add up "
+            "to more than 1; "
             "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5, 'drift_effect': 0.0, "
-            "'repeat_effect': 0.0}",
+            "'repeat_effect': 0.0, 'category_effect': 0.0}",
         ),
         ({"num_users": 0}, "num_users must be 1 or more; got 0"),
         ({"num_items": 0}, "num_items must be 1 or more; got 0"),
@@ -179,3 +180,14 @@ def test_the_seed_decides_everything():
 def test_sizes_and_effects_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         generate(**arguments)
+
+
+def test_a_category_is_followed_by_the_next_and_all_of_its_items_alike():
+    log = generate(category_effect=0.6, num_items=30)
+    category = np.r_[-1, (np.arange(30)) % CATEGORIES]
+    np.testing.assert_array_equal(log.categories, category[log.item_ids])
+    pairs = [pair for _, items, _ in sessions_of(log) for pair in itertools.pairwise(items)]
+    follows = [other for one, other in pairs if category[other] == (category[one] + 1) % CATEGORIES]
+    assert len(follows) / len(pairs) == pytest.approx(0.6 + 0.4 / CATEGORIES, abs=0.02)
+    assert chisquare(np.bincount(follows, minlength=31)[1:]).pvalue > 1e-3
+    assert generate().categories is None

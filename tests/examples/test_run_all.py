@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-NAMES = ("training", "step", "triangle", "ranking", "preparation", "preparation_at_scale", "latency")
+NAMES = ("training", "step", "features", "triangle", "ranking", "preparation", "preparation_at_scale", "latency")
 MEMORY = ("resident_memory", "peak_memory")
 LINUX = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured by Linux's account")
 

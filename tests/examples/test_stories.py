@@ -92,6 +92,23 @@ def test_compare_variants_prints_a_row_for_each_setting(load, capsys):
     assert learned.count("together") == 2 * (3 + 1), "two variants with both memories, three weights and a scale each"
 
 
+def test_nightly_keeps_up_with_new_items_where_a_model_that_stays_does_not(load, capsys):
+    options = ["--nights", "4", "--refit", "2", "--anew", "4", "--epochs", "3"]
+    load("nightly", num_sessions=1000).main(options)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    days = [row for row in rows if len(row) == 6 and row[0].isdecimal()]
+    assert [int(row[0]) for row in days] == [7, 8, 9, 10]
+    assert int(days[-1][2]) > 0, "new items have come"
+    assert len({*days[0][3:]}) == 1, "all three start alike"
+    (total,) = (row for row in rows if row[:1] == ["all"])
+    assert float(total[2]) < float(total[3])
+
+
+def test_nightly_reads_a_log_of_raw_ids(load, clicks, capsys):
+    load("nightly").main([*clicks[:-2], "--nights", "1", "--epochs", "1"])
+    assert re.search(r"^ *all +\d+ +0\.\d{4}", capsys.readouterr().out, re.M)
+
+
 def test_nearest_neighbours_finds_what_the_products_find(load, capsys):
     pytest.importorskip("usearch")
     load("nearest_neighbours", num_items=60).main(["--epochs", "1", "--candidates", "59", "--top", "5"])

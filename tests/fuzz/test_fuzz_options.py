@@ -16,7 +16,7 @@ from spotlight_asars.model.options import OPTIONS
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(ASARSSequenceModel).parameters.items()}
 TABLES = {name: kind.choices for name, kind in OPTIONS.items() if kind.choices}
-SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout")
+SHARES = ("dropout", "event_dropout", "user_dropout", "dwell_dropout", "id_dropout")
 
 
 def is_number(value, whole):

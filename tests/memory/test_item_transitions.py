@@ -216,3 +216,37 @@ def test_arrays_that_make_no_matrix_are_refused(name, change):
     arrays = Transitions(as_sessions([[1, 2, 3], [2, 4]])).arrays()
     with pytest.raises(ValueError, match="ind"):
         Transitions.from_arrays({**arrays, name: change(arrays[name])})
+
+
+@given(rows_of_items, rows_of_items)
+def test_counts_of_sessions_that_are_added_are_those_of_all_together(rows, later):
+    few = Transitions(SessionInteractions([[1, 2, 1]], num_items=3)).grown(4)
+    added = few.with_added(as_sessions(rows)).with_added(as_sessions(later))
+    together = Transitions(as_sessions([[1, 2, 1], *rows, *later]))
+    assert kept_pairs(added) == pytest.approx(kept_pairs(together))
+    assert added.arrays()["occurrences"].tolist() == together.arrays()["occurrences"].tolist()
+    query = padded(rows)
+    row, step = (part.flatten() for part in torch.meshgrid(*map(torch.arange, query.shape), indexing="ij"))
+    found, expected = (by_state(one.query(query).candidates(row, step)) for one in (added, together))
+    assert all(one == pytest.approx(other, rel=1e-5) for one, other in zip(found, expected, strict=True))
+
+
+@given(rows_of_items, rows_of_items)
+def test_an_item_keeps_no_more_candidates_when_sessions_are_added_and_others_keep_theirs(rows, later):
+    before = Transitions(as_sessions(rows), kept=2)
+    added = before.with_added(as_sessions(later), kept=2)
+    touched, pairs = set(np.concatenate(later).tolist()), kept_pairs(added)
+    for kind in EVIDENCE:
+        for item in range(ITEMS):
+            own, old = (
+                {key: value for key, value in one.items() if key[:2] == (kind, item)}
+                for one in (pairs, kept_pairs(before))
+            )
+            assert len(own) <= 2
+            assert item in touched or own == old
+
+
+def test_the_nearest_items_of_new_ones_alone():
+    transitions = Transitions(as_sessions([[1, 2, 3], [6, 1, 6, 2], [5, 6]]))
+    everything, of_new = transitions.nearest(3), transitions.nearest(3, np.array([5, 6, 2]))
+    assert all(torch.equal(one[[5, 6, 2]], other) for one, other in zip(everything, of_new, strict=True))

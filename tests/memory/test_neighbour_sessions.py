@@ -122,3 +122,12 @@ def test_a_look_up_waits_for_nothing():
         votes = neighbours.query(items).votes(items[:, 0] * 0, items[:, 0] * 0 + 1)
         assert not waits
         assert votes.items.device == SIMULATED
+
+
+@given(LOGS, LOGS, ROW)
+def test_sessions_that_are_added_later_vote_as_if_they_had_been_there(rows, later, viewed):
+    few = SessionInteractions([[1, 2]], num_items=3)
+    added = NeighbourSessions(few).grown(5).with_added(as_sessions(rows)).with_added(as_sessions(later))
+    together = NeighbourSessions(as_sessions([[1, 2], *rows, *later]))
+    assert added.num_items == ITEMS
+    assert votes_of(added, viewed) == votes_of(together, viewed)

@@ -8,7 +8,7 @@ import torch
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.memory.neighbour_terms import SCALE, WEIGHTS, NeighbourTerms, WeightSearch
+from spotlight_asars.memory.neighbour_terms import SCALE, USUAL, WEIGHTS, NeighbourTerms, WeightSearch
 from spotlight_asars.sessions.channels import Votes
 
 ITEMS = 6
@@ -40,21 +40,44 @@ def test_every_item_has_the_term_of_the_formula_once_but_not_in_training():
     assert module.weights() == {"neighbours": pytest.approx(0.7)}
 
 
-def test_the_weight_is_that_with_which_targets_rank_highest():
-    draw = torch.Generator().manual_seed(0)
-    scores, targets = torch.randn(2, ITEMS, generator=draw), torch.tensor([3, 5])
+def with_draws(size, seed):
+    """Scores of `size` states, votes for three items of each, and targets."""
+    draw = torch.Generator().manual_seed(seed)
+    scores, targets = torch.randn(size, ITEMS, generator=draw), torch.randint(1, ITEMS, (size,), generator=draw)
     scores[:, 0] = -1e9
+    items = (torch.rand(size, ITEMS - 1, generator=draw).argsort(dim=1) + 1)[:, :3]
+    return scores, Votes(items, torch.rand(size, 3, generator=draw), torch.ones(size, 3)), targets
 
-    def gain(weight):
-        total = scores + dense(weight)
-        ahead = (total > total.gather(1, targets[:, None])).sum(dim=1)
-        return (1 / torch.log2(2.0 + ahead)).sum().item()
 
+def gains_by_hand(scores, votes, targets):
+    """1 / log2(1 + rank) of each target with each weight, (weights, states)."""
+    gains = []
+    for weight in WEIGHTS:
+        total = scores.scatter_add(1, votes.items, weight * torch.log1p(SCALE * votes.strength))
+        gains.append(1 / torch.log2(2.0 + (total > total.gather(1, targets[:, None])).sum(dim=1)))
+    return torch.stack(gains).double().numpy()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("size", [5, 3000])
+def test_the_weight_is_the_usual_one_or_the_nearest_that_is_level_with_the_best(size, seed):
+    scores, votes, targets = with_draws(size, seed)
     search = WeightSearch()
     assert search.best() == 0, "nothing was seen"
-    search.add(scores, VOTES, targets)
-    assert gain(search.best()) == pytest.approx(max(map(gain, WEIGHTS)))
-    assert search.best() == next(weight for weight in WEIGHTS if gain(weight) == max(map(gain, WEIGHTS)))
+    for part in torch.arange(size).split(7):
+        search.add(scores[part], Votes(*(column[part] for column in votes)), targets[part])
+    gains = gains_by_hand(scores, votes, targets)
+    below = gains[gains.mean(axis=1).argmax()] - gains  # (weights, states)
+    level = [n for n in range(len(WEIGHTS)) if below[n].mean() <= below[n].std() / np.sqrt(size) + 1e-12]
+    assert search.best() == WEIGHTS[min(level, key=lambda n: (abs(n - USUAL), n))]
+
+
+def test_a_clear_difference_is_followed_however_far_from_the_usual_weight():
+    scores, votes, targets = with_draws(2000, 0)
+    for items, weights in ((targets, WEIGHTS[-3:]), (targets % (ITEMS - 1) + 1, WEIGHTS[:2])):  # the targets, others
+        search = WeightSearch()
+        search.add(scores, Votes(items[:, None], *(column[:, :1] for column in votes[1:])), targets)
+        assert search.best() in weights
 
 
 def twin_sessions():

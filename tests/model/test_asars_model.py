@@ -427,13 +427,6 @@ def test_sessions_of_one_event_teach_nothing():
         quick().fit(SessionInteractions([[1], [2]]))
 
 
-def test_a_second_fit_must_not_bring_new_items_or_users(model, sessions):
-    with pytest.raises(ValueError, match="num_items must be at most 6, as in the first call of fit; got 9"):
-        model.fit(SessionInteractions([[1, 8]]))
-    with pytest.raises(ValueError, match="num_users must be at most 3, as in the first call of fit; got 8"):
-        model.fit(SessionInteractions([[1, 2]], user_ids=[7]))
-
-
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(
     "given",

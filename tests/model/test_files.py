@@ -282,11 +282,12 @@ def test_other_peoples_tensors_are_no_model(tmp_path):
     ("number", "told"),
     [
         (1, r"got 1\. spotlight_asars 0\.2, whose memories were others, wrote it, and reads it"),
-        (3, r"got 3\. A newer version of spotlight_asars wrote it, and reads it"),
+        (2, r"got 2\. An earlier version of spotlight_asars 0\.3 wrote it, and reads it"),
+        (4, r"got 4\. A newer version of spotlight_asars wrote it, and reads it"),
     ],
 )
 def test_a_file_of_another_version_is_refused(number, told, saved, tmp_path):
-    with pytest.raises(ValueError, match=rf"^path must be a model file of format 2; {told}$"):
+    with pytest.raises(ValueError, match=rf"^path must be a model file of format 3; {told}$"):
         ASARSSequenceModel.load(rewritten(saved, tmp_path / "model", format=number))
 
 

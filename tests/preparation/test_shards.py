@@ -172,3 +172,26 @@ def test_a_model_that_was_fitted_on_a_folder_knows_its_raw_ids(folder, table):
     numbered_otherwise = to_sessions(EventLog.from_frame(table.replace("a", "z")))  # b, c, z
     with pytest.raises(ValueError, match=r"^test must have the item ids that the model was trained with, .*; got 'b'"):
         evaluate(model, numbered_otherwise)
+
+
+def test_shards_have_the_ids_of_a_model_and_new_ones_after_them(table, folder):
+    train = pd.DataFrame({"user_id": [8, 8, 1, 1], "item_id": list("bxca"), "timestamp": [0, 1, 0, 1]})
+    model = ASARSSequenceModel(n_iter=1, random_state=0).fit(to_sessions(EventLog.from_frame(train)))
+    shards, expected = SessionShards(folder, like=model), EventLog.from_frame(table).encode_like(model, grow=True)
+    assert shards.item_vocabulary.raw.tolist() == expected.item_vocabulary.raw.tolist() == ["a", "b", "c", "x"]
+    assert shards.user_vocabulary.raw.tolist() == [1, 8, 3, 5, 9]
+    rows, own = shards.read(), to_sessions(expected)
+    raw = [
+        sessions.item_vocabulary.decode(sessions.items).tolist() for sessions in (rows, SessionShards(folder).read())
+    ]
+    assert raw[0] == raw[1]
+    assert sorted(rows.items) == sorted(own.items)
+    assert rows.user_vocabulary.decode(rows.user_ids).tolist() == [3, 8, 9, 9]
+    model.update(read_sessions(folder, like=model))
+    with pytest.raises(TypeError, match=r"item ids of the shards must be integers, .*; got strings, like 'a'"):
+        read_sessions(folder, like=EventLog([1, 1], [1, 2], [0, 1]))
+
+
+def test_shards_are_not_read_like_a_model_without_raw_ids(folder):
+    with pytest.raises(ValueError, match=r"other must know raw ids, .*; got int without"):
+        SessionShards(folder, like=3)

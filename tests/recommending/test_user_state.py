@@ -42,6 +42,11 @@ def quick(representation="dynamics", **changes):
     return ASARSSequenceModel(representation=representation, **{**sizes, **changes})
 
 
+def of_users_alone():
+    """Options of a model whose memories are those of single users."""
+    return {"transitions": False, "neighbours": False}
+
+
 def users_of(model):
     return model._fitted.users
 
@@ -52,7 +57,8 @@ keeping = pytest.mark.parametrize(("representation", "history"), KEEPS)
 
 @keeping
 def test_update_moves_the_users_of_its_sessions_and_no_other_and_trains_nothing(representation, history):
-    model = quick(representation, history=history, n_iter=8, learning_rate=0.1).fit(make_sessions())
+    model = quick(representation, history=history, n_iter=8, learning_rate=0.1, **of_users_alone())
+    model.fit(make_sessions())
     at = {"started": 99 * DAY}
     before = [model.predict([1, 2], user_ids=user, **at) for user in range(-1, USERS)]
     weights = {name: weight.clone() for name, weight in model._net.named_parameters()}
@@ -68,7 +74,7 @@ def test_update_moves_the_users_of_its_sessions_and_no_other_and_trains_nothing(
 @keeping
 def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones(representation, history):
     train, test = split(make_sessions(60), later=25)
-    model = quick(representation, history=history, n_iter=20, learning_rate=0.2).fit(train)
+    model = quick(representation, history=history, n_iter=20, learning_rate=0.2, **of_users_alone()).fit(train)
     before = model.predict(test.sequences)
     still, rolled = evaluate(model, test), evaluate(model, test, roll_history=True)
     np.testing.assert_array_equal(model.predict(test.sequences), before, err_msg="the model is afterwards as before")
@@ -80,6 +86,32 @@ def test_a_rolled_evaluation_scores_each_session_after_the_users_earlier_ones(re
         model.update(alone)
     np.testing.assert_array_equal(rolled.ranks, np.concatenate(by_hand))
     assert (rolled.ranks != still.ranks).any()
+
+
+def test_a_rolled_evaluation_remembers_no_session_of_other_users():
+    train, test = split(make_sessions(60), later=25)
+    model = quick("gru4rec", n_iter=5).fit(train)
+    transitions, neighbours = model._fitted.transitions, model._fitted.neighbours
+    with model.preserved_user_state() as roll:
+        roll(test)
+        assert (model._fitted.transitions, model._fitted.neighbours) == (transitions, neighbours)
+        assert len(users_of(model).memory) > len(quick("gru4rec", n_iter=0).fit(train)._fitted.users.memory)
+
+
+def test_all_that_update_does_is_undone_after_the_block():
+    train, test = split(make_sessions(60), later=25)
+    model = quick("gru4rec", n_iter=5).fit(train)
+    wider = SessionInteractions([[3, ITEMS, ITEMS + 1]], [1], ITEMS + 2, started=[200 * DAY])
+    again = SessionInteractions([[5, ITEMS, ITEMS + 1]], [1], ITEMS + 2, started=[201 * DAY])
+    for before in (lambda: None, lambda: model.update(wider)):
+        before()
+        expected, optimizer = model.predict(test.sequences), model._optimizer
+        with model.preserved_user_state():
+            model.update(again)
+            assert model.num_items == ITEMS + 2
+            assert not np.array_equal(model.predict(test.sequences)[:, :ITEMS], expected[:, :ITEMS])
+        np.testing.assert_array_equal(model.predict(test.sequences), expected)
+        assert model._optimizer is optimizer
 
 
 def test_updates_one_by_one_are_updates_at_once():
@@ -102,16 +134,13 @@ def test_fit_leaves_the_drift_after_the_training_sessions():
     assert torch.equal(users.drift.state, kept)
 
 
-def test_update_refuses_unknown_items_and_unfitted_models():
-    later = SessionInteractions([[1, 99]], [0])
+def test_update_refuses_unfitted_models():
     with pytest.raises(RuntimeError, match=r"^update needs a fitted model; call fit first$"):
-        quick().update(later)
-    with pytest.raises(ValueError, match=r"sessions must have item ids below 12, as in the first call of fit; got 99"):
-        quick().fit(make_sessions()).update(later)
+        quick().update(SessionInteractions([[1, 3]], [0]))
 
 
 def test_other_representations_have_nothing_to_update(sessions):
-    model = quick("time_user", history=False).fit(sessions)
+    model = quick("time_user", history=False, **of_users_alone()).fit(sessions)
     before = model.predict(sessions.sequences)
     np.testing.assert_array_equal(model.update(sessions).predict(sessions.sequences), before)
 
@@ -137,7 +166,7 @@ def test_every_representation_learns_each_term_of_a_history(representation):
 
 def test_later_sessions_change_no_score_of_earlier_ones():
     train, later = make_sessions(), make_sessions(seed=2, first=100)
-    model = quick("gru4rec", loss="bpr").fit(train)
+    model = quick("gru4rec", loss="bpr", **of_users_alone()).fit(train)
     before = model.predict(train.sequences), model.predict(later.sequences[:, :2])
     model.update(later)
     np.testing.assert_array_equal(model.predict(train.sequences), before[0])

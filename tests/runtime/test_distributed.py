@@ -46,10 +46,10 @@ CASES = {
 }
 
 
-def log(sessions=25):
+def log(sessions=25, items=30):
     """Sessions of 1 to 5 events: the pool of each batch, its targets and its sessions all differ in number."""
     draw = RandomState(0)
-    rows = draw.randint(1, 30, (sessions, 5))
+    rows = draw.randint(1, items, (sessions, 5))
     rows[np.arange(5) < draw.randint(0, 5, sessions)[:, None]] = 0
     users = draw.randint(-1, 6, sessions)
     return SessionInteractions(rows, users, dwell_times=draw.rand(sessions, 5) * 100, started=np.arange(sessions) * 1e5)
@@ -61,6 +61,13 @@ def fitted(checkpoint=None, **changes):
     return model.fit(
         log(), validation=0.2 if "patience" in changes else None, checkpoint=checkpoint, every=checkpoint and 1
     )
+
+
+def grown():
+    """A model that has learned, met new items without learning, and learned again with more of them."""
+    model = fitted(**EXACT, representation="time_user")
+    model.update(log(items=34))
+    return model.fit(log(items=37))
 
 
 def arrays(model):
@@ -97,6 +104,7 @@ def learn(rank, folder):
     for name, options in CASES.items():
         np.savez(f"{folder}/{name}-{rank}.npz", **arrays(fitted(**options)))
     np.savez(f"{folder}/dropout-{rank}.npz", **arrays(fitted(dropout=0.5)))
+    np.savez(f"{folder}/grown-{rank}.npz", **arrays(grown()))
     np.savez(f"{folder}/unseeded-{rank}.npz", **arrays(fitted(random_state=None)))
     stops = {"dropout": 0.5, "neighbours": False}  # each rank has a part of every batch, and so stops at the same one
     np.savez(f"{folder}/unbroken-{rank}.npz", **arrays(fitted(loss=Stopping(0), **stops)))
@@ -157,6 +165,13 @@ def test_two_processes_learn_what_one_does(name, folder):
     alone = arrays(fitted(**CASES[name]))
     assert alone.keys() == one.keys()
     for what, expected in alone.items():
+        np.testing.assert_allclose(one[what], expected, atol=1e-5, rtol=1e-5, err_msg=what)
+
+
+def test_two_processes_grow_as_one_does(folder):
+    one, other = load(folder, "grown")
+    assert_same(one, other)
+    for what, expected in arrays(grown()).items():
         np.testing.assert_allclose(one[what], expected, atol=1e-5, rtol=1e-5, err_msg=what)
 
 

@@ -121,11 +121,11 @@ class SessionKNN(CountedBaseline):
         return self
 
     @contextmanager
-    def preserved_user_state(self) -> Iterator[None]:
-        """A context that undoes all updates at its end."""
+    def preserved_user_state(self) -> Iterator[Callable[[SessionInteractions], object]]:
+        """A context that undoes all updates at its end; it gives the function that updates."""
         kept = self._users
         try:
-            yield
+            yield self.update
         finally:
             self._users = kept
 

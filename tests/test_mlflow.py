@@ -75,9 +75,10 @@ def test_the_model_of_another_flavour_is_refused(uri):
 
 @pytest.mark.spark
 @pytest.mark.filterwarnings("default")
-def test_a_frame_of_spark_is_scored_where_it_is(uri):
+def test_a_frame_of_spark_is_scored_where_it_is(uri, monkeypatch):
     import mlflow
 
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     sql = pytest.importorskip("pyspark.sql")
     spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
     answer = mlflow.pyfunc.spark_udf(

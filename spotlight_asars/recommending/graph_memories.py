@@ -91,6 +91,7 @@ class HistoryInGraph(nn.Module):
 class TransitionsInGraph(nn.Module):
     """What followed, or came with, the latest items in training."""
 
+    weight: Tensor
     place: Tensor
 
     def __init__(self, terms: TransitionTerms, transitions: Transitions) -> None:
@@ -112,6 +113,8 @@ class TransitionsInGraph(nn.Module):
 
 class NeighboursInGraph(nn.Module):
     """What was viewed in earlier sessions like this one."""
+
+    weight: Tensor
 
     def __init__(self, terms: NeighbourTerms, neighbours: NeighbourSessions) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"pandas", "polars", "pyarrow", "duckdb", "pyspark", "h5py", "matplotlib", "onnxscript", "usearch", "optuna"}
+HEAVY |= {"starlette", "uvicorn"}
 
 
 def test_nothing_heavy_is_needed_without_extras():
@@ -51,7 +52,7 @@ def test_wheel_and_sdist_have_every_module_and_the_type_marker(built):
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         held = set(wheel.namelist())
     assert {name for name in held if name.endswith(".py")} == modules
-    assert "spotlight_asars/py.typed" in held
+    assert {"spotlight_asars/py.typed", "spotlight_asars/cli/reporting/style.css"} <= held
     assert any(name.endswith("/LICENSE") for name in held)
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}

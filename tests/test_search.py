@@ -316,7 +316,7 @@ EMPTY = r"space must be a dict of values by argument, or a list of such dicts, n
         ({"depth": 3}, r"space and fixed must name arguments of the model, \[.*\]; got 'depth'"),
         ({"learning_rate": 0.5}, r"learning_rate must be in the space or fixed, not both; got 0\.5"),
         ({"space": {"cell": ["lstm", "rnn"]}}, r"cell must be one of \['lstm', 'gru'\]; got 'rnn'"),
-        ({"metric": "ndcg@5"}, r"metric must be one of \['mrr', 'recall'\] with a cut-off, .*; got 'ndcg@5'"),
+        ({"metric": "auc@5"}, r"metric must be one of \['mrr', 'ndcg', 'recall'\] with a cut-off, .*; got 'auc@5'"),
         ({"sampler": "cma"}, r"sampler must be one of \['tpe', 'random', 'grid'\]; got 'cma'"),
         ({"n_trials": 0}, r"n_trials must be 1 or more; got 0"),
         ({"n_jobs": 0}, r"n_jobs must be 1 or more; got 0"),

@@ -32,9 +32,9 @@ NETS_OF_BASELINES = [name for name, make in BASELINES.items() if getattr(make, "
 # Waits by module and function; their number may only go down. A training step between two looks at the losses has none.
 SPARSE = {"loop._step": 12}  # of torch itself, where the caller wants sparse gradients
 WEIGHING = {"neighbour_terms.best": 1}  # once in a fit
-RECOMMEND = {"recommendations.top_k": 2}  # of a batch
+RECOMMEND = {"top_items.top_k": 2}  # of a batch
 EXCLUDE = {"user_history._narrow": 2, "channels.padded": 2}  # of a batch, where all that was ever viewed is left out
-EVALUATE = {"evaluation._rank_states": 1}  # of a batch
+EVALUATE = {"ranking._rank_states": 1}  # of a batch
 PREDICT = {"recommender.predict": 1}  # of a batch
 
 
@@ -95,6 +95,8 @@ def use_everywhere(model, tmp_path, history):
     model.predict([1, 2])
     model.recommend(LATER, k=3, exclude_seen=seen)
     model.recommend(LATER, k=3, exclude_seen=seen, candidates=[2, 5, 7])
+    model.recommend(LATER, k=3, exclude_seen=seen, candidates=[[2, 5, 7]] * len(LATER), exclude=[7], boosts={2: 1.0})
+    model.recommend(LATER, k=3, exclude=[[7]] * len(LATER), boosts={2: 1.0})
     evaluate(model, LATER, positions="last", roll_history=True)
     sequence_mrr_score(model, LATER, exclude_preceding=True)
     live = model.start_session(0, started=1e6).append(1).append(2, dwell_times=3.0)

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmarking.results import Summary, interval
+from benchmarking.results import Summary
+from spotlight_asars.evaluation import interval
 
 COLOURS = {  # by kind of model; also told apart in grey
     "counted": "0.75",

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from benchmarks.harness import circumstances
-from numpy.random import RandomState
 
 from benchmarking.runs import CUTOFFS
-from spotlight_asars.evaluation import METRICS
+from spotlight_asars.evaluation import METRICS, bootstrap, interval, p_value
+from spotlight_asars.evaluation.comparison import DRAWS, LEVEL
 from spotlight_asars.runtime.tables import markdown_table
 
 COMPARED = ("every mrr@20", "every recall@20", "last mrr@20", "last recall@20")
-DRAWS, LEVEL, SIGNIFICANT = 2000, 0.95, 0.05
+SIGNIFICANT = 0.05
 TITLES = {"mrr": "MRR", "recall": "Recall"}
 COLUMNS = {  # by head: the value, its form, and 1 where more is better
     **{f"{title}@{k}": (f"{{at}} {metric}@{k}", "{:.4f}", 1) for metric, title in TITLES.items() for k in CUTOFFS},
@@ -55,21 +55,6 @@ class Summary(NamedTuple):
         return self.mean.loc[model, metric] - self.mean.loc[reference, metric], *interval(drawn), p_value(drawn)
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of the middle ``LEVEL`` of the draws."""
-    return tuple(np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-
-
-def p_value(differences: Sequence[float]) -> float:
-    """Two-sided: how seldom the difference has the other sign; never 0, for there are but so many draws.
-
-    >>> p_value([0.2, 0.1, -0.1, 0.3, 0.2, 0.1, 0.2])
-    0.5
-    """
-    seldom = min(np.less_equal(differences, 0).sum(), np.greater_equal(differences, 0).sum())
-    return min(1.0, 2 * (1 + int(seldom)) / (1 + len(differences)))
-
-
 def summarise(runs: pd.DataFrame) -> Summary:
     """Sum up the runs of one data set."""
     runs = runs.assign(error=runs.get("error"))
@@ -86,20 +71,14 @@ def summarise(runs: pd.DataFrame) -> Summary:
 
 
 def drawn_metrics(ranks: Collection[np.ndarray], sessions: np.ndarray, draws: int = DRAWS) -> pd.DataFrame:
-    """Compared metrics in each draw of sessions, mean over the seeds; the draws are the same for all models.
-
-    Sessions are drawn and not targets, for the targets of a session are much alike.
-    """
-    session = np.unique(sessions, return_inverse=True)[1]
-    count, last = session[-1] + 1, np.flatnonzero(np.diff(session, append=-1))
-    drawn = RandomState(0).multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
-    means = {}
+    """Compared metrics in each draw of sessions, mean over the seeds; the draws are the same for all models."""
+    last, means = np.flatnonzero(np.diff(sessions, append=-1)), {}
     for metric in COMPARED:
         at, _, name = metric.partition(" ")
         kind, _, k = name.partition("@")
-        place = last if at == "last" else np.arange(len(session))
+        place = last if at == "last" else np.arange(len(sessions))
         values = np.mean([METRICS[kind](one[place].astype(np.float64), int(k)) for one in ranks], axis=0)
-        means[metric] = drawn @ np.bincount(session[place], values) / (drawn @ np.bincount(session[place]))
+        means[metric] = bootstrap(values, sessions[place], draws)
     return pd.DataFrame(means)
 
 

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ITEM, CATEGORY, DWELL, FIT = "#e07b28", "#2f5f9e", "0.78", "0.1"  # orange, blue and greys that differ in print, too
-SIZE = (13.0, 4.0)  # [inch]
+SIZE, STACKED = (13.0, 4.0), (5.0, 11.5)  # [inch]
 
 
-def plot_analysis(analysis: Analysis) -> Figure:
+def plot_analysis(analysis: Analysis, stacked: bool = False) -> Figure:
     """Figure 1 of the paper for any log, in three panels: clicks within sessions, across sessions, and dwell times.
 
     Parameters
     ----------
     analysis : Analysis
         From ``analysis.analyse``. Categories are drawn where it has them; a panel without data says so.
+    stacked : bool
+        Put the panels one below the other, for narrow places.
 
     Returns
     -------
@@ -44,13 +46,15 @@ def plot_analysis(analysis: Analysis) -> Figure:
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":  # something matplotlib itself needs is missing
             raise
         raise ImportError("plot_analysis needs matplotlib; pip install 'spotlight-asars[plots]' brings it") from error
 
-    figure = Figure(figsize=SIZE, dpi=120, layout="constrained")
-    within, across, dwell = figure.subplots(1, 3)
+    layout = ConstrainedLayoutEngine(hspace=0.1 if stacked else 0.02)
+    figure = Figure(figsize=STACKED if stacked else SIZE, dpi=120, layout=layout)
+    within, across, dwell = figure.subplots(3, 1) if stacked else figure.subplots(1, 3)
     _draw_top_shares(within, analysis.top_items, analysis.top_categories, analysis.summary.single_sessions)
     _draw_repeat_rates(across, analysis.repeated_items, analysis.repeated_categories)
     _draw_dwell(dwell, analysis.dwell)

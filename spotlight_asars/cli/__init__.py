@@ -12,6 +12,7 @@ in one line; results are those of the library.
 ``tune``               events -> the best options, by trials that can go on after an interruption
 ``analyse``            what a log looks like before any model
 ``export``             a model file -> a graph for other programs
+``report``             train and test events -> a page to look at; ``reporting`` makes it
 ``arguments``          of several commands; ``options``: those of the model
 ``reading``            files -> logs, sessions and models; ``writing``: tables -> files
 ``answers``            what a command answers
@@ -28,7 +29,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
-from spotlight_asars.cli import analyse, evaluate, export, prepare, recommend, train, tune
+from spotlight_asars.cli import analyse, evaluate, export, prepare, recommend, report, train, tune
 
 PROGRAM = "spotlight-asars"
 COMMANDS = {
@@ -39,6 +40,7 @@ COMMANDS = {
     "tune": tune,
     "analyse": analyse,
     "export": export,
+    "report": report,
 }
 FINE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)  # of checks, files, devices

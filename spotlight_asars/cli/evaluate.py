@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from spotlight_asars import to_sessions
+from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import Answer, table
 from spotlight_asars.cli.arguments import add_cuda, add_events, add_model, add_sessions, whole_numbers
 from spotlight_asars.cli.reading import read_log, read_model
@@ -37,15 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--roll-history", action="store_true", help="let later test sessions of a user see the earlier ones"
     )
+    parser.add_argument("--lists", action="store_true", help="also coverage, novelty and tail of what is recommended")
+    parser.add_argument("--category", metavar="COL", help="with --lists: category of the item, for the diversity")
     add_cuda(parser)
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Run the command."""
+    require(args.lists or args.category is None, "--category must come with --lists", args.category)
     model = read_model(args)
     log = read_log(args, model).encode_like(model)
     sessions = to_sessions(log, args.inactivity, args.max_length)
-    report = evaluate(model, sessions, args.k, args.positions, args.roll_history)
+    categories = log if args.category is not None else None
+    report = evaluate(
+        model, sessions, args.k, args.positions, args.roll_history, lists=args.lists, categories=categories
+    )
     rows = [("metric", "value"), *((name, f"{value:.4f}") for name, value in report.items())]
     summary = (
         f"{args.positions} position of {len(sessions):,} sessions, {len(report.ranks):,} targets, each among "

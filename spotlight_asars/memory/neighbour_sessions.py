@@ -29,6 +29,7 @@ from torch import Tensor
 
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.memory.score_terms import sums_of
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
@@ -130,6 +131,22 @@ class NeighbourSessions:
         parts = [self._votes(part) for part in items.split(rows_at_once(items.device, self.num_items))]
         return Votes(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
+    def strength_of(self, items: Tensor, wanted: Tensor) -> Tensor:
+        """The strength of items of each state's own, int64 (states, n): float (states, n), without the catalogue."""
+        parts = zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True)
+        return torch.cat([sums_of(its, *self.single_votes(part))[0] for part, its in parts])
+
+    def strength_in_columns(self, items: Tensor, place: Tensor, columns: int) -> Tensor:
+        """The strength as a matrix, float (states, columns), by the column `place` of each item, int64 (num_items,)."""
+        parts = []
+        for part in items.split(min(self._at_once(items), rows_at_once(items.device, columns))):
+            voted, value = self.single_votes(part)
+            parts.append(value.new_zeros(len(part), columns).scatter_add_(1, place[voted], value))
+        return torch.cat(parts)
+
+    def _at_once(self, items: Tensor) -> int:
+        return rows_at_once(items.device, items.shape[1] * NEIGHBOURS * (2 * REACH + 1))
+
     def _votes(self, items: Tensor) -> Votes:
         voted, value = self.single_votes(items)
         total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
@@ -183,7 +200,18 @@ class NeighboursOfBatch:
 
     def votes(self, rows: Tensor, steps: Tensor) -> Votes:
         """Votes for the states after these steps of these rows, int64 (states,) each."""
-        return self._neighbours.votes(self._events.before(rows, steps, LATEST)[0])
+        return self._neighbours.votes(self._latest(rows, steps))
+
+    def strength_of(self, rows: Tensor, steps: Tensor, wanted: Tensor) -> Tensor:
+        """See ``NeighbourSessions``."""
+        return self._neighbours.strength_of(self._latest(rows, steps), wanted)
+
+    def strength_in_columns(self, rows: Tensor, steps: Tensor, place: Tensor, columns: int) -> Tensor:
+        """See ``NeighbourSessions``."""
+        return self._neighbours.strength_in_columns(self._latest(rows, steps), place, columns)
+
+    def _latest(self, rows: Tensor, steps: Tensor) -> Tensor:
+        return self._events.before(rows, steps, LATEST)[0]
 
 
 def in_order_of_time(sessions: SessionInteractions) -> NDArray[np.int64]:

@@ -9,6 +9,9 @@ sessions that the net has not been trained on yet, by the ranks of what is viewe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
@@ -37,12 +40,49 @@ class NeighbourTerms(nn.Module):
         """The query for the neighbours of a batch."""
         return channels.neighbours
 
-    def forward(self, query: NeighbourQuery | None, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
+    def forward(self, query: NeighbourQuery | None, values: Tensor, rows: Tensor, steps: Tensor) -> list[VotedTerms]:
         """Terms for the states after these steps of these rows, int64 (states,) each."""
         if query is None or self.training:
             return []
-        votes = query.votes(rows, steps)
-        return [ScoreTerms(votes.items, (self.weight * features(votes) / votes.times.clamp(min=1)).to(values.dtype))]
+        return [VotedTerms(query, rows, steps, self.weight, values.dtype)]
+
+
+class VotedTerms:
+    """``Terms`` of votes that are counted once it is known for which items: for few, without the catalogue."""
+
+    def __init__(self, query: NeighbourQuery, rows: Tensor, steps: Tensor, weight: Tensor, dtype: torch.dtype) -> None:
+        self._query, self._states, self._weight, self._dtype = query, (rows, steps), weight, dtype
+
+    @cached_property
+    def _counted(self) -> ScoreTerms:
+        votes = self._query.votes(*self._states)
+        return ScoreTerms(votes.items, self._terms(features(votes) / votes.times.clamp(min=1)))
+
+    def _terms(self, feature: Tensor) -> Tensor:
+        return (self._weight * feature).to(self._dtype)
+
+    def added_to(self, scores: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        return self._counted.added_to(scores)
+
+    def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """As in ``Terms``."""
+        return self._counted.by_state()
+
+    def zeros(self, columns: int) -> Tensor:
+        """As in ``Terms``."""
+        rows = self._states[0]
+        return torch.zeros(len(rows), columns, dtype=self._dtype, device=rows.device)
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        strength = self._query.strength_in_columns(*self._states, place, totals.shape[1])
+        return totals + self._terms(torch.log1p(SCALE * strength))
+
+    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """As in ``Terms``."""
+        strength = self._query.strength_of(*self._states, wanted)
+        return self._terms(torch.log1p(SCALE * strength)), strength > 0
 
 
 def features(votes: Votes) -> Tensor:
@@ -84,8 +124,8 @@ class WeightSearch:
         """The chosen one of ``WEIGHTS``; 0 where nothing was added."""
         if not self._number:
             return 0.0
-        mean, product = self._gains.cpu() / self._number, self._products.cpu() / self._number
-        best, square = int(mean.argmax()), product.diagonal()
+        mean, *product = (torch.stack([self._gains, *self._products]) / self._number).cpu()
+        best, square = int(mean.argmax()), torch.stack(product).diagonal()
         below = mean[best] - mean
         variance = square + square[best] - 2 * product[best] - below**2  # of the difference to the best
         level = (below <= (variance.clamp(min=0) / self._number).sqrt()).nonzero().flatten()

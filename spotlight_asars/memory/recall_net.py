@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
-from spotlight_asars.memory.score_terms import Columns, ScoreTerms, touched_items
+from spotlight_asars.memory.score_terms import Columns, Terms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import Channels
@@ -41,7 +41,7 @@ class RecallNet(nn.Module):
         Size of the catalogue, padding included.
     *terms : nn.Module
         Each has ``recall(items, channels)``, which looks a batch up in its memory, and
-        ``forward(recalled, values, rows, steps)``, the ``ScoreTerms`` of states, one for each kind.
+        ``forward(recalled, values, rows, steps)``, the ``Terms`` of states, one for each kind.
     """
 
     def __init__(self, net: nn.Module, num_items: int, *terms: nn.Module) -> None:
@@ -119,7 +119,7 @@ class RecalledStates:
         return RecalledStates(values, self.rows, self.steps, self._recalled, self._kept)
 
     @cached_property
-    def score_terms(self) -> list[ScoreTerms]:
+    def score_terms(self) -> list[Terms]:
         """The terms of all memories for these states (rows, ...), kind by kind."""
         found = (terms(recalled, self.values, self.rows, self.steps) for terms, recalled in self._recalled)
         return [kind if self._kept is None else kind.of_items(self._kept) for kinds in found for kind in kinds]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,27 @@ from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
+FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
 NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
+
+
+class Terms(Protocol):
+    """Terms for some items of each state, asked for in the form that the scores have."""
+
+    def added_to(self, scores: Tensor) -> Tensor:
+        """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""
+
+    def zeros(self, columns: int) -> Tensor:
+        """A matrix of no terms, float (states, columns)."""
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
+
+    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
+
+    def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Items and terms of each state, (states, slots) each; a state has the sum of all that come."""
 
 
 class ScoreTerms(NamedTuple):
@@ -42,6 +62,10 @@ class ScoreTerms(NamedTuple):
             scores = _AddInPlace.apply(scores, items, values.to(scores.dtype))  # type: ignore[no-untyped-call]
         return scores
 
+    def zeros(self, columns: int) -> Tensor:
+        """A matrix of no terms, float (states, columns)."""
+        return self.values.new_zeros(len(self.items if self.row is None else self.row), columns)
+
     def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
         """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
         columns = totals.shape[1]
@@ -54,6 +78,8 @@ class ScoreTerms(NamedTuple):
     def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
         if self.row is None or self.weight is None:
+            if wanted.shape[1] > FEW:
+                return sums_of(wanted, self.items, self.values)
             same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
             each = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
             return torch.stack(each, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
@@ -91,11 +117,9 @@ class Columns:
         self._place = torch.full((num_items,), self._number, device=item_ids.device)  # also of items without a score
         self._place[item_ids] = torch.arange(self._number, device=item_ids.device)
 
-    def terms(self, parts: Sequence[ScoreTerms]) -> Tensor:
+    def terms(self, parts: Sequence[Terms]) -> Tensor:
         """The sum of all parts for these items: float (states, columns)."""
-        one = parts[0]
-        states = len(one.items if one.row is None else one.row)
-        totals = one.values.new_zeros(states, self._number + 1)
+        totals = parts[0].zeros(self._number + 1)
         for part in parts:
             totals = part.added_to_columns(totals, self._place)
         return take(totals, 1, take(self._place, 0, self._item_ids))
@@ -116,7 +140,21 @@ class _AddInPlace(torch.autograd.Function):
         return gradient, None, gradient.gather(1, items)
 
 
-def touched_items(parts: Sequence[ScoreTerms], like: Tensor) -> tuple[Tensor, Tensor]:
+def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of the values of some items of each row, (rows, n), and which of them have any: float and bool (rows, n).
+
+    The values are those of `items`, (rows, slots) each; nothing here has the size of the catalogue, or n times slots.
+    """
+    ordered = wanted.sort(dim=1).values
+    place = torch.searchsorted(ordered, items).clamp(max=ordered.shape[1] - 1)
+    here = ordered.gather(1, place) == items
+    sums = values.new_zeros(wanted.shape).scatter_add(1, place, torch.where(here, values, 0.0))
+    times = torch.zeros_like(wanted).scatter_add(1, place, here.long())
+    first = torch.searchsorted(ordered, wanted)
+    return sums.gather(1, first), times.gather(1, first) > 0
+
+
+def touched_items(parts: Sequence[Terms], like: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct items that have terms, int64 (items,), and for which of the states `like`, bool (states, items)."""
     none = torch.zeros(len(like), 0, dtype=torch.int64, device=like.device)
     items = torch.cat([none, *(items for part in parts for items, _ in part.by_state())], dim=1)

@@ -640,6 +640,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
         return self._fitted_net("score_catalogue").score_catalogue(states, item_ids)
 
+    def score_pairs(self, states: Any, item_ids: Tensor) -> Tensor:
+        """Scores of items of each state's own, int64 (rows, n): float (rows, n); it costs these items alone."""
+        return self._fitted_net("score_pairs").score_pairs(states, item_ids)
+
     def viewed_items(self, batch: Batch) -> Tensor:
         """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
         return self._fitted_net("viewed_items").viewed_items(batch.items, batch.channels)

@@ -60,6 +60,8 @@ def write(content: Content, path: Path) -> None:
         arrays |= {f"transitions.{name}": array for name, array in fitted.transitions.arrays().items()}
     for name in VOCABULARIES:
         arrays |= _vocabulary_arrays(name, getattr(content.catalogue, name))
+    if content.catalogue.item_counts is not None:
+        arrays["item_counts"] = content.catalogue.item_counts
     arrays |= {"dwell_scale": fitted.dwell_scale, "seen": fitted.seen, "random_state": generator["state"]["key"]}
     header = {
         "format": FORMAT,
@@ -107,7 +109,8 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
         fitted.transitions = Transitions.from_arrays(
             {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}, fitted.device
         )
-    catalogue = Catalogue(*sizes, *(_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items()))
+    items, users = (_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items())
+    catalogue = Catalogue(*sizes, items, users, arrays.pop("item_counts", None))  # older files have none
     position, has_gauss, gauss = header["random_state"]
     random_state = RandomState()
     random_state.set_state(("MT19937", _take(arrays, "random_state", path), position, has_gauss, gauss))

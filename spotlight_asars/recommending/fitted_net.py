@@ -22,7 +22,7 @@ from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.representations.feature_vectors import FeatureVectors
-from spotlight_asars.runtime.devices import FULL_PRECISION, moved
+from spotlight_asars.runtime.devices import FULL_PRECISION, moved, take
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch
 
@@ -259,6 +259,15 @@ class FittedNet:
             return scores.masked_fill_(item_ids == PADDING_IDX, NEVER)
         scores[:, PADDING_IDX] = NEVER
         return scores
+
+    @torch.no_grad()
+    def score_pairs(self, states: Any, item_ids: Tensor) -> Tensor:
+        """Scores of items of each state's own, int64 (rows, n): float (rows, n); anything at padding."""
+        if isinstance(self.net, RecallNet):
+            return self.net.score_pairs(states, item_ids)[0]
+        state = torch.arange(len(item_ids), device=item_ids.device).repeat_interleave(item_ids.shape[1])
+        scores: Tensor = self.net.score(take(states, 0, state), item_ids.flatten())
+        return scores.view(item_ids.shape)
 
     def viewed_items(self, items: Tensor, channels: Channels) -> Tensor:
         """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""

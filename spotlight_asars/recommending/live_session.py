@@ -22,14 +22,10 @@ from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.vocabulary import encode_raw
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.recommending.fitted_net import FittedNet
-from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations, top_k
-from spotlight_asars.recommending.requests import (
-    Catalogue,
-    Request,
-    Unknown,
-    check_exclusion,
-    encode_candidates,
-)
+from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
+from spotlight_asars.recommending.requests import Catalogue, Request, Unknown, check_exclusion
+from spotlight_asars.recommending.rules import ItemLists, read_rules
+from spotlight_asars.recommending.top_items import RulesOnDevice
 from spotlight_asars.representations.stepping import Arrival, Stepper
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
@@ -148,28 +144,37 @@ class LiveSession:
         return scores
 
     @torch.no_grad()
-    def recommend(self, k: int = 20, exclude_seen: bool | str = False, candidates: Any = None) -> Recommendations:
+    def recommend(
+        self,
+        k: int = 20,
+        exclude_seen: bool | str = False,
+        candidates: Any = None,
+        *,
+        exclude: Any = None,
+        boosts: Any = None,
+    ) -> Recommendations:
         """The k best next items, as ``model.recommend`` gives them for one session: (1, k).
 
         Parameters
         ----------
-        k, exclude_seen, candidates
-            As in ``ASARSSequenceModel.recommend``; candidates are raw where the session is.
+        k, exclude_seen, candidates, exclude, boosts
+            As in ``ASARSSequenceModel.recommend``; ids are raw where the session is.
         """
-        k, excluded, allowed = whole(k, "k", least=1), check_exclusion(exclude_seen), None
-        if candidates is not None:
-            ids = encode_candidates(self._catalogue, candidates, bool(self._raw))
-            allowed = torch.from_numpy(ids).to(self._fitted.device)
+        k, excluded = whole(k, "k", least=1), check_exclusion(exclude_seen)
+        rules = read_rules(self._catalogue, 1, bool(self._raw), candidates, exclude, boosts)
+        if isinstance(rules.candidates, ItemLists):
+            rules = rules._replace(candidates=rules.candidates.items)
         viewed = self._viewed() if excluded else None
         if excluded == "history":
             viewed = self._fitted.viewed_items(self._viewed(), self._channels)
-        among = self._catalogue.num_items - 1 if allowed is None else len(allowed)
-        best = top_k(self._scores(allowed), min(k, among), viewed, allowed)
+        on_device = RulesOnDevice(rules, self._fitted.device)
+        k = min(k, rules.among(self._catalogue))
+        best = on_device.top_k(self._scores(on_device.columns), k, np.zeros(1, np.int64), viewed)
         if not self._raw:
             return best
         user = None if self._given_user is None else np.array([self._given_user])
         request = Request(self.as_sessions(), True, self.unknown, user)
-        return RawRecommendations.of(best, self._catalogue.raw_items("item"), request)
+        return RawRecommendations.of(best, self._catalogue.raw_items("item"), request, rules.unknown)
 
     def as_sessions(self) -> SessionInteractions:
         """The session so far, for ``model.update`` once it is over."""
@@ -201,7 +206,9 @@ class LiveSession:
             state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
         else:
             state = self._state
-        return self._fitted.score_catalogue(state, allowed)
+        if allowed is None or not len(allowed):
+            return self._fitted.score_catalogue(state, allowed)
+        return self._fitted.score_pairs(state, allowed.unsqueeze(0))
 
     def _viewed(self) -> Tensor:
         """Items so far, int64 (1, time); padding where there is none."""

@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars.events import Vocabulary, frames
 from spotlight_asars.recommending.requests import Request, Unknown
+from spotlight_asars.recommending.rules import UnknownInRules
 from spotlight_asars.sessions import PADDING_IDX
 
 TABLES = ("pandas", "polars", "pyarrow")
@@ -44,15 +42,20 @@ class RawRecommendations(Recommendations):
         Whose session each row is, as given.
     unknown : Unknown
         What of the sessions the model does not know, and so did not see.
+    unknown_in_rules : UnknownInRules
+        How many ids of the candidates, of what is excluded and of what is boosted the model does not know.
     """
 
     user_ids: NDArray[Any] | None
     unknown: Unknown
+    unknown_in_rules: UnknownInRules
     _backend: Any
     _names: tuple[str, str]
 
     @classmethod
-    def of(cls, best: Recommendations, vocabulary: Vocabulary, request: Request) -> RawRecommendations:
+    def of(
+        cls, best: Recommendations, vocabulary: Vocabulary, request: Request, unknown: UnknownInRules
+    ) -> RawRecommendations:
         """The `best` items in the raw ids of a vocabulary."""
         real = best.items != PADDING_IDX
         items = vocabulary.decode(np.where(real, best.items, vocabulary.first))
@@ -60,7 +63,7 @@ class RawRecommendations(Recommendations):
             items = items.astype(object)
             items[~real] = None
         answer = cls(items, best.scores)
-        answer.user_ids, answer.unknown = request.user_ids, request.unknown
+        answer.user_ids, answer.unknown, answer.unknown_in_rules = request.user_ids, request.unknown, unknown
         answer._backend, answer._names = request.backend, request.names
         return answer
 
@@ -93,30 +96,3 @@ class RawRecommendations(Recommendations):
         return nw.from_dict(
             {name: frames.exact_column(name, values, kind) for name, values in self.columns().items()}
         ).to_native()
-
-
-def top_k(scores: Tensor, k: int, viewed: Tensor | None = None, allowed: Tensor | None = None) -> Recommendations:
-    """The k highest of each row of scores.
-
-    Parameters
-    ----------
-    scores : float (batch, items)
-        Of the whole catalogue, or of the `allowed` items.
-    k : int
-    viewed : int64 (batch, slots), optional
-        Items that each row leaves out, padded with 0.
-    allowed : int64 (items,), optional
-        The items of the columns, rising.
-    """
-    best = (scores if viewed is None else _without(scores, viewed, allowed)).topk(k, dim=1)
-    ids = best.indices if allowed is None else allowed[best.indices]
-    return Recommendations(ids.masked_fill(best.values <= NEVER, PADDING_IDX).cpu().numpy(), best.values.cpu().numpy())
-
-
-def _without(scores: Tensor, viewed: Tensor, allowed: Tensor | None) -> Tensor:
-    """`scores` with ``NEVER`` at the items `viewed` by each row."""
-    if allowed is None:
-        return scores.scatter(1, viewed, NEVER)
-    place = torch.searchsorted(allowed, viewed).clamp(max=len(allowed) - 1)
-    place = torch.where(allowed[place] == viewed, place, len(allowed))  # the rest falls into a column that is cut off
-    return F.pad(scores, (0, 1)).scatter(1, place, NEVER)[:, :-1]

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars.events import Vocabulary
-from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations, Recommendations, top_k
-from spotlight_asars.recommending.requests import Catalogue, check_exclusion, encode_candidates, read_request
+from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
+from spotlight_asars.recommending.requests import Catalogue, check_exclusion, read_request
+from spotlight_asars.recommending.rules import NUMBERS_OF_A_PAIR, ItemLists, Rules, read_rules
+from spotlight_asars.recommending.top_items import RulesOnDevice, no_recommendations
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import Channels, SessionInteractions
 from spotlight_asars.sessions.batching import Batch, scoring_batches
@@ -40,6 +42,15 @@ class Recommender(ABC):
     @abstractmethod
     def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
+
+    def score_pairs(self, states: Any, item_ids: Tensor) -> Tensor:
+        """Scores of items of each state's own, int64 (rows, n): float (rows, n); anything at padding.
+
+        Here by scoring the whole catalogue; a model that can do better overrides it.
+        """
+        at_once = rows_at_once(self.device, self.num_items)
+        parts = [slice(start, start + at_once) for start in range(0, len(item_ids), at_once)]
+        return torch.cat([self.score_catalogue(states[part]).gather(1, item_ids[part]) for part in parts])
 
     @property
     def device(self) -> torch.device:
@@ -129,6 +140,8 @@ class Recommender(ABC):
         exclude_seen: bool | str = False,
         candidates: Any = None,
         *,
+        exclude: Any = None,
+        boosts: Any = None,
         user_ids: Any = None,
         dwell_times: Any = None,
         started: ArrayLike | None = None,
@@ -151,8 +164,15 @@ class Recommender(ABC):
         exclude_seen : {False, "session", "history"} or bool
             Leave out the items of the session itself, which is what True means; with "history", also those of all
             earlier sessions of its user that the model's memory holds.
-        candidates : ids (items,), optional
-            Recommend these only; raw ids with raw sessions. By default the whole catalogue.
+        candidates : ids (items,), or a list of ids for each session, optional
+            Recommend these only; by default the whole catalogue. Raw ids with raw sessions; those that the model does
+            not know are left out, and counted in the answer. Lists of each session's own may be empty, and padded with
+            0 or, among raw ids, None; nets then score these items and no others. A mask is a bool array over the
+            catalogue, padding included: (items,) or (session, items).
+        exclude : as `candidates`, optional
+            Items that are not recommended, even if they are candidates.
+        boosts : dict, or float (items,), optional
+            What is added to the score of an item, by its id; or numbers for the whole catalogue, padding included.
         user_ids : one id or (session,), optional
             For arrays and lists. An unknown one, and None among raw ids, is the unknown user, who has no history.
         dwell_times : float, in the shape of `sessions`, optional
@@ -179,7 +199,8 @@ class Recommender(ABC):
             Before ``fit``.
         ValueError
             For contiguous ids out of range or of another vocabulary, raw ids for a model that knows none, candidates
-            of which the model knows none, and "history" for a model without memory.
+            of which the model knows none, lists for another number of sessions, boosts that are no finite
+            numbers, and "history" for a model without memory.
         TypeError
             For raw ids that are strings where the model knows integers, or the other way round.
 
@@ -194,26 +215,34 @@ class Recommender(ABC):
         k, excluded = whole(k, "k", least=1), check_exclusion(exclude_seen)
         channels = {"user_ids": user_ids, "dwell_times": dwell_times, "started": started}
         request = read_request(catalogue, sessions, **channels, raw=raw, columns=columns, inactivity=inactivity)
-        allowed = None if candidates is None else encode_candidates(catalogue, candidates, request.raw)
-        best = self._best(request.sessions, k, excluded, allowed)
+        rules = read_rules(catalogue, len(request.sessions), request.raw, candidates, exclude, boosts)
+        best = self._best(request.sessions, min(k, rules.among(catalogue)), excluded, rules)
         if not request.raw:
             return best
-        return RawRecommendations.of(best, catalogue.raw_items("sessions"), request)
+        return RawRecommendations.of(best, catalogue.raw_items("sessions"), request, rules.unknown)
 
-    def _best(
-        self, sessions: SessionInteractions, k: int, excluded: str | None, allowed: NDArray[np.int64] | None
-    ) -> Recommendations:
-        """The k best items of the catalogue, or of the `allowed` ids, for each session."""
-        columns = None if allowed is None else moved(torch.from_numpy(allowed), self.device)
-        among = self.num_items - 1 if allowed is None else len(allowed)
-        k = min(k, among)
-        items = np.zeros((len(sessions), k), dtype=np.int64)
-        scores = np.full((len(sessions), k), NEVER, dtype=np.float32)
-        for batch in scoring_batches(sessions, rows_at_once(self.device, among + 1), self.device):
-            score = self.score_catalogue(self.states(batch.items, batch.channels)[:, -1], columns)
+    def _best(self, sessions: SessionInteractions, k: int, excluded: str | None, rules: Rules) -> Recommendations:
+        """The k best items for each session."""
+        own, device = rules.candidates if isinstance(rules.candidates, ItemLists) else None, self.device
+        best, on_device = no_recommendations(len(sessions), k), RulesOnDevice(rules, device)
+        columns = self.num_items if own is None else int(own.lengths.max(initial=0)) * NUMBERS_OF_A_PAIR
+        if on_device.columns is not None:
+            columns = len(on_device.columns) + 1
+        for batch in scoring_batches(sessions, rows_at_once(device, columns), device):
+            states = self.states(batch.items, batch.channels)[:, -1]
             seen = self.viewed_items(batch) if excluded == "history" else batch.items if excluded else None
-            items[batch.rows], scores[batch.rows] = top_k(score, k, seen, columns)
-        return Recommendations(items, scores)
+            if own is None:
+                scores = self.score_catalogue(states, on_device.columns)
+                best.items[batch.rows], best.scores[batch.rows] = on_device.top_k(scores, k, batch.rows, seen)
+                continue
+            for part in own.parts(batch.rows, device):
+                rows, chosen = batch.rows[part], moved(torch.from_numpy(part), device)
+                items = own.padded(rows, device)
+                scores = self.score_pairs(states[chosen], items)
+                found = on_device.top_k(scores, k, rows, None if seen is None else seen[chosen], items)
+                width = found.items.shape[1]
+                best.items[rows, :width], best.scores[rows, :width] = found
+        return best
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name, as scikit-learn's tools ask for them."""

@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import integers, reject, require, seconds
+from spotlight_asars._checks import reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
 from spotlight_asars.events.splitting import new_ids
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
@@ -24,17 +24,22 @@ from spotlight_asars.sessions.interactions import UNKNOWN_USER, as_sessions
 
 
 class Catalogue(NamedTuple):
-    """What a model knows: the number of items, padding included, and of users; and raw ids where it learned them."""
+    """What a model knows: the number of items, padding included, and of users; and raw ids where it learned them.
+
+    item_counts : int64 (items,), how often each item was viewed in training, or None
+    """
 
     num_items: int
     num_users: int
     item_vocabulary: Vocabulary | None = None
     user_vocabulary: Vocabulary | None = None
+    item_counts: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, sessions: SessionInteractions) -> Catalogue:
         """The items and users of training sessions."""
-        return cls(sessions.num_items, sessions.num_users, sessions.item_vocabulary, sessions.user_vocabulary)
+        counts = np.bincount(sessions.items, minlength=sessions.num_items)
+        return cls(sessions.num_items, sessions.num_users, sessions.item_vocabulary, sessions.user_vocabulary, counts)
 
     def raw_items(self, argument: str) -> Vocabulary:
         """The raw ids of items; ``ValueError`` where there are none."""
@@ -62,7 +67,7 @@ class Catalogue(NamedTuple):
             num_items = max(self.num_items, int(sessions.items.max(initial=0)) + 1)
             rule = f"{argument} must have item ids below {self.num_items}, or raw ids for new items as for all others"
             require(num_items <= max(self.num_items, len(items) + items.first), rule, num_items - 1, way_out)
-        return Catalogue(num_items, num_users, items, users)
+        return Catalogue(num_items, num_users, items, users, self._counts_of(num_items))
 
     def with_items(self, raw: NDArray[Any], argument: str) -> tuple[Catalogue, NDArray[np.int64]]:
         """The catalogue with these raw items as well, and the ids that they have in it, int64 (n,).
@@ -83,7 +88,12 @@ class Catalogue(NamedTuple):
         own, _ = Vocabulary.learn(raw, known.first)
         ids = new_ids(own, known, argument)
         size = max(self.num_items, len(ids.vocabulary) + known.first)
-        return self._replace(num_items=size, item_vocabulary=ids.vocabulary), ids.of_old[own.encode(raw)]
+        grown = Catalogue(size, self.num_users, ids.vocabulary, self.user_vocabulary, self._counts_of(size))
+        return grown, ids.of_old[own.encode(raw)]
+
+    def _counts_of(self, num_items: int) -> NDArray[np.int64] | None:
+        """The counts for a larger catalogue: what comes later was not in the training."""
+        return None if self.item_counts is None else np.pad(self.item_counts, (0, num_items - self.num_items))
 
     def check(self, sessions: SessionInteractions, argument: str) -> None:
         """Raise ``ValueError`` unless the sessions have the model's item ids and, where known, its vocabularies."""
@@ -164,16 +174,9 @@ def read_request(
     return request
 
 
-def encode_candidates(catalogue: Catalogue, candidates: Any, raw: bool) -> NDArray[np.int64]:
-    """Distinct contiguous ids of `candidates`, rising; those that the model does not know are left out if raw."""
-    if raw:
-        ids = encode_raw(catalogue.raw_items("candidates"), candidates, "candidates").ravel()
-        ids = ids[ids != Vocabulary.ABSENT]
-    else:
-        ids, last = integers(candidates, "candidates").ravel(), catalogue.num_items - 1
-        reject((ids < 1) | (ids > last), ids, f"candidates must lie in 1..{last}")
-    require(len(ids) > 0, "candidates must name at least one item that the model knows", np.size(candidates))
-    return np.unique(ids)
+def is_list(given: Any) -> bool:
+    """Whether this is a list of ids, or of lists: no text."""
+    return isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes))
 
 
 def check_exclusion(exclude_seen: Any) -> str | None:
@@ -257,17 +260,13 @@ def _rows(given: Any, argument: str) -> list[Any] | None:
     """The rows of a list of lists, of a matrix, or of one list; None for what is no sequence."""
     if isinstance(given, np.ndarray):
         return [row.tolist() for row in given] if given.ndim == 2 else _rows(given.tolist(), argument)
-    if not _is_list(given):
+    if not is_list(given):
         return None
-    nested = [_is_list(row) for row in given]
+    nested = [is_list(row) for row in given]
     if any(nested):
         require(all(nested), f"{argument} must be one list, or lists only", given)
         return list(given)
     return [given]
-
-
-def _is_list(given: Any) -> bool:
-    return isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes))
 
 
 def _padded(rows: Sequence[Any], filler: float) -> list[list[Any]]:

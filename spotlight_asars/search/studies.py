@@ -105,7 +105,7 @@ def search(
     >>> train = to_sessions(generate_sessions(num_users=5, num_items=20, num_sessions=60, random_state=0))
     >>> trials = search(train, {"shrinkage": [0, 5, 20], "alpha": [0.25, 0.5]}, model=ItemKNN, n_trials=4)
     >>> len(trials), list(trials[0].metrics)
-    (4, ['mrr@20', 'recall@20'])
+    (4, ['mrr@20', 'recall@20', 'ndcg@20'])
     """
     optuna = _optuna()
     one_of(sampler, STUDY_SAMPLERS, "sampler")

@@ -125,6 +125,14 @@ class NeighbourQuery(Protocol):
     def votes(self, rows: torch.Tensor, steps: torch.Tensor) -> Votes:
         """Of the neighbours of the states after these steps of these rows, int64 (states,) each."""
 
+    def strength_of(self, rows: torch.Tensor, steps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """The strength of items of each state's own, int64 (states, n): float (states, n)."""
+
+    def strength_in_columns(
+        self, rows: torch.Tensor, steps: torch.Tensor, place: torch.Tensor, columns: int
+    ) -> torch.Tensor:
+        """The strength as a matrix, float (states, columns), where items have the column `place`, int64 (items,)."""
+
     def select(self, rows: slice) -> NeighbourQuery:
         """The query for some of the sessions."""
 

@@ -79,6 +79,15 @@ def test_units_are_those_of_the_library(tmp_path, capsys):
     assert sessions[0].started.tolist() == sessions[1].started.tolist()
 
 
+def test_evaluate_looks_at_the_lists_where_it_is_asked_to(shop, by_library, capsys, tmp_path):
+    given = ["evaluate", shop / "test.parquet", "--model", shop / "model", "-k", "5"]
+    plain = call(capsys, *given)["metrics"]
+    with_lists = call(capsys, *given, "--lists", "--category", "item_id")["metrics"]
+    assert {name: with_lists[name] for name in plain} == plain
+    assert set(with_lists) - set(plain) == {f"{name}@5" for name in ("coverage", "novelty", "tail", "diversity")}
+    assert with_lists["diversity@5"] == 1
+
+
 def test_training_and_evaluation_give_the_librarys_numbers(shop, by_library, capsys):
     _, test, model = by_library
     given = ["evaluate", shop / "test.parquet", "--model", shop / "model", "-k", "5,20"]
@@ -137,6 +146,21 @@ def test_recommendations_may_leave_out_what_was_seen_and_keep_to_candidates(shop
     given = ["recommend", "--model", shop / "model", "--items", "003,004"]
     answer = call(capsys, *given, "--exclude-seen", "session", "--candidates", "003,005,006")
     assert sorted(row["item_id"] for row in answer["recommendations"]) == ["005", "006"]
+
+
+def test_rules_are_arguments_or_a_file_with_lists_for_each_session(shop, capsys, tmp_path):
+    given = ["recommend", "--model", shop / "model", "--items", "003,004"]
+    some = ["--candidates", "003,005,006", "--exclude", "006", "--boosts", "003=-1e6,nothing=2"]
+    answer = call(capsys, *given, *some)
+    assert [row["item_id"] for row in answer["recommendations"]] == ["005", "003"]
+    assert answer["recommendations"][1]["score"] < -1e5
+    assert answer["unknown_in_rules"] == {"candidates": 0, "exclude": 0, "boosts": 1}
+    file = tmp_path / "rules.json"
+    file.write_text('{"candidates": [["003", "005", "006"]], "exclude": ["006"], "boosts": {"003": -1e6}}')
+    same = call(capsys, *given, "--rules", file)
+    assert [row["item_id"] for row in same["recommendations"]] == ["005", "003"]
+    assert main([*map(str, given), *some, "-k", "1"]) == 0
+    assert capsys.readouterr().err.endswith("; items in rules: 1 of boosts\n")
 
 
 def test_recommend_prints_a_table_and_says_what_is_unknown(shop, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +119,21 @@ def test_out_must_be_a_table(load, capsys):
     with pytest.raises(SystemExit):
         load("run_all").main(["--out", "table.txt"])
     assert "--out must end in .md or .csv; got table.txt" in capsys.readouterr().err
+
+
+def test_a_server_is_loaded_by_wrk_and_without_it_the_benchmark_says_how_to_get_it(load_benchmark, monkeypatch, capsys):
+    serving = load_benchmark("serving")
+    monkeypatch.setattr(serving.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match="apt-get install wrk"):
+        serving.main([])
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk: apt-get install wrk")
+def test_the_table_of_a_server_has_rates_and_latencies(load_benchmark, monkeypatch, capsys):
+    pytest.importorskip("uvicorn")
+    serving = load_benchmark("serving")
+    monkeypatch.setattr(serving, "SESSIONS", 300)
+    serving.main(["--items", "50", "--workers", "1", "--connections", "2", "--seconds", "1"])
+    *_, row, published = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"examples/serve\.py +50 +1 +2 +[\d,.]+ +[\d.]+ ms( +[\d.]+[mu]?s){3} +0", row.strip())
+    assert "1,000" in published

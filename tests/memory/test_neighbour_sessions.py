@@ -131,3 +131,16 @@ def test_sessions_that_are_added_later_vote_as_if_they_had_been_there(rows, late
     together = NeighbourSessions(as_sessions([[1, 2], *rows, *later]))
     assert added.num_items == ITEMS
     assert votes_of(added, viewed) == votes_of(together, viewed)
+
+
+@given(LOGS, ROW, st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=6))
+def test_strength_of_some_items_alone_is_that_of_the_votes(rows, viewed, wanted):
+    query = NeighbourSessions(as_sessions(rows)).query(torch.tensor([viewed]))
+    by_hand = votes_by_hand(rows, viewed)
+    state = torch.tensor([0]), torch.tensor([len(viewed) - 1])
+    own = query.strength_of(*state, torch.tensor([wanted]))
+    np.testing.assert_allclose(own[0], [by_hand.get(item, 0.0) for item in wanted], rtol=1e-5, atol=1e-7)
+    place = torch.full((ITEMS,), len(wanted))
+    place[wanted] = torch.arange(len(wanted))
+    columns = query.strength_in_columns(*state, place, len(wanted) + 1)[0][place[wanted]]
+    np.testing.assert_allclose(columns, [by_hand.get(item, 0.0) for item in wanted], rtol=1e-5, atol=1e-7)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotlight_asars.memory import score_terms
-from spotlight_asars.memory.score_terms import Columns, ScoreTerms, touched_items
+from spotlight_asars.memory.score_terms import FEW, Columns, ScoreTerms, touched_items
 
 ITEMS = 7
 
@@ -78,7 +78,7 @@ def test_scores_of_the_catalogue_have_them_added_in_their_own_memory(one):
     assert total.data_ptr() == scores.data_ptr()
 
 
-@given(terms() | shared_terms(), st.integers(1, 4))
+@given(terms() | shared_terms(), st.integers(1, 4) | st.just(FEW + 5))
 def test_items_of_each_states_own_have_their_sums_and_are_there_or_not(one, count):
     draw = torch.Generator().manual_seed(0)
     items, sums = torch.randint(1, ITEMS, (len(number_of_states(one)), count), generator=draw), by_hand([one])
@@ -128,8 +128,9 @@ SHARED = ScoreTerms(
         lambda scores, terms: terms.added_to(terms.added_to(scores * 2.0)) ** 2,
         lambda scores, terms: Columns(torch.tensor([3, 1, 1]), ITEMS).terms([terms, terms]) * scores[:, :3],
         lambda scores, terms: terms.of(torch.tensor([[1, 5], [4, 3]]))[0] * scores[:, :2],
+        lambda scores, terms: terms.of(torch.tensor([[1, 5] * FEW, [4, 3] * FEW]))[0] * scores[:, :1],
     ],
-    ids=["added", "added twice", "columns", "own"],
+    ids=["added", "added twice", "columns", "own", "many own"],
 )
 def test_gradients_are_those_that_finite_differences_find(total, terms):
     draw = torch.Generator().manual_seed(0)

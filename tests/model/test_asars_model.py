@@ -344,7 +344,7 @@ def test_parameters_come_back_as_they_were_given():
         ("attention", "all", r"attention must be one of \['prefix', 'causal'\]; got 'all'"),
         ("time_encoding", "raw", r"time_encoding must be one of \['scott', .*\]; got 'raw'"),
         ("patience", 0, "patience must be 1 or more; got 0"),
-        ("monitor", "auc@3", r"monitor must be 'loss', or one of \['mrr', 'recall'\] with .*; got 'auc@3'"),
+        ("monitor", "auc@3", r"monitor must be 'loss', or one of \['mrr', 'ndcg', 'recall'\] with .*; got 'auc@3'"),
         ("monitor", "mrr@0", r"monitor must be 'loss', or one of .*; got 'mrr@0'"),
         ("event_dropout", 1.5, r"event_dropout must be a share from 0 up to but not 1; got 1\.5"),
         ("dwell_dropout", -1, r"dwell_dropout must be a share from 0 up to but not 1; got -1"),

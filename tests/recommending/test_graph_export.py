@@ -30,6 +30,7 @@ VARIANTS = [
     {"representation": "time_user", "residual": False},
     {"representation": "dynamics"},
     {"representation": "time_dynamics", "loss": "pointwise"},
+    {"representation": "transformer"},
     {"representation": "time_transformer", "last_dwell": "observed"},
 ]
 
@@ -203,9 +204,7 @@ def test_a_graph_scores_as_the_model_does(tmp_path, capfd):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", VARIANTS, ids=lambda options: options["representation"])
 def test_every_variant_can_be_exported(options, tmp_path):
-    check_both_formats(
-        remembering(**options), "query" if options["representation"] == "user_att" else "scores", tmp_path
-    )
+    check_both_formats(remembering(**options), "scores", tmp_path)
 
 
 def test_a_model_with_a_memory_gives_the_query_without_it(tmp_path):

@@ -22,7 +22,7 @@ def test_serving_needs_a_fitted_model():
 @pytest.mark.parametrize("loss", ["cross_entropy", "pointwise"])
 @pytest.mark.parametrize("name", ASARS)
 def test_the_product_of_vectors_is_the_score_without_the_memory(name, loss):
-    model = quick(representation=name, loss=loss, history=False, transitions=False).fit(TRAIN)
+    model = quick(representation=name, loss=loss, history=False, transitions=False, neighbours=False).fit(TRAIN)
     products = model.queries(LATER) @ model.item_matrix().T
     np.testing.assert_allclose(products[:, 1:], model.predict(LATER.sequences)[:, 1:], atol=1e-5)
     remembering = quick(representation=name, loss=loss).fit(TRAIN)
@@ -31,7 +31,7 @@ def test_the_product_of_vectors_is_the_score_without_the_memory(name, loss):
 
 
 def test_the_memory_touches_what_was_viewed_in_the_session_and_before():
-    model = quick(transitions=False).fit(TRAIN)
+    model = quick(transitions=False, neighbours=False).fit(TRAIN)
     touched = model.remembered([[3, 0, 3], [1, 2, 2]], user_ids=[1, -1])
     anns = set(TRAIN.items[TRAIN.places(np.flatnonzero(TRAIN.user_ids == 1))].tolist())
     assert touched[0].tolist() == sorted(anns | {3})
@@ -45,8 +45,11 @@ def test_it_touches_what_followed_in_training_too():
     items, offsets = TRAIN.items.tolist(), TRAIN.offsets
     sessions = [items[start:stop] for start, stop in itertools.pairwise(offsets)]
     together = {other for one in sessions if 2 in one for other in one} - {2}
-    assert quick(history=False).fit(TRAIN).remembered([[2]])[0].tolist() == sorted(together)
-    assert [len(items) for items in quick(history=False, transitions=False).fit(TRAIN).remembered([[1, 2]])] == [0]
+    assert quick(history=False, neighbours=False).fit(TRAIN).remembered([[2]])[0].tolist() == sorted(together)
+    assert [
+        len(items)
+        for items in quick(history=False, transitions=False, neighbours=False).fit(TRAIN).remembered([[1, 2]])
+    ] == [0]
 
 
 def test_vectors_need_a_score_that_is_one_product():

@@ -97,6 +97,8 @@ def check_report(report, ranks, rows, k):
     for place in k:
         assert report[f"mrr@{place}"] == pytest.approx(np.mean([rank <= place and 1 / rank for rank in ranks]))
         assert report[f"recall@{place}"] == pytest.approx(np.mean([rank <= place for rank in ranks]))
+        gains = [1 / np.log2(1 + rank) if rank <= place else 0 for rank in ranks]
+        assert report[f"ndcg@{place}"] == pytest.approx(np.mean(gains))
 
 
 # --- evaluate
@@ -259,12 +261,12 @@ def test_a_score_that_is_no_number_gets_no_rank():
 @pytest.mark.parametrize("k", [5, np.int64(5), [5], (5,), np.array([5]), np.array(5), range(5, 6)], ids=repr)
 def test_k_is_one_place_or_several(k):
     assert evaluate(Foreign(), TEST, k=k) == evaluate(Foreign(), TEST, k=(5,))
-    assert list(evaluate(Foreign(), TEST, k=k)) == ["mrr@5", "recall@5"]
+    assert list(evaluate(Foreign(), TEST, k=k)) == ["mrr@5", "recall@5", "ndcg@5"]
 
 
 def test_every_metric_is_there_for_every_k():
     report = evaluate(Foreign(), TEST, k=(1, 10))
-    assert list(report) == ["mrr@1", "mrr@10", "recall@1", "recall@10"]
+    assert list(report) == ["mrr@1", "mrr@10", "recall@1", "recall@10", "ndcg@1", "ndcg@10"]
     assert all(type(value) is float for value in report.values())
     assert report["mrr@1"] == report["recall@1"] <= report["mrr@10"] <= report["recall@10"]
 
@@ -345,12 +347,16 @@ def test_every_metric_keeps_the_contract(name):
 def test_metrics_have_their_values():
     np.testing.assert_allclose(METRICS["mrr"](RANKS, 10), [1, 2 / 3, 1 / 2, 1 / 3, 1 / 10, 0, 0])
     np.testing.assert_array_equal(METRICS["recall"](RANKS, 10), [1, 1, 1, 1, 1, 0, 0])
-    assert METRICS.keys() == {"mrr", "recall"}  # another one needs its values here
+    by_hand = [1, 1 / np.log2(2.5), 1 / np.log2(3), 1 / 2, 1 / np.log2(11), 0, 0]
+    np.testing.assert_allclose(METRICS["ndcg"](RANKS, 10), by_hand)
+    assert METRICS.keys() == {"mrr", "recall", "ndcg"}  # another one needs its values here
 
 
 def test_a_report_has_the_means_of_its_metrics():
     report = Report(RANKS, np.arange(len(RANKS)), [2])
-    assert report == {"mrr@2": pytest.approx((1 + 2 / 3 + 1 / 2) / 7), "recall@2": pytest.approx(3 / 7)}
+    gains = (1 + 1 / np.log2(2.5) + 1 / np.log2(3)) / 7
+    assert report == pytest.approx({"mrr@2": (1 + 2 / 3 + 1 / 2) / 7, "recall@2": 3 / 7, "ndcg@2": gains})
+    assert report.lists is None
 
 
 # --- sequence_mrr_score

@@ -1,4 +1,4 @@
-"""How good the ranking is: rank once, and every metric is a function of ranks.
+"""Ranks of the next items, and what is recommended in their place.
 
 Full ranking against the training catalogue, never sampled; padding is no candidate in ``evaluate``; ties get the mean
 of their ranks, so a constant scorer scores at chance.
@@ -6,8 +6,8 @@ of their ranks, so a constant scorer scores at chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import integers, one_of, reject, require
+from spotlight_asars.evaluation.lists import Lists, metrics_of_lists, read_categories
+from spotlight_asars.evaluation.metrics import Ranks, Report
 from spotlight_asars.events.vocabulary import check_vocabulary
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions
@@ -23,91 +25,8 @@ from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 from spotlight_asars.sessions.ragged import flat_ranges
 
-Ranks = NDArray[np.float64]
-
 SESSIONS_AT_ONCE = 256
 LOWEST = float(np.finfo(np.float32).min)  # score of items that are ranked last, as Spotlight has it
-
-
-def reciprocal_rank(ranks: Ranks, k: int) -> Ranks:
-    """1 / rank down to place k, 0 beyond; its mean is MRR@k.
-
-    >>> reciprocal_rank(np.array([1.0, 4.0, 21.0]), k=20).tolist()
-    [1.0, 0.25, 0.0]
-    """
-    return np.where(ranks <= k, 1.0 / ranks, 0.0)
-
-
-def hit(ranks: Ranks, k: int) -> Ranks:
-    """1 down to place k, 0 beyond; its mean is Recall@k, for there is one target each.
-
-    >>> hit(np.array([1.0, 4.0, 21.0]), k=20).tolist()
-    [1.0, 1.0, 0.0]
-    """
-    return (ranks <= k).astype(np.float64)
-
-
-METRICS: dict[str, Callable[[Ranks, int], Ranks]] = {"mrr": reciprocal_rank, "recall": hit}
-
-
-def parse_metric(metric: Any, argument: str = "metric", or_else: str = "") -> tuple[str, int]:
-    """Metric and cut-off of a name like "mrr@20".
-
-    Parameters
-    ----------
-    metric : str
-    argument, or_else : str
-        What an error calls it, and what else it might have been.
-
-    Raises
-    ------
-    ValueError
-        For what is no metric with a cut-off.
-
-    Examples
-    --------
-    >>> parse_metric("recall@10")
-    ('recall', 10)
-    """
-    name, _, cutoff = str(metric).partition("@")
-    valid = name in METRICS and cutoff.isdecimal() and cutoff == str(int(cutoff)) != "0"
-    require(valid, f"{argument} must be {or_else}one of {sorted(METRICS)} with a cut-off, like 'mrr@20'", metric)
-    return name, int(cutoff)
-
-
-class Report(dict[str, float]):
-    """Metrics by name, as ``report["mrr@20"]``.
-
-    Parameters
-    ----------
-    ranks, sessions
-        As under Attributes.
-    k : ints
-        Cut-offs of the metrics.
-
-    Attributes
-    ----------
-    ranks : float64 (targets,)
-        Rank of each target, 1 is best; in the order of the sessions and of the events in each.
-    sessions : int64 (targets,)
-        The session of each target.
-    by : dict of Report
-        The same for a part of the targets: "seen" for items that occur in the training, "new" for all others, of a
-        model that knows which; without parts that have no target.
-    """
-
-    def __init__(self, ranks: Ranks, sessions: NDArray[np.int64], k: Sequence[int]) -> None:
-        names = ((f"{name}@{place}", metric, place) for name, metric in METRICS.items() for place in k)
-        super().__init__({name: float(metric(ranks, place).mean()) for name, metric, place in names})
-        self.ranks, self.sessions = ranks, sessions
-        self.by: dict[str, Report] = {}
-
-    def split(self, parts: dict[str, NDArray[np.bool_]], k: Sequence[int]) -> Report:
-        """The report itself, with one ``by`` each of some parts of the targets, bool (targets,), that have any."""
-        for name, part in parts.items():
-            if part.any():
-                self.by[name] = Report(self.ranks[part], self.sessions[part], k)
-        return self
 
 
 def evaluate(
@@ -116,6 +35,9 @@ def evaluate(
     k: int | Sequence[int] = (10, 20),
     positions: str = "every",
     roll_history: bool = False,
+    *,
+    lists: bool = False,
+    categories: Any = None,
 ) -> Report:
     """Rank the next item at every position of the test sessions, or at the last.
 
@@ -132,11 +54,19 @@ def evaluate(
     roll_history : bool
         Let each user's later test sessions see the earlier ones of the same user, once these are scored. Else all start
         from what training left. The model is afterwards as before.
+    lists : bool
+        Look at what is recommended, too: coverage, novelty, share of the tail, and diversity where items have
+        `categories`; see ``spotlight_asars.evaluation.lists``. Novelty and tail need a model that knows how often each
+        item was viewed in training, as ours and the baselines do.
+    categories : EventLog, dict or array (items,), optional
+        Of items: those in a log, by id (raw where the model knows raw ids), or in the order of contiguous ids.
 
     Returns
     -------
     Report
-        ``report["mrr@20"]``, ``report["recall@20"]``, ..., and the ranks themselves.
+        ``report["mrr@20"]``, ``report["recall@20"]``, ``report["ndcg@20"]``, ..., and the ranks themselves; with
+        `lists` ``report["coverage@20"]``, ``report["novelty@20"]``, ``report["tail@20"]``, ``report["diversity@20"]``,
+        and the lists themselves.
 
     Raises
     ------
@@ -157,27 +87,59 @@ def evaluate(
     check_vocabulary(model, sessions, "test")
     _check_items(sessions, num_items)
 
-    ranks = np.zeros(len(sessions.items))  # one place for each event; those that are no target stay 0
+    num_listed = min(int(cutoffs.max()), num_items - 1) if lists else 0
+    of_items = read_categories(categories, model, num_items) if lists and categories is not None else None
+    found = _Found.none(len(sessions.items), num_listed)
     fill = _rank_states if _is_batched(model) else _rank_predictions
     if roll_history:
         require(hasattr(model, "update"), "roll_history must be False for a model without update", roll_history)
         with model.preserved_user_state() as roll:
             for rows in sessions.rounds():
                 chunk = sessions.take(rows)
-                found = np.zeros(len(chunk.items))
-                fill(model, chunk, positions == "last", found)
-                ranks[sessions.places(rows)] = found
+                of_chunk = _Found.none(len(chunk.items), num_listed)
+                fill(model, chunk, positions == "last", of_chunk)
+                found.put(sessions.places(rows), *of_chunk)
                 roll(chunk)
     else:
-        fill(model, sessions, positions == "last", ranks)
-    targets = ranks != 0
-    reject(np.isnan(ranks[targets]), ranks[targets], "model must give scores that are numbers")
-    cut = cutoffs.tolist()
-    report = Report(ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets], cut)
+        fill(model, sessions, positions == "last", found)
+    targets = found.ranks != 0
+    ranks, session = found.ranks[targets], np.repeat(np.arange(len(sessions)), sessions.lengths)[targets]
+    reject(np.isnan(ranks), ranks, "model must give scores that are numbers")
+    recommended = of_lists = None
+    if lists:
+        recommended, counts = found.lists[targets], getattr(getattr(model, "_catalogue", None), "item_counts", None)
+        of_lists = metrics_of_lists(recommended, cutoffs.tolist(), num_items, counts, of_items)
+    report = Report(ranks, session, cutoffs.tolist(), recommended, of_lists)
     if hasattr(model, "seen_items"):
         seen = model.seen_items[sessions.items[targets]]
-        report.split({"seen": seen, "new": ~seen}, cut)
+        report.split({"seen": seen, "new": ~seen}, cutoffs.tolist())
     return report
+
+
+class _Found(NamedTuple):
+    """Rank of each event of some sessions, and what is recommended in its place: 0 where an event is no target.
+
+    ranks : float64 (events,)
+    lists : int64 (events, k)
+    """
+
+    ranks: Ranks
+    lists: Lists
+
+    @classmethod
+    def none(cls, events: int, k: int) -> _Found:
+        """Nothing yet."""
+        return cls(np.zeros(events), np.zeros((events, k), dtype=np.int64))
+
+    def put(self, places: NDArray[np.int64], ranks: Ranks, lists: Lists) -> None:
+        """Take in what was found of the events at some places."""
+        self.ranks[places], self.lists[places] = ranks, lists
+
+    def list_best(self, places: NDArray[np.int64], scores: Tensor) -> None:
+        """The best items of the events at some places, by scores (rows, items)."""
+        if self.lists.shape[1]:
+            best = scores.topk(self.lists.shape[1], dim=1)
+            self.lists[places] = best.indices.masked_fill(best.values <= LOWEST, PADDING_IDX).cpu().numpy()
 
 
 def sequence_mrr_score(model: Any, test: SequenceInteractions, exclude_preceding: bool = False) -> NDArray[np.float64]:
@@ -243,7 +205,7 @@ def _rank(scores: Tensor, targets: Tensor) -> Tensor:
     return ranks.masked_fill(scores.amax(dim=1).isnan(), torch.nan)
 
 
-def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
+def _rank_states(model: Any, sessions: SessionInteractions, last: bool, found: _Found) -> None:
     """Rank from the states after every step, which one pass over a session gives."""
     for batch in scoring_batches(sessions, SESSIONS_AT_ONCE, model.device):
         (row, step), time = batch.viewed, batch.items.shape[1]
@@ -258,14 +220,18 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, ranks: R
         states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[row, step]
         targets = batch.items[row, step + 1]
         at_once = rows_at_once(model.device, max(model.num_items, time))  # a state's own session has terms, too
+        parts = [slice(start, start + at_once) for start in range(0, len(row), at_once)]
         if hasattr(model, "rank_targets"):  # without all scores, in memory that it bounds itself
-            found = [model.rank_targets(states, targets)]
+            ranks = [model.rank_targets(states, targets)]
+            for part in parts if found.lists.shape[1] else []:
+                found.list_best(places[part], model.score_catalogue(states[part]))
         else:
-            found = [
-                _rank(model.score_catalogue(states[start : start + at_once]), targets[start : start + at_once])
-                for start in range(0, len(row), at_once)
-            ]
-        ranks[places] = torch.cat(found).cpu().numpy()
+            ranks = []
+            for part in parts:
+                scores = model.score_catalogue(states[part])
+                ranks.append(_rank(scores, targets[part]))
+                found.list_best(places[part], scores)
+        found.ranks[places] = torch.cat(ranks).cpu().numpy()
 
 
 def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: bool) -> Ranks:
@@ -289,12 +255,14 @@ def _rank_last(model: Any, sessions: SessionInteractions, exclude_preceding: boo
     return ranks
 
 
-def _rank_predictions(model: Any, sessions: SessionInteractions, last: bool, ranks: Ranks) -> None:
+def _rank_predictions(model: Any, sessions: SessionInteractions, last: bool, found: _Found) -> None:
     """Rank through ``predict``, one prefix at a time: for models that offer nothing else."""
     for row, position, place in _targets(sessions, last):
         scores = np.array(model.predict(sessions.sequences[row, :position]), dtype=np.float64, ndmin=2)
         scores[:, PADDING_IDX] = -np.inf
-        ranks[place] = float(_rank(torch.from_numpy(scores), torch.tensor([sessions.items[place]], dtype=torch.int64)))
+        target = torch.tensor([sessions.items[place]], dtype=torch.int64)
+        found.ranks[place] = float(_rank(torch.from_numpy(scores), target))
+        found.list_best(np.array([place]), torch.from_numpy(scores))
 
 
 def _targets(sessions: SessionInteractions, last: bool) -> Iterator[tuple[int, int, int]]:

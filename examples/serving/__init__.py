@@ -1,0 +1,1 @@
+"""Of ``serve.py``: ``visits`` are its sessions, ``requests`` what it is asked, ``metrics`` what it tells."""

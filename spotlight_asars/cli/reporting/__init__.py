@@ -1,0 +1,1 @@
+"""The page of ``report``: ``contents`` has the numbers, ``figures`` the curves, ``page`` the html."""

@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import reject, require, seconds
+from spotlight_asars._checks import integers, reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
 from spotlight_asars.events.splitting import new_ids
 from spotlight_asars.events.vocabulary import check_vocabulary, encode_raw
@@ -215,7 +215,7 @@ def _translated(catalogue: Catalogue, sessions: SessionInteractions) -> Request:
 
 def encode_users(catalogue: Catalogue, user_ids: Any, raw: bool | None) -> NDArray[np.int64]:
     """One id or some, raw or contiguous, as contiguous ids (users,); -1 for None and for those that are unknown."""
-    given = [user_ids] if not _is_list(user_ids) else list(user_ids)
+    given = [user_ids] if not is_list(user_ids) else list(user_ids)
     if raw or (raw is None and any(isinstance(user, (str, UUID)) for user in given)):
         if catalogue.user_vocabulary is None:
             return np.full(len(given), UNKNOWN_USER)

@@ -39,7 +39,9 @@ def memories_of(fitted: FittedNet, wanted: bool | Iterable[str]) -> nn.ModuleDic
     Neighbours that are worth nothing are left out. ``ValueError`` for names of others than the net has.
     """
     own = {_name(terms): terms for terms in fitted.net.terms} if isinstance(fitted.net, RecallNet) else {}
-    names = (list(own) if wanted else []) if isinstance(wanted, bool) else list(wanted)
+    if isinstance(wanted, bool):
+        wanted = own if wanted else ()
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
     for name in names:
         require(name in own, f"memories must be True, False, or of those of the model, {sorted(own)}", name)
     graph = nn.ModuleDict()

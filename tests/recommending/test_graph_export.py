@@ -10,8 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_models import LATER, TRAIN, quick
+from small_models import LATER, TRAIN, make_log, quick
 
+from spotlight_asars import to_sessions
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.recommending import NEVER
@@ -124,6 +125,16 @@ def run_eagerly(model, memories=True):
 def test_every_combination_of_memories_scores_as_the_model_does(on):
     model = remembering(representation="transformer", **dict(zip(MEMORIES, on, strict=True)))
     check(model, run_eagerly(model), "scores")
+
+
+def test_a_graph_knows_what_a_model_was_updated_with():
+    model = remembering(representation="transformer")
+    before = run_eagerly(model)
+    later = to_sessions(make_log(seed=2, first=2 * 10**6, items=("b", "dd", "new")).encode_like(TRAIN, grow=True))
+    model.update(later)
+    check(model, run_eagerly(model), "scores")
+    inputs = next(requests(model))
+    assert before(inputs).shape[1] == TRAIN.num_items < run_eagerly(model)(inputs).shape[1]
 
 
 ALL = remembering(representation="transformer")

@@ -51,7 +51,7 @@ def export(
     remembered = memories_of(fitted, memories if output == SCORES else False)
     causal = net.time_attention is not None and net.time_attention.attention == "causal"
     require(not causal, "attention must be 'prefix' for export, whose state has a fixed size", "causal")
-    if net.item_rnn is not None and not find_spec("torch._higher_order_ops.scan"):
+    if not find_spec("torch._higher_order_ops.scan"):  # older ones trace no transformer for any length, either
         raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
     if format == "onnx":
         _check_onnx()

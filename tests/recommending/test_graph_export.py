@@ -167,6 +167,7 @@ def test_neighbours_that_are_worth_nothing_are_not_in_a_graph():
     assert list(memories_of(model._fitted, True)) == ["history", "transitions"]
 
 
+@needs_a_scan
 def test_a_graph_gives_the_best_items(tmp_path):
     pytest.importorskip("onnxscript")
     ALL.export(tmp_path / "best.onnx", top_k=4)
@@ -218,6 +219,7 @@ def test_every_variant_can_be_exported(options, tmp_path):
     check_both_formats(remembering(**options), "scores", tmp_path)
 
 
+@needs_a_scan
 def test_a_model_with_a_memory_gives_the_query_without_it(tmp_path):
     ALL.export(tmp_path / "model.pt2", format="torch", output="query")
     query = run_torch(tmp_path / "model.pt2")

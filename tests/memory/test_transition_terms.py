@@ -13,7 +13,8 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.memory import Transitions, with_recall
-from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST, WINDOW
+from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
+from spotlight_asars.memory.pair_counts import WINDOW
 from spotlight_asars.representations import REPRESENTATIONS, build
 from spotlight_asars.sessions.channels import Channels
 

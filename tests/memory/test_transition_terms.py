@@ -89,7 +89,8 @@ def test_the_weights_have_names():
     ]
     fresh = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=False, transitions=True).weights()
     for kind in EVIDENCE:
-        assert [fresh[f"{kind} {place}"] for place in places] == pytest.approx([1 / (4 * d) for d in range(1, LATEST + 1)])
+        expected = [1 / (4 * d) for d in range(1, LATEST + 1)]
+        assert [fresh[f"{kind} {place}"] for place in places] == pytest.approx(expected)
         assert fresh[f"scale of {kind}"] == 1
 
 

@@ -42,7 +42,7 @@ from spotlight_asars.sessions.channels import Candidates, OwnPart
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 KEPT = 100  # candidates of an item
-LATEST = 3  # events of a session whose candidates are looked up
+LATEST = 6  # events of a session whose candidates are looked up
 EVIDENCE = ("follows", "together")  # kinds of counts: F and G
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
 OCCURRENCES = "occurrences"

@@ -95,7 +95,8 @@ def test_sessions_of_every_length_are_fitted_and_predicted(representation):
     check_predictions(fit(representation=representation))
 
 
-@pytest.mark.parametrize("representation", [pytest.param("time_user", marks=needs_a_scan), "time_transformer"])
+@needs_a_scan
+@pytest.mark.parametrize("representation", ["time_user", "time_transformer"])
 def test_sessions_of_every_length_are_exported(representation, tmp_path):
     check_export(fit(representation=representation), tmp_path / "model.pt2")
 

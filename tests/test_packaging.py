@@ -14,7 +14,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"pandas", "polars", "pyarrow", "duckdb", "pyspark", "h5py", "matplotlib", "onnxscript", "usearch", "optuna"}
+HEAVY = {
+    "pandas",
+    "polars",
+    "pyarrow",
+    "duckdb",
+    "pyspark",
+    "h5py",
+    "matplotlib",
+    "onnxscript",
+    "usearch",
+    "optuna",
+    "mlflow",
+    "tensorboard",
+}
 HEAVY |= {"starlette", "uvicorn"}
 
 

@@ -68,24 +68,47 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
 
 
 def load(name: str, folder: Path | None) -> tuple[SessionInteractions, SessionInteractions, str]:
-    """Sessions of ``folder/name/events.csv.gz`` or of the log "synthetic": to train and to test on, and their sizes."""
+    """Sessions to train and to test on, and their sizes.
+
+    They are those of ``folder/name/events.csv.gz``, or of ``train.csv.gz`` and ``test.csv.gz`` there, which have been
+    split and cleaned before; or of the log "synthetic".
+    """
     recipe = RECIPES.get(name, {})
     if name == "synthetic":
         log = generate_sessions(**PLANTED, random_state=0)
     elif folder is None:
         raise ValueError(f"logs must be 'synthetic' without a folder of data; got {name!r}")
+    elif (folder / name / "train.csv.gz").exists():
+        return published(folder / name)
     else:
         frame = pd.read_csv(folder / name / "events.csv.gz")
         frame = frame.query(recipe["only"]) if "only" in recipe else frame
         log = EventLog.from_frame(frame, dwell=recipe.get("dwell"))
     log = (log if recipe.get("keep_repeats") else log.collapse_repeats()).filter_support(item=5, session=2)
     train, test = map(to_sessions, logs := log.split_by_time(test_fraction=0.15))
-    about = (
-        f"{len(train):,} sessions with {len(train.items):,} events on {train.num_items - 1:,} items to train on, "
-        f"{len(test):,} later ones with {(test.lengths - 1).sum():,} targets; dropped {logs[1].dropped.events:,} "
-        "events of unknown items or users"
+    lost = logs[1].dropped.events
+    return train, test, f"{sizes(train, test)}; dropped {lost:,} events of unknown items or users"
+
+
+def published(folder: Path) -> tuple[SessionInteractions, SessionInteractions, str]:
+    """Sessions as somebody has published them: rows of a session and a contiguous item, in the order of time."""
+    frames = [pd.read_csv(folder / f"{part}.csv.gz") for part in ("train", "test")]
+    num_items = max(int(frame.item_id.max()) for frame in frames) + 1
+    train, test = (
+        SessionInteractions.from_ragged(
+            frame.item_id.to_numpy(), np.r_[0, frame.groupby("session_id", sort=False).size().cumsum()], None, num_items
+        )
+        for frame in frames
     )
-    return train, test, about
+    return train, test, f"{sizes(train, test)}; as published, without times and users"
+
+
+def sizes(train: SessionInteractions, test: SessionInteractions) -> str:
+    """What there is to train and to test on."""
+    return (
+        f"{len(train):,} sessions with {len(train.items):,} events on {train.num_items - 1:,} items to train on, "
+        f"{len(test):,} later ones with {(test.lengths - 1).sum():,} targets"
+    )
 
 
 def measure(

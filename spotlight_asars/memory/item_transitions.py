@@ -8,8 +8,8 @@ For item i the counts of a candidate k are
 over the events x of each session, the first as in sequential rules, the second as in item neighbours; :math:`n_i` is
 how often i occurs. The design satisfies:
 
-- each item keeps its strongest candidates only, so that a look-up costs the same for any catalogue; memory is 8 bytes
-  for each of them, and 12 bytes for each two different items of a training session, within ``WINDOW``, while training;
+- each item keeps its strongest candidates only, so that a look-up costs the same for any catalogue; memory is 12
+  bytes for each of them, and 20 for each two different items of a training session, within ``WINDOW``, while training;
 - in training a session's own counts are subtracted, for they hold the very clicks that are to be predicted;
 - everything is a tensor on the device of the net, and a look-up makes it wait for nothing.
 
@@ -22,9 +22,8 @@ Interaction 28 (2018).
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,16 +33,16 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars.memory.latest_events import LatestEvents
+from spotlight_asars.memory.pair_counts import pairs_in_parts
 from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.memory.sparse_rows import keys_of, matrix_of, offsets_of, strongest, values_at, wider, with_rows
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Candidates, OwnPart
 from spotlight_asars.sessions.interactions import SessionInteractions
 
-WINDOW = 10  # events that two events are apart at most to be counted together
 KEPT = 100  # candidates of an item
-LATEST = 3  # events of a session whose candidates are looked up
-EVENTS_AT_ONCE = 500_000  # whose pairs are counted together
+LATEST = 6  # events of a session whose candidates are looked up
 EVIDENCE = ("follows", "together")  # kinds of counts: F and G
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
 OCCURRENCES = "occurrences"
@@ -77,11 +76,11 @@ class Transitions:
         require(kept >= 1, "kept must be 1 or more", kept)
         num_items = sessions.num_items
         counts = [sp.csr_array((num_items, num_items)) for _ in EVIDENCE]
-        for part in _parts(sessions):
+        for part in pairs_in_parts(sessions):
             keys, *values = part.summed(sessions.items, num_items)
-            counts = [count + _sparse(value, keys, count.shape) for count, value in zip(counts, values, strict=True)]
+            counts = [count + matrix_of(value, keys, count.shape) for count, value in zip(counts, values, strict=True)]
         occurrences = np.bincount(sessions.items, minlength=num_items)
-        self._load([_strongest(count, kept) for count in counts], occurrences, device)
+        self._load([strongest(count, kept) for count in counts], occurrences, device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, for a model file."""
@@ -115,13 +114,12 @@ class Transitions:
             Candidates that each item keeps.
         """
         num_items = sessions.num_items
-        wider = [_wider(matrix, num_items) for matrix in self._matrices]
+        matrices = [wider(matrix, num_items) for matrix in self._matrices]
         before = np.pad(self._occurrences, (0, num_items - len(self._occurrences)))
         more = np.bincount(sessions.items, minlength=num_items)
         rows = np.flatnonzero(more)
         added = Transitions(sessions, num_items)._matrices
-        matrices = []
-        for kind, (old, new) in enumerate(zip(wider, added, strict=True)):
+        for kind, (old, new) in enumerate(zip(matrices, added, strict=True)):
             old_rows, new_rows = old[rows], new[rows]
             if EVIDENCE[kind] == "together":  # which is divided by the root of how often the item occurs
                 total = before[rows] + more[rows]
@@ -129,7 +127,7 @@ class Transitions:
                 new_rows = sp.csr_array(sp.diags_array(np.sqrt(more[rows] / total)) @ new_rows)
             together = sp.csr_array(old_rows + new_rows)
             together.sort_indices()
-            matrices.append(_replaced(old, rows, _strongest(together, kept)))
+            matrices[kind] = with_rows(old, rows, strongest(together, kept))
         transitions = Transitions.__new__(Transitions)
         transitions._load(matrices, before + more, self.table.device)
         return transitions
@@ -139,17 +137,18 @@ class Transitions:
         if num_items == len(self._occurrences):
             return self
         grown, new = copy.copy(self), num_items - len(self._occurrences)
-        grown._matrices = [_wider(matrix, num_items) for matrix in self._matrices]
+        grown._matrices = [wider(matrix, num_items) for matrix in self._matrices]
         grown._occurrences = np.pad(self._occurrences, (0, new))
         grown.table = self.table.with_empty_rows(new)
         return grown
 
     def _load(self, matrices: list[sp.csr_array], occurrences: NDArray[np.int64], device: torch.device) -> None:
         self._matrices, self._occurrences = matrices, occurrences
-        keys = [_keys(matrix) for matrix in matrices]
-        either, num_items = np.union1d(*keys), matrices[0].shape[1]
-        strength = (_found(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
-        self.table = RaggedRows(_offsets(either, num_items, num_items), either % num_items, *strength, device=device)
+        keys = [keys_of(matrix) for matrix in matrices]
+        either, num_items = np.sort(np.concatenate(keys), kind="stable"), matrices[0].shape[1]  # merges what is sorted
+        either = either[np.diff(either, prepend=-1) != 0]
+        strength = (values_at(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
+        self.table = RaggedRows(offsets_of(either, num_items, num_items), either % num_items, *strength, device=device)
 
     def nearest(self, number: int, of: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """The items that come together with each item most often, and their shares of the counts G of all of these.
@@ -164,13 +163,13 @@ class Transitions:
             Of each item they sum to 1; 0 where there are fewer.
         """
         matrix = self._matrices[EVIDENCE.index("together")]
-        strongest = _strongest(matrix if of is None else sp.csr_array(matrix[of]), number)
-        counts = np.diff(strongest.indptr)
+        kept = strongest(matrix if of is None else sp.csr_array(matrix[of]), number)
+        counts = np.diff(kept.indptr)
         row = np.repeat(np.arange(len(counts)), counts)
-        place = row, np.arange(len(row)) - strongest.indptr[row]
+        place = row, np.arange(len(row)) - kept.indptr[row]
         items, shares = np.zeros((len(counts), number), np.int32), np.zeros((len(counts), number), np.float32)
-        items[place] = strongest.indices
-        shares[place] = strongest.data / np.bincount(row, strongest.data, minlength=len(counts))[row]
+        items[place] = kept.indices
+        shares[place] = kept.data / np.bincount(row, kept.data, minlength=len(counts))[row]
         return torch.from_numpy(items), torch.from_numpy(shares)
 
     def own_counts(self, sessions: SessionInteractions) -> OwnCounts:
@@ -210,17 +209,17 @@ class OwnCounts:
         groups, group = np.unique(session * num_items + sessions.items, return_inverse=True)
         self.group = moved(torch.from_numpy(group), device)
         parts = [
-            part.summed(group, len(groups)) for part in _parts(sessions)
+            part.summed(group, len(groups)) for part in pairs_in_parts(sessions)
         ]  # the groups of each follow the last one's
         keys, *own = (np.concatenate(column) for column in zip(*parts, strict=True))
         pairs = groups[keys // num_items] % num_items * num_items + keys % num_items
-        before = [_found(_keys(matrix), matrix.data, pairs) for matrix in matrices]
+        before = [values_at(keys_of(matrix), matrix.data, pairs) for matrix in matrices]
         kept = np.logical_or(*(strength > 0 for strength in before))
         before = [strength[kept] for strength in before]
         after = [np.maximum(strength - part[kept], 0.0) for strength, part in zip(before, own, strict=True)]
         after = [np.where(strength > NEGLIGIBLE, strength, 0.0) for strength in after]
         keys = keys[kept]
-        offsets = _offsets(keys, len(groups), num_items)
+        offsets = offsets_of(keys, len(groups), num_items)
         self.table = RaggedRows(offsets, keys % num_items, *before, *after, device=device)
 
 
@@ -260,102 +259,3 @@ class TransitionQuery:
             own = OwnPart(changed, strength[: len(EVIDENCE)], strength[len(EVIDENCE) :])
         candidates, *strength = self._table.rows(items, real)
         return Candidates(row, real_events, candidates, strength, own, step)
-
-
-class _Pairs(NamedTuple):
-    """Pairs of different items near each other in a session.
-
-    before, after : int64 (pairs,), places of the two events in the log
-    items : int32 (events,), of the log
-    weight : float64 (items,), :math:`1 / \\sqrt{n_i}`
-    """
-
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
-    items: NDArray[np.int32]
-    weight: NDArray[np.float64]
-
-    def summed(self, row: NDArray[Any], rows: int) -> tuple[NDArray[Any], ...]:
-        """What the pairs add to F and G, or to matrices with a `row` for each event of the log, (events,).
-
-        Returns
-        -------
-        keys : int64 (entries,)
-            Row times items plus column, rising.
-        follows, together : float64 (entries,)
-        """
-        one, other = np.r_[self.before, self.after], np.r_[self.after, self.before]
-        follows = np.r_[1.0 / (self.after - self.before), np.zeros(len(self.before))]
-        both = follows + 1j * self.weight[self.items[one]]  # so both are summed at once
-        matrix = sp.csr_array(sp.coo_array((both, (row[one], self.items[other])), shape=(rows, len(self.weight))))
-        matrix.sort_indices()
-        return _keys(matrix), matrix.data.real, matrix.data.imag
-
-
-def _parts(sessions: SessionInteractions) -> Iterator[_Pairs]:
-    """The pairs of all sessions, of about ``EVENTS_AT_ONCE`` events at a time."""
-    weight = 1.0 / np.sqrt(np.maximum(np.bincount(sessions.items, minlength=sessions.num_items), 1))
-    offsets = sessions.offsets
-    cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], EVENTS_AT_ONCE), side="right") - 1
-    for first, last in pairwise(np.unique(np.r_[cuts, len(offsets) - 1])):
-        start = offsets[first]
-        begin = np.repeat(offsets[first:last], sessions.lengths[first:last])  # of the session of each event
-        place = np.arange(start, offsets[last])
-        late = [place[step:][begin[step:] <= place[:-step]] for step in range(1, WINDOW + 1)]
-        after = np.concatenate(late)
-        before = after - np.repeat(np.arange(1, WINDOW + 1), [len(part) for part in late])
-        different = sessions.items[before] != sessions.items[after]
-        yield _Pairs(before[different], after[different], sessions.items, weight)
-
-
-def _sparse(values: NDArray[Any], keys: NDArray[np.int64], shape: tuple[int, int]) -> sp.csr_array:
-    """The matrix with these entries that are not 0; rows times columns plus column are the `keys`, which rise."""
-    real = values != 0
-    keys = keys[real]
-    return sp.csr_array((values[real], keys % shape[1], _offsets(keys, *shape)), shape=shape)
-
-
-def _keys(matrix: sp.csr_array) -> NDArray[np.int64]:
-    """Row times columns plus column of each entry."""
-    row: NDArray[np.int64] = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return row * matrix.shape[1] + matrix.indices
-
-
-def _offsets(keys: NDArray[np.int64], rows: int, columns: int) -> NDArray[np.int64]:
-    """Where each row starts among rising keys: int64 (rows + 1,)."""
-    return np.searchsorted(keys, np.arange(rows + 1) * columns)
-
-
-def _found(keys: NDArray[np.int64], values: NDArray[Any], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values of the wanted among rising keys; 0 where there is none."""
-    place = np.searchsorted(keys, wanted)
-    return np.where(np.r_[keys, -1][place] == wanted, np.r_[values, 0.0][place], 0.0)
-
-
-def _strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
-    """Each row with its `kept` largest entries, in the order of the columns."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((-matrix.data, row))
-    strong = np.sort(order[np.arange(len(order)) - matrix.indptr[row] < kept])
-    return _sparse(matrix.data[strong], _keys(matrix)[strong], matrix.shape)
-
-
-def _wider(matrix: sp.csr_array, num_items: int) -> sp.csr_array:
-    """The matrix with empty rows and columns for new items."""
-    indptr = np.pad(matrix.indptr, (0, num_items - matrix.shape[0]), mode="edge")
-    return sp.csr_array((matrix.data, matrix.indices, indptr), shape=(num_items, num_items))
-
-
-def _replaced(matrix: sp.csr_array, rows: NDArray[np.int64], by: sp.csr_array) -> sp.csr_array:
-    """The matrix with other `rows`, which rise: those of `by`."""
-    here = np.zeros(matrix.shape[0], dtype=bool)
-    here[rows] = True
-    before = np.diff(matrix.indptr)
-    after = before.copy()
-    after[rows] = np.diff(by.indptr)
-    indptr = np.r_[0, np.cumsum(after)]
-    kept, new = np.repeat(~here, before), np.repeat(here, after)
-    data, indices = np.empty(indptr[-1], by.data.dtype), np.empty(indptr[-1], matrix.indices.dtype)
-    data[~new], data[new] = matrix.data[kept], by.data
-    indices[~new], indices[new] = matrix.indices[kept], by.indices
-    return sp.csr_array((data, indices, indptr), shape=matrix.shape)

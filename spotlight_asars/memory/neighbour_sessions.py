@@ -19,6 +19,7 @@ recommendations: STAN. SIGIR 2019.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,12 @@ class NeighbourSessions:
         self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
         self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))
 
+    def with_table(self, remade: Callable[[RaggedRows], Any]) -> NeighbourSessions:
+        """The same on the host, where the events of each item are looked up in a table remade from that of here."""
+        other = self.from_arrays(self.arrays(), self.num_items)
+        other._events_of = remade(other._events_of)
+        return other
+
     def query(self, items: Tensor) -> NeighboursOfBatch:
         """A query for sessions (batch, time), padded with 0 anywhere."""
         return NeighboursOfBatch(self, items)
@@ -127,13 +134,13 @@ class NeighbourSessions:
     def strength_of(self, items: Tensor, wanted: Tensor) -> Tensor:
         """The strength of items of each state's own, int64 (states, n): float (states, n), without the catalogue."""
         parts = zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True)
-        return torch.cat([sums_of(its, *self._single_votes(part))[0] for part, its in parts])
+        return torch.cat([sums_of(its, *self.single_votes(part))[0] for part, its in parts])
 
     def strength_in_columns(self, items: Tensor, place: Tensor, columns: int) -> Tensor:
         """The strength as a matrix, float (states, columns), by the column `place` of each item, int64 (num_items,)."""
         parts = []
         for part in items.split(min(self._at_once(items), rows_at_once(items.device, columns))):
-            voted, value = self._single_votes(part)
+            voted, value = self.single_votes(part)
             parts.append(value.new_zeros(len(part), columns).scatter_add_(1, place[voted], value))
         return torch.cat(parts)
 
@@ -141,13 +148,13 @@ class NeighbourSessions:
         return rows_at_once(items.device, items.shape[1] * NEIGHBOURS * (2 * REACH + 1))
 
     def _votes(self, items: Tensor) -> Votes:
-        voted, value = self._single_votes(items)
+        voted, value = self.single_votes(items)
         total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
         strength = total.gather(1, voted)
         times = total.zero_().scatter_add_(1, voted, torch.ones_like(value)).gather(1, voted)
         return Votes(voted, strength, times)
 
-    def _single_votes(self, items: Tensor) -> tuple[Tensor, Tensor]:
+    def single_votes(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """What each event of a neighbour votes for, 0 for nothing, and the vote: int64 and float (states, slots)."""
         places, similarity = self._neighbours(items)  # (states, neighbours)
         offset = torch.arange(-REACH, REACH + 1, device=items.device)

@@ -54,6 +54,10 @@ class RaggedRows:
         longer._offsets = torch.cat([self._offsets, self._offsets[-1:].expand(number)])
         return longer
 
+    def on_host(self) -> tuple[Tensor, list[Tensor], int]:
+        """Where each row starts, (rows + 1,); the columns, (entries + width,), with 0 at the end; and the width."""
+        return self._offsets.cpu(), [column.cpu() for column in self._columns], self._width
+
     def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:
         """Rows by their numbers, int64 (...); empty where not `real`, bool (...).
 

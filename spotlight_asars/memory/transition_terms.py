@@ -1,6 +1,6 @@
 r"""Learned terms in the score for the items that followed, or came together with, the session's latest ones.
 
-.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{3} c_d \big(w_d + \tfrac{1}{d} g(q_j)\big)
+.. math:: r'_{jk} = r_{jk} + \sum_{d=1}^{6} c_d \big(w_d + \tfrac{1}{d} g(q_j)\big)
                     \big( a_F \log(1 + \beta_F F_{i_d k}) + a_G \log(1 + \beta_G G_{i_d k}) \big)
 
 with the counts F and G of ``Transitions``; :math:`i_1` is the session's last item, :math:`i_2` the one before. Inside a

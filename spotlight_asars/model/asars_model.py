@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import RandomState
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from spotlight_asars._checks import require, warn_renamed
+from spotlight_asars._checks import moments, require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
 from spotlight_asars.losses import LossFunction, find_loss
@@ -29,9 +29,10 @@ from spotlight_asars.model.growth import grown, grown_optimizer
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.graph_memories import history_inputs
 from spotlight_asars.recommending.live_session import LiveSession
 from spotlight_asars.recommending.recommender import Recommender
-from spotlight_asars.recommending.requests import Catalogue, read_request
+from spotlight_asars.recommending.requests import Catalogue, encode_users, read_request
 from spotlight_asars.representations import Blueprint
 from spotlight_asars.runtime.devices import chosen_device, preserved_generators
 from spotlight_asars.runtime.distributed import processes, share_random_state, share_weights
@@ -41,6 +42,8 @@ from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.progress import Epoch
+
+Callback = Callable[["ASARSSequenceModel", int], object]
 
 
 class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
@@ -231,6 +234,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         every: int | None = None,
         n_iter: int | None = None,
         item_features: ItemFeatures | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
@@ -264,6 +268,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         item_features : ItemFeatures, optional
             What is known of items, of which ``representation`` must make use. Items that are not in the sessions are
             candidates, too, by their features alone. Later calls may leave them out.
+        callbacks : list of callable
+            Each is called as ``callback(model, epoch)`` at the end of an epoch, counted from 1 over all calls of
+            ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
+            ended there. What a callback raises ends training; see ``callbacks`` for ready ones.
 
         Returns
         -------
@@ -291,6 +299,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             assert known_space is not None
             known_space.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
         options = given.settled(data.catalogue.num_items)
@@ -314,9 +325,25 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             if data.features is not None and data.described is not None:
                 fitted.describe(data.features, data.described, first, but_seen=False)
             share_weights(fitted.net)
-            self.epochs += fit_epochs(
-                fitted, self._optimizer, options, data, self._random_state, checkpoints, not self.epochs, verbose
+            before = self.epochs
+
+            def report(epochs: list[Epoch]) -> None:
+                self.epochs = before + epochs
+                for callback in callbacks:
+                    callback(self, len(self.epochs))
+
+            epochs = fit_epochs(
+                fitted,
+                self._optimizer,
+                options,
+                data,
+                self._random_state,
+                checkpoints,
+                is_new=not before,
+                verbose=verbose,
+                report=report if callbacks else None,
             )
+            self.epochs = before + epochs
         return self
 
     def update(self, sessions: SequenceInteractions) -> ASARSSequenceModel:
@@ -533,13 +560,24 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         model._take(content.fitted, content.catalogue)
         return model
 
-    def export(self, path: str | Path, format: str = "onnx", output: str = "scores") -> None:
-        """Write the scores of the next item as a graph, without the memory's terms.
+    def export(
+        self,
+        path: str | Path,
+        format: str = "onnx",
+        output: str = "scores",
+        *,
+        top_k: int | None = None,
+        memories: bool | Iterable[str] = True,
+    ) -> None:
+        """Write the scores of the next item as a graph: those of ``predict``, with all memories.
 
         Its inputs are, for any number of sessions, ``items`` int64 (batch, time), padded with 0 anywhere;
         ``dwell_times`` float32 (batch, time) [s], NaN where unknown; ``user_ids`` int64 (batch,), -1 where unknown;
-        ``started`` float64 (batch,) [s], NaN where unknown. Its output is what ``predict`` gives with
-        ``history=False``, or what ``queries`` gives. The graph is one of the CPU, wherever the model is.
+        ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
+        before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
+        ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
+        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. The graph
+        is one of the CPU, wherever the model is.
 
         Parameters
         ----------
@@ -548,18 +586,59 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         format : {"onnx", "torch"}
             For an ONNX runtime, or for ``torch.export.load``.
         output : {"scores", "query"}
-            ``scores`` float32 (batch, items), or ``query`` float32 (batch, dim) for an index of ``item_matrix``.
+            ``scores`` float32 (batch, items), or ``query`` float32 (batch, dim) for an index of ``item_matrix``, which
+            is without the memories, as that of ``queries`` is.
+        top_k : int, optional
+            Give ``top_items`` int64 (batch, top_k) and ``top_scores`` float32 (batch, top_k), the best first, and not
+            the scores of all items.
+        memories : bool or collection of {"history", "transitions", "neighbours"}
+            Whose terms the scores have; with fewer than the model has they are no longer those of ``predict``.
 
         Raises
         ------
         RuntimeError
             Before ``fit``.
         ValueError
-            For a representation that is not ASARS's, and for ``attention="causal"``, which keeps no fixed state.
+            For a representation that is not ASARS's, for ``attention="causal"``, which keeps no fixed state, and for
+            memories that the model does not have.
         ImportError
             Where the packages for ONNX are not installed, or torch is too old to trace a loop.
         """
-        graph_export.export(self._fitted_net("export").dot_product_net("export"), path, format, output)
+        graph_export.export(self._fitted_net("export"), path, format, output, top_k, memories)
+
+    def history_inputs(
+        self, user_ids: Any, started: ArrayLike | None = None, raw: bool | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Inputs of an exported graph that say who is browsing, and what they viewed before, as the model knows it now.
+
+        Parameters
+        ----------
+        user_ids : id or (session,)
+            Whose sessions they are; None and ids that the model does not know are the unknown user.
+        started : float or float (session,), optional
+            When the sessions start [s]; by default now, after all that the memory holds.
+        raw : bool, optional
+            Whether the users are raw ids. By default strings are, integers are not.
+
+        Returns
+        -------
+        dict
+            Arrays by the names of the inputs, (session,) and (session, slots) each: ``user_ids``, ``started`` and, for
+            a model with history, the five that ``export`` names.
+
+        Raises
+        ------
+        RuntimeError
+            Before ``fit``.
+        ValueError
+            For starts that are not one for each user.
+        """
+        fitted = self._fitted_net("history_inputs")
+        users = encode_users(self.known_catalogue("history_inputs"), user_ids, raw)
+        starts = moments(np.nan if started is None else started, "started", unknown=True).astype(np.float64)
+        fits = starts.shape in ((), users.shape)
+        require(fits, f"started must be one number, or have shape ({len(users)},)", starts.shape)
+        return history_inputs(fitted, users, np.broadcast_to(starts, users.shape).copy())
 
     @property
     def device(self) -> torch.device:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -102,14 +102,21 @@ def fit_epochs(
     checkpoints: Checkpoints | None,
     is_new: bool,
     verbose: bool,
+    report: Callable[[list[Epoch]], None] | None = None,
 ) -> list[Epoch]:
     """Train for ``n_iter`` epochs; the net, which may be new, then has the best or the averaged weights, as the options
-    say."""
+    say. At the end of each epoch `report` is given those so far, and may ask the net as if training ended there."""
     fitted.remember(data.train, options.transitions)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
     shared = {"by_targets": True, "device": fitted.device, "processes": processes()}
     objective = _objective(options, data, data.train, random_state, **dropped, **shared)
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
+
+    def reported(epochs: list[Epoch]) -> None:
+        assert report is not None
+        _remember_all(fitted, data)
+        report(epochs)
+
     epochs = train(
         fitted.net,
         optimizer,
@@ -122,10 +129,16 @@ def fit_epochs(
         stopping=EarlyStopping(options.patience, higher_is_better=options.monitor != "loss"),
         averaging=options.averaging,
         checkpoints=checkpoints,
+        report=None if report is None else reported,
     )
+    _remember_all(fitted, data)
+    return epochs
+
+
+def _remember_all(fitted: FittedNet, data: TrainingData) -> None:
+    """Remember what training does without, but scoring does not."""
     fitted.users.start_drift(data.train)
     fitted.remember_neighbours(data.train)
-    return epochs
 
 
 @contextmanager
@@ -185,8 +198,7 @@ def weights_by_kind(
 def _validate(fitted: FittedNet, options: Options, data: TrainingData) -> float:
     """The monitored value on the sessions held out: a mean over targets, of all ranks."""
     assert data.held_out is not None
-    fitted.users.start_drift(data.train)
-    fitted.remember_neighbours(data.train)
+    _remember_all(fitted, data)
     rank, size = processes()
     rows = np.flatnonzero(data.held_out.lengths >= 2)[rank::size]
     part = data.held_out.take(rows)

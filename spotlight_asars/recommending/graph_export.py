@@ -1,13 +1,14 @@
 """Export: the scores of a fitted model as a graph that needs neither this package nor, as ONNX, torch.
 
 The graph takes any number of sessions of any length: it scans them event by event, as ``Stepper`` does, but for a
-transformer, which reads them at once. The memory's terms stay outside, for they are sparse look-ups in a store: a graph
-gives the scores of ``history=False``, to which ``item_matrix`` and ``queries`` belong as well.
+transformer, which reads them at once. Then the memories add their terms, as in ``graph_memories``; ``item_matrix`` and
+``queries`` are without them.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spotlight_asars._checks import one_of, require
+from spotlight_asars._checks import one_of, require, whole
+from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.recommending.graph_memories import HISTORY_INPUTS, memories_of
 from spotlight_asars.recommending.index_vectors import as_query
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.representations.asars import ASARSNet
@@ -24,46 +27,76 @@ from spotlight_asars.representations.attention import Prefix
 from spotlight_asars.representations.stepping import Carry, Stepper, choose
 from spotlight_asars.runtime.quiet import quiet
 from spotlight_asars.sessions import PADDING_IDX, Channels
+from spotlight_asars.sessions.channels import History
 
 FORMATS, OUTPUTS = ("onnx", "torch"), ("scores", "query")
 INPUTS = ("items", "dwell_times", "user_ids", "started")
+SCORES, TOP = "scores", ("top_items", "top_scores")
 
 
-def export(net: ASARSNet, path: str | Path, format: str, output: str) -> None:
-    """Write the graph of a net; see ``ASARSSequenceModel.export``."""
+def export(
+    fitted: FittedNet,
+    path: str | Path,
+    format: str,
+    output: str,
+    top_k: int | None = None,
+    memories: bool | Iterable[str] = True,
+) -> None:
+    """Write the graph of a fitted net; see ``ASARSSequenceModel.export``."""
+    net = fitted.dot_product_net("export")
     one_of(format, FORMATS, "format")
     one_of(output, OUTPUTS, "output")
+    require(output == SCORES or top_k is None, "output must be 'scores' with top_k", output)
+    k = None if top_k is None else min(whole(top_k, "top_k", least=1), fitted.num_items - 1)
+    remembered = memories_of(fitted, memories if output == SCORES else False)
     causal = net.time_attention is not None and net.time_attention.attention == "causal"
     require(not causal, "attention must be 'prefix' for export, whose state has a fixed size", "causal")
-    if net.item_rnn is not None and not find_spec("torch._higher_order_ops.scan"):
+    if not find_spec("torch._higher_order_ops.scan"):  # older ones trace no transformer for any length, either
         raise ImportError(f"export needs a newer torch, one with a scan; got {torch.__version__}")
     if format == "onnx":
         _check_onnx()
     with torch.no_grad(), quiet("torch.onnx"):
-        program = trace(net, output)
+        graph = SessionGraph(_frozen(net), remembered, output, k)
+        program = trace(graph)
         if format == "torch":
             torch.export.save(program, path)
             return
         converted: Any = torch.onnx.export(
-            program, dynamo=True, input_names=INPUTS, output_names=(output,), optimize=False, verbose=False
+            program,
+            dynamo=True,
+            input_names=graph.inputs,
+            output_names=(output,) if k is None else TOP,
+            optimize=False,
+            verbose=False,
         )
         converted.save(path)
 
 
 class SessionGraph(nn.Module):
-    """What is exported: (items, dwell_times, user_ids, started) -> scores (batch, items) or query (batch, dim).
+    """What is exported: inputs as in ``ASARSSequenceModel.export`` -> scores, query, or items and scores of the best.
 
     Parameters
     ----------
     net : ASARSNet
+    memories : ModuleDict
+        Those of ``memories_of`` whose terms are added to the scores.
     output : {"scores", "query"}
+    top_k : int, optional
+        Give the best items alone.
     """
 
-    def __init__(self, net: ASARSNet, output: str) -> None:
+    def __init__(self, net: ASARSNet, memories: nn.ModuleDict, output: str, top_k: int | None) -> None:
         super().__init__()
-        self.net, self.output = net, output
+        self.net, self.memories, self.output, self.top_k = net, memories, output, top_k
 
-    def forward(self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor) -> Tensor:
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, in their order."""
+        return (*INPUTS, *(HISTORY_INPUTS if "history" in self.memories else ()))
+
+    def forward(
+        self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor, *history: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Inputs and output as in ``ASARSSequenceModel.export``."""
         if self.net.item_rnn is not None:
             state = self._scan(items, dwell_times, user_ids, started)
@@ -71,7 +104,14 @@ class SessionGraph(nn.Module):
             state = self.net.states(items, Channels(user_ids, dwell_times, started))[:, -1]
         if self.output == "query":
             return as_query(self.net, state)
-        return F.pad(self.net.score_items(state)[:, 1:], (1, 0), value=NEVER)
+        scores = self.net.score_items(state)
+        for memory in self.memories.values():
+            scores = memory(scores, state, items, *([History(*history)] if history else []))
+        scores = F.pad(scores[:, 1:], (1, 0), value=NEVER)
+        if self.top_k is None:
+            return scores
+        best = scores.topk(self.top_k, dim=1)
+        return best.indices, best.values
 
     def _scan(self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor) -> Tensor:
         """The final states, (batch, state), one event after the other."""
@@ -93,27 +133,37 @@ class SessionGraph(nn.Module):
         return left[-1]
 
 
-def trace(net: ASARSNet, output: str) -> torch.export.ExportedProgram:
-    """The graph of a net on the CPU for any number of sessions of any length, without paths of this machine."""
-    example = (
+def trace(graph: SessionGraph) -> torch.export.ExportedProgram:
+    """The graph as a program for any number of sessions of any length, without paths of this machine."""
+    ones, sizes = torch.export.Dim("batch", min=1), {name: torch.export.Dim(name, min=1) for name in ("time", "slots")}
+    batch, time, slots = {0: ones}, {0: ones, 1: sizes["time"]}, {0: ones, 1: sizes["slots"]}
+    example = [
         torch.ones(2, 3, dtype=torch.int64),
         torch.ones(2, 3),
         torch.zeros(2, dtype=torch.int64),
         torch.zeros(2, dtype=torch.float64),
-    )
-    batch, time = torch.export.Dim("batch", min=1), torch.export.Dim("time", min=1)
-    sizes = ({0: batch, 1: time}, {0: batch, 1: time}, {0: batch}, {0: batch})
-    frozen = copy.deepcopy(net).cpu().requires_grad_(False)  # a graph that could be trained cannot be run so simply
+    ]
+    shapes: list[Any] = [time, time, batch, batch]
+    of_history = len(graph.inputs) - len(INPUTS)
+    if of_history:
+        example += [torch.ones(2, 5, dtype=torch.int64), *(torch.ones(2, 5) for _ in range(of_history - 1))]
+        shapes.append((slots,) * of_history)
+    program = torch.export.export(graph, tuple(example), dynamic_shapes=tuple(shapes))
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
+    return program
+
+
+def _frozen(net: ASARSNet) -> ASARSNet:
+    """A copy on the CPU that can't be trained, which a graph could not be run so simply; its vectors are rows."""
+    frozen = copy.deepcopy(net).cpu().requires_grad_(False)
     if frozen.item_graph is not None or frozen.item_features is not None:
         vectors, biases = frozen.item_rows()
         frozen.item_embeddings.weight.copy_(vectors)
         frozen.item_biases.weight.copy_(biases.unsqueeze(1))
         frozen.item_graph = frozen.item_features = None
-    program = torch.export.export(SessionGraph(frozen, output), example, dynamic_shapes=sizes)
-    for module in program.graph_module.modules():
-        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)
-    return program
+    return frozen
 
 
 def _pack(carry: Carry) -> list[Tensor]:

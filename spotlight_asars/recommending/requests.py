@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotlight_asars._checks import reject, require, seconds
+from spotlight_asars._checks import integers, reject, require, seconds
 from spotlight_asars.events import HOUR, EventLog, Vocabulary
 from spotlight_asars.events.labels import (
     UNKNOWN,
@@ -233,6 +233,18 @@ def _translated(catalogue: Catalogue, sessions: SessionInteractions) -> Request:
     context = recoded_context(sessions.context, sessions.context_vocabularies, known_context)
     channels = sessions.flat_dwell_times, sessions.started, kinds, context
     return _without_unknown(catalogue, codes, sessions.items, sessions.offsets, raw_users, *channels)
+
+
+def encode_users(catalogue: Catalogue, user_ids: Any, raw: bool | None) -> NDArray[np.int64]:
+    """One id or some, raw or contiguous, as contiguous ids (users,); -1 for None and for those that are unknown."""
+    given = [user_ids] if not is_list(user_ids) else list(user_ids)
+    if raw or (raw is None and any(isinstance(user, (str, UUID)) for user in given)):
+        if catalogue.user_vocabulary is None:
+            return np.full(len(given), UNKNOWN_USER)
+        return encode_raw(catalogue.user_vocabulary, np.array(given, dtype=object), "user_ids")
+    codes = integers([UNKNOWN_USER if user is None else user for user in given], "user_ids")
+    reject(codes < UNKNOWN_USER, codes, "user_ids must be 0 or more, or -1 where unknown")
+    return codes
 
 
 def _of_rows(

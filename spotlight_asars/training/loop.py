@@ -35,6 +35,7 @@ def train(
     stopping: EarlyStopping | None = None,
     averaging: bool = False,
     checkpoints: Checkpoints | None = None,
+    report: Callable[[list[Epoch]], None] | None = None,
 ) -> list[Epoch]:
     """Train a net, and return the loss and validation of each epoch.
 
@@ -59,6 +60,8 @@ def train(
         Validate and end with an average of the weights after each epoch.
     checkpoints : Checkpoints, optional
         Training goes on from the latest of them, and ends as if it had never been interrupted.
+    report : callable, optional
+        Is given all epochs so far at the end of each, while the net has the weights that are validated.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def train(
     ) as bar:
         while len(progress.epochs) < n_epochs and not progress.finished:
             _descend(progress, loss_of, batches, bar, checkpoints)
-            progress.end_epoch(validate)
+            progress.end_epoch(validate, report)
             bar.n = len(progress.epochs) * batches_per_epoch  # an epoch of two parts may have one more
             bar.set_postfix_str(_describe(progress.epochs, n_epochs))
             if progress.stopping.is_over:

@@ -165,18 +165,23 @@ class Progress:
         """From here on, what is there now is known to be good."""
         self.good = Snapshot(self.net, self.optimizer, self.good)
 
-    def end_epoch(self, validate: Callable[[], float] | None = None) -> None:
-        """Validate what training would end with now; keep it if it is the best so far."""
+    def end_epoch(
+        self, validate: Callable[[], float] | None = None, report: Callable[[list[Epoch]], None] | None = None
+    ) -> None:
+        """Validate and report what training would end with now; keep it if it is the best so far."""
         loss, value = torch.stack(self.losses).mean().item(), None
         if self.average is not None:
             self.average.update_parameters(self.net)
-        if validate is not None:
-            with weights_of(self.average, self.net):
+        looked_at = validate is not None or report is not None
+        with weights_of(self.average if looked_at else None, self.net):
+            if validate is not None:
                 value = validate()
                 if self.stopping.take(value):
                     self.stopping.kept = Snapshot(self.net, self.optimizer, self.stopping.kept)
-        self.epochs.append(Epoch(loss, value))
-        self.losses = []
+            self.epochs.append(Epoch(loss, value))
+            self.losses = []
+            if report is not None:
+                report(self.epochs)
 
     def finish(self) -> None:
         """What training ends with: the best epoch, if there was validation; the average, if there is one."""

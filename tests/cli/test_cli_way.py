@@ -222,11 +222,15 @@ def test_analysis_is_text_json_and_a_figure(shop, tmp_path, capsys):
 
 
 def test_export_writes_a_graph_and_the_ids_of_its_items(shop, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ASARSSequenceModel, "export", lambda self, *arguments: exported.append(arguments))
+    monkeypatch.setattr(ASARSSequenceModel, "export", lambda self, *given, **more: exported.append((*given, more)))
     exported = []
     command = ["export", "--model", shop / "model", "--format", "torch", "--output", tmp_path / "graph.pt2"]
+    call(capsys, *command, "--top-k", 5, "--memories", "none")
+    call(capsys, *command, "--memories", "history,neighbours")
     answer = call(capsys, *command, "--ids", tmp_path / "items.csv")
-    assert exported == [(tmp_path / "graph.pt2", "torch", "scores")]
+    asked = [{"top_k": 5, "memories": []}, {"top_k": None, "memories": ["history", "neighbours"]}]
+    asked.append({"top_k": None, "memories": True})
+    assert exported == [(tmp_path / "graph.pt2", "torch", "scores", more) for more in asked]
     ids = pd.read_csv(tmp_path / "items.csv", dtype={"item_id": str})
     model = ASARSSequenceModel.load(shop / "model")
     assert ids["number"].tolist() == list(range(1, model.num_items))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import os
 from pathlib import Path
 
@@ -195,6 +196,16 @@ def test_a_shuffled_channel_keeps_its_values_and_a_constant_one_has_the_median(n
     without = SessionInteractions([[1, 2], [2, 1]])
     (same,) = ablations.CHANGES[name]([without], RandomState(0))
     assert (same.user_ids, same.flat_dwell_times) == (None, None)
+
+
+def test_a_log_that_was_published_split_stays_as_it_is(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for part, rows in (("train", [(9, 1), (9, 4), (2, 3), (2, 3), (2, 1)]), ("test", [(0, 5), (0, 2)])):
+        pd.DataFrame(rows, columns=["session_id", "item_id"]).to_csv(tmp_path / "mine" / f"{part}.csv.gz", index=False)
+    train, test, about = runs.load("mine", tmp_path)
+    assert [train.items[a:b].tolist() for a, b in itertools.pairwise(train.offsets)] == [[1, 4], [3, 3, 1]]
+    assert (test.items.tolist(), train.num_items, test.num_items) == ([5, 2], 6, 6)
+    assert about.startswith("2 sessions with 5 events on 5 items to train on, 1 later ones with 1 targets")
 
 
 def test_a_data_set_is_read_by_its_recipe(tmp_path):

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotlight_asars import SessionInteractions
-from spotlight_asars.memory import item_transitions
-from spotlight_asars.memory.item_transitions import EVIDENCE, KEPT, LATEST, WINDOW, Transitions
+from spotlight_asars.memory import pair_counts
+from spotlight_asars.memory.item_transitions import EVIDENCE, KEPT, LATEST, Transitions
+from spotlight_asars.memory.pair_counts import WINDOW
 
 ITEMS = 7
 rows_of_items = st.lists(st.lists(st.integers(1, ITEMS - 1), max_size=14), min_size=1, max_size=6).filter(any)
@@ -83,14 +84,14 @@ def test_candidates_are_what_loops_over_dictionaries_find(kept, rows):
         assert state == pytest.approx(reference.candidates_after(counts, viewed, LATEST), rel=1e-6)
 
 
-@pytest.mark.parametrize("events_at_once", [item_transitions.EVENTS_AT_ONCE, 5])
+@pytest.mark.parametrize("events_at_once", [pair_counts.EVENTS_AT_ONCE, 5])
 @pytest.mark.parametrize("kept", [KEPT, 2])
 @given(rows_of_items)
 def test_in_training_a_strength_is_the_count_over_all_other_sessions(kept, events_at_once, rows):
     matrix, sessions = padded(rows), as_sessions(rows)
     state_row, step = (matrix != 0).nonzero(as_tuple=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_transitions, "EVENTS_AT_ONCE", events_at_once)
+        patch.setattr(pair_counts, "EVENTS_AT_ONCE", events_at_once)
         transitions = Transitions(sessions, kept)
         found = by_state(in_training(transitions, sessions, matrix).candidates(state_row, step))
     keeps = kept_pairs(transitions)
@@ -174,7 +175,7 @@ def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
     draw = np.random.RandomState(0)
     rows = [draw.randint(1, 7, size).tolist() for size in draw.randint(1, 8, 60)]
     at_once = Transitions(as_sessions(rows)).arrays()
-    monkeypatch.setattr(item_transitions, "EVENTS_AT_ONCE", 7)
+    monkeypatch.setattr(pair_counts, "EVENTS_AT_ONCE", 7)
     for name, array in Transitions(as_sessions(rows)).arrays().items():
         np.testing.assert_allclose(array, at_once[name], rtol=1e-12, err_msg=name)
 
@@ -183,8 +184,8 @@ def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
 def test_parts_are_of_whole_sessions_and_have_every_pair_once(rows, events_at_once):
     sessions = as_sessions(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_transitions, "EVENTS_AT_ONCE", events_at_once)
-        parts = list(item_transitions._parts(sessions))
+        patch.setattr(pair_counts, "EVENTS_AT_ONCE", events_at_once)
+        parts = list(pair_counts.pairs_in_parts(sessions))
     found = [pair for part in parts for pair in zip(part.before.tolist(), part.after.tolist(), strict=True)]
     assert len(found) == len(set(found))
     assert set(found) == {

@@ -13,7 +13,8 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.memory import Transitions, with_recall
-from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST, WINDOW
+from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
+from spotlight_asars.memory.pair_counts import WINDOW
 from spotlight_asars.representations import REPRESENTATIONS, build
 from spotlight_asars.sessions.channels import Channels
 
@@ -81,14 +82,15 @@ def test_every_weight_gets_the_gradient_that_finite_differences_find():
 
 def test_the_weights_have_names():
     weights = make_net().weights()
-    places = ("last", "1 before", "2 before")
+    places = ("last", *(f"{d} before" for d in range(1, LATEST)))
     assert list(weights) == [
         *(f"{kind} {place}" for kind in EVIDENCE for place in places),
         *(f"scale of {kind}" for kind in EVIDENCE),
     ]
     fresh = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=False, transitions=True).weights()
     for kind in EVIDENCE:
-        assert [fresh[f"{kind} {place}"] for place in places] == pytest.approx([1 / 4, 1 / 8, 1 / 12])
+        expected = [1 / (4 * d) for d in range(1, LATEST + 1)]
+        assert [fresh[f"{kind} {place}"] for place in places] == pytest.approx(expected)
         assert fresh[f"scale of {kind}"] == 1
 
 

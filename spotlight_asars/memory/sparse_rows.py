@@ -1,0 +1,62 @@
+"""Sparse matrices whose entries are in order, by the keys of these: row times columns plus column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+
+def matrix_of(values: NDArray[Any], keys: NDArray[np.int64], shape: tuple[int, int]) -> sp.csr_array:
+    """The matrix with these entries that are not 0; rows times columns plus column are the `keys`, which rise."""
+    real = values != 0
+    keys = keys[real]
+    return sp.csr_array((values[real], keys % shape[1], offsets_of(keys, *shape)), shape=shape)
+
+
+def keys_of(matrix: sp.csr_array) -> NDArray[np.int64]:
+    """Row times columns plus column of each entry."""
+    row: NDArray[np.int64] = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return row * matrix.shape[1] + matrix.indices
+
+
+def offsets_of(keys: NDArray[np.int64], rows: int, columns: int) -> NDArray[np.int64]:
+    """Where each row starts among rising keys: int64 (rows + 1,)."""
+    return np.searchsorted(keys, np.arange(rows + 1) * columns)
+
+
+def values_at(keys: NDArray[np.int64], values: NDArray[Any], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values of the wanted among rising keys; 0 where there is none."""
+    place = np.searchsorted(keys, wanted)
+    return np.where(np.r_[keys, -1][place] == wanted, np.r_[values, 0.0][place], 0.0)
+
+
+def strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
+    """Each row with its `kept` largest entries, in the order of the columns."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((-matrix.data, row))
+    strong = np.sort(order[np.arange(len(order)) - matrix.indptr[row] < kept])
+    return matrix_of(matrix.data[strong], keys_of(matrix)[strong], matrix.shape)
+
+
+def wider(matrix: sp.csr_array, num_items: int) -> sp.csr_array:
+    """The matrix with empty rows and columns for new items."""
+    indptr = np.pad(matrix.indptr, (0, num_items - matrix.shape[0]), mode="edge")
+    return sp.csr_array((matrix.data, matrix.indices, indptr), shape=(num_items, num_items))
+
+
+def with_rows(matrix: sp.csr_array, rows: NDArray[np.int64], by: sp.csr_array) -> sp.csr_array:
+    """The matrix with other `rows`, which rise: those of `by`."""
+    here = np.zeros(matrix.shape[0], dtype=bool)
+    here[rows] = True
+    before = np.diff(matrix.indptr)
+    after = before.copy()
+    after[rows] = np.diff(by.indptr)
+    indptr = np.r_[0, np.cumsum(after)]
+    kept, new = np.repeat(~here, before), np.repeat(here, after)
+    data, indices = np.empty(indptr[-1], by.data.dtype), np.empty(indptr[-1], matrix.indices.dtype)
+    data[~new], data[new] = matrix.data[kept], by.data
+    indices[~new], indices[new] = matrix.indices[kept], by.indices
+    return sp.csr_array((data, indices, indptr), shape=matrix.shape)

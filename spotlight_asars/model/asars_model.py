@@ -576,8 +576,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
         before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
         ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
-        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. The graph
-        is one of the CPU, wherever the model is.
+        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. Kinds and
+        context are unknown to a graph. It is one of the CPU, wherever the model is.
 
         Parameters
         ----------

@@ -11,7 +11,8 @@ from torch import nn
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.memory import Transitions, with_recall
-from spotlight_asars.memory.item_transitions import LATEST, WINDOW
+from spotlight_asars.memory.item_transitions import LATEST
+from spotlight_asars.memory.pair_counts import WINDOW
 from spotlight_asars.representations import build
 
 KINDS = 4

@@ -20,7 +20,7 @@ from spotlight_asars.evaluation import evaluate
 from spotlight_asars.search import grid_search, random_search, search
 
 SMALL = {"n_iter": 1, "embedding_dim": 4, "hidden_dim": 5, "batch_size": 16, "neighbours": False, "item_neighbours": 0}
-RATES = {"learning_rate": [0.001, 0.1, 0.01]}
+RATES = {"learning_rate": [0.001, 0.1, 0.003]}
 KNN = {"shrinkage": [0.0, 5.0, 20.0], "alpha": [0.25, 0.5]}  # 20 and 0.5 are the defaults
 
 
@@ -69,7 +69,7 @@ def test_a_trial_is_a_model_trained_on_the_earlier_sessions_and_judged_on_the_la
 
 
 def test_patience_stops_by_the_held_out_sessions(train):
-    fixed = {**SMALL, "n_iter": 8, "learning_rate": 1.0}
+    fixed = {**SMALL, "n_iter": 8, "learning_rate": 0.5}
     trials = grid_search(train, {"patience": [None, 1]}, **fixed)
     epochs = {trial.arguments["patience"]: trial.epochs for trial in trials}
     assert epochs[None] == 8

@@ -284,7 +284,8 @@ def _of_rows(
             _flat(rows, kinds, "kinds")
             kinds = _padded(kinds, UNKNOWN)
         given = _padded(rows, PADDING_IDX)
-    context = read_context(context, catalogue.context_vocabularies, 1 if np.ndim(given) == 1 else len(given))
+    rows_given = len(given) if np.ndim(given) == 2 else 1
+    context = read_context(context, catalogue.context_vocabularies, rows_given)
     channels = {"dwell_times": dwell_times, "started": started, "kinds": kinds, "context": context}
     return Request(SessionInteractions.from_rows(given, user_ids, catalogue.num_items, **channels, argument="sessions"))
 

@@ -261,7 +261,11 @@ def test_the_help_of_every_command_has_a_purpose_defaults_and_an_example(capsys,
 def test_the_help_lists_every_option_of_the_model_that_a_text_can_give(command):
     help_text = COMMANDS[command].EPILOG
     names = set(ASARSSequenceModel().get_params())
-    assert names - {name for name in names if f"\n  {name}=" in help_text} == {"optimizer_func", "use_cuda"}
+    assert names - {name for name in names if f"\n  {name}=" in help_text} == {
+        "optimizer_func",
+        "use_cuda",
+        "kind_weights",
+    }
     assert "\n    gru, lstm\n" in help_text, "and the values of those that have a list"
 
 

@@ -89,7 +89,7 @@ def test_compare_variants_prints_a_row_for_each_setting(load, capsys):
     trained = [[variant, memory, dwell] for variant in ("gru4rec", "time_cat") for memory, dwell in memories]
     assert [row[:3] for row in rows] == [["sequential_rules", "-", "-"], ["vsknn", "-", "-"], *trained]
     assert all(0 < float(row[3]) < 1 for row in rows)
-    assert learned.count("together") == 2 * (3 + 1), "two variants with both memories, three weights and a scale each"
+    assert learned.count("together") == 2 * (6 + 1), "two variants with both memories, six weights and a scale each"
 
 
 def test_nightly_keeps_up_with_new_items_where_a_model_that_stays_does_not(load, capsys):

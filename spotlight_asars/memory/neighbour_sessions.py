@@ -134,7 +134,7 @@ class NeighbourSessions:
     def strength_of(self, items: Tensor, wanted: Tensor) -> Tensor:
         """The strength of items of each state's own, int64 (states, n): float (states, n), without the catalogue."""
         parts = zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True)
-        return torch.cat([sums_of(its, *self.single_votes(part))[0] for part, its in parts])
+        return torch.cat([sums_of(its, *self.single_votes(part)) for part, its in parts])
 
     def strength_in_columns(self, items: Tensor, place: Tensor, columns: int) -> Tensor:
         """The strength as a matrix, float (states, columns), by the column `place` of each item, int64 (num_items,)."""

@@ -79,10 +79,9 @@ class VotedTerms:
         strength = self._query.strength_in_columns(*self._states, place, totals.shape[1])
         return totals + self._terms(torch.log1p(SCALE * strength))
 
-    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    def of(self, wanted: Tensor) -> Tensor:
         """As in ``Terms``."""
-        strength = self._query.strength_of(*self._states, wanted)
-        return self._terms(torch.log1p(SCALE * strength)), strength > 0
+        return self._terms(torch.log1p(SCALE * self._query.strength_of(*self._states, wanted)))
 
 
 def features(votes: Votes) -> Tensor:

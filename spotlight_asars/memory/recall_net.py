@@ -76,18 +76,17 @@ class RecallNet(nn.Module):
 
     def score(self, states: RecalledStates, targets: Tensor) -> Tensor:
         """Scores of one item for each state: (rows, ...), (rows,) -> (rows,)."""
-        return self.score_pairs(states, targets.unsqueeze(1))[0].squeeze(1)
+        return self.score_pairs(states, targets.unsqueeze(1)).squeeze(1)
 
-    def score_pairs(self, states: RecalledStates, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of items of each state's own, and which have terms: int64 (rows, n) -> float and bool (rows, n)."""
+    def score_pairs(self, states: RecalledStates, items: Tensor) -> Tensor:
+        """Scores of items of each state's own: int64 (rows, n) -> float (rows, n)."""
         state = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1])
         values = states.values if items.shape[1] == 1 else take(states.values, 0, state)
         scores: Tensor = self.net.score(values, items.flatten())  # type: ignore[operator]
-        scores, has_terms = scores.view(items.shape), torch.zeros_like(items, dtype=torch.bool)
+        scores = scores.view(items.shape)
         for part in states.score_terms:
-            terms, has_some = part.of(items)
-            scores, has_terms = scores + terms, has_terms | has_some
-        return scores, has_terms
+            scores = scores + part.of(items)
+        return scores
 
     def score_items(self, states: RecalledStates, item_ids: Tensor | None = None) -> Tensor:
         """Scores of the same items, or the whole catalogue, for every state: (rows, items)."""

@@ -29,8 +29,8 @@ class Terms(Protocol):
     def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
         """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
 
-    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
+    def of(self, wanted: Tensor) -> Tensor:
+        """The terms of items of each state's own, (states, n): float (states, n), 0 for an item without any."""
 
     def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Items and terms of each state, (states, slots) each; a state has the sum of all that come."""
@@ -75,23 +75,22 @@ class ScoreTerms(NamedTuple):
         matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))
         return totals + F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
 
-    def of(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """The terms of items of each state's own, (states, n), and which of them have any: float, bool (states, n)."""
+    def of(self, wanted: Tensor) -> Tensor:
+        """The terms of items of each state's own, (states, n): float (states, n), 0 for an item without any."""
         if self.row is None or self.weight is None:
             if wanted.shape[1] > FEW:
                 return sums_of(wanted, self.items, self.values)
             same = [self.items == item.unsqueeze(1) for item in wanted.unbind(1)]  # (states, slots) each
-            each = [torch.where(here, self.values, 0.0).sum(dim=1) for here in same]
-            return torch.stack(each, dim=1), torch.stack([here.any(dim=1) for here in same], dim=1)
+            return torch.stack([torch.where(here, self.values, 0.0).sum(dim=1) for here in same], dim=1)
         if not self.items.numel():
-            return self.weight.new_zeros(wanted.shape), torch.zeros_like(wanted, dtype=torch.bool)
+            return self.weight.new_zeros(wanted.shape)
         keys = torch.where(self.items == PADDING_IDX, LARGEST_ID + 1, self.items)
         keys = (keys + torch.arange(len(keys), device=keys.device).unsqueeze(1) * (LARGEST_ID + 2)).flatten()  # rising
         wanted = self.row.unsqueeze(2) * (LARGEST_ID + 2) + wanted.unsqueeze(1)  # (states, rows of a state, n)
         slot = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
         found = keys[slot] == wanted
         values = torch.where(found, take(self.values.flatten(), 0, slot.flatten()).view(slot.shape), 0.0)
-        return (values * self.weight.unsqueeze(2)).sum(dim=1), found.any(dim=1)
+        return (values * self.weight.unsqueeze(2)).sum(dim=1)
 
     def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Items and terms of each state, (states, slots) each, for one row of the state after the other."""
@@ -140,8 +139,8 @@ class _AddInPlace(torch.autograd.Function):
         return gradient, None, gradient.gather(1, items)
 
 
-def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the values of some items of each row, (rows, n), and which of them have any: float and bool (rows, n).
+def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> Tensor:
+    """Sums of the values of some items of each row, (rows, n): float (rows, n), 0 for an item without any.
 
     The values are those of `items`, (rows, slots) each; nothing here has the size of the catalogue, or n times slots.
     """
@@ -149,9 +148,7 @@ def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> tuple[Tensor, Tens
     place = torch.searchsorted(ordered, items).clamp(max=ordered.shape[1] - 1)
     here = ordered.gather(1, place) == items
     sums = values.new_zeros(wanted.shape).scatter_add(1, place, torch.where(here, values, 0.0))
-    times = torch.zeros_like(wanted).scatter_add(1, place, here.long())
-    first = torch.searchsorted(ordered, wanted)
-    return sums.gather(1, first), times.gather(1, first) > 0
+    return sums.gather(1, torch.searchsorted(ordered, wanted))
 
 
 def touched_items(parts: Sequence[Terms], like: Tensor) -> tuple[Tensor, Tensor]:

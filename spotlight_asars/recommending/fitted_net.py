@@ -271,7 +271,7 @@ class FittedNet:
     def score_pairs(self, states: Any, item_ids: Tensor) -> Tensor:
         """Scores of items of each state's own, int64 (rows, n): float (rows, n); anything at padding."""
         if isinstance(self.net, RecallNet):
-            return self.net.score_pairs(states, item_ids)[0]
+            return self.net.score_pairs(states, item_ids)
         state = torch.arange(len(item_ids), device=item_ids.device).repeat_interleave(item_ids.shape[1])
         scores: Tensor = self.net.score(take(states, 0, state), item_ids.flatten())
         return scores.view(item_ids.shape)

@@ -14,9 +14,9 @@ from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, SequenceInteractions
 from spotlight_asars.baselines.prefixes import Floats, Prefixes
 from spotlight_asars.baselines.ties import Ties
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.recommender import Recommender
-from spotlight_asars.recommending.requests import Catalogue
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
 

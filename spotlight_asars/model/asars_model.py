@@ -28,11 +28,12 @@ from spotlight_asars.model.fitting import TrainingData, check_features, fit_epoc
 from spotlight_asars.model.growth import grown, grown_optimizer
 from spotlight_asars.model.options import OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.recommending.graph_memories import history_inputs
 from spotlight_asars.recommending.live_session import LiveSession
 from spotlight_asars.recommending.recommender import Recommender
-from spotlight_asars.recommending.requests import Catalogue, encode_users, read_request
+from spotlight_asars.recommending.requests import encode_users, read_request
 from spotlight_asars.representations import Blueprint
 from spotlight_asars.runtime.devices import chosen_device, preserved_generators
 from spotlight_asars.runtime.distributed import processes, share_random_state, share_weights

@@ -25,8 +25,8 @@ from spotlight_asars.memory.item_transitions import ARRAYS, Transitions
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
 from spotlight_asars.model.building import build_fitted
 from spotlight_asars.model.options import OPTIONS, Options
-from spotlight_asars.recommending.fitted_net import NO_LABELS, FittedNet
-from spotlight_asars.recommending.requests import Catalogue
+from spotlight_asars.recommending.catalogue import Catalogue
+from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.devices import preserved_generators
 from spotlight_asars.training.progress import Epoch
@@ -63,9 +63,8 @@ def write(content: Content, path: Path) -> None:
     context = content.catalogue.context_vocabularies
     for place, vocabulary in enumerate(context.values()):
         arrays |= _vocabulary_arrays(f"context_vocabularies.{place}", vocabulary)
-    if content.catalogue.item_counts is not None:
-        arrays["item_counts"] = content.catalogue.item_counts
-    arrays |= {"dwell_scale": fitted.dwell_scale, "seen": fitted.seen, "random_state": generator["state"]["key"]}
+    arrays |= {"item_counts": content.catalogue.item_counts}
+    arrays |= {"dwell_scale": fitted.dwell_scale, "random_state": generator["state"]["key"]}
     header = {
         "format": FORMAT,
         "options": _as_json(content.options),
@@ -99,7 +98,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
     sizes = header["num_items"], header["num_users"]
     with preserved_generators(use_cuda):  # the fresh weights are overwritten
         space = None if header["features"] is None else FeatureSpace(**header["features"])
-        kinds, context_sizes = header.get("labels", NO_LABELS)  # older files have none
+        kinds, context_sizes = header["labels"]
         labels = kinds, tuple(context_sizes)
         fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path), space=space, labels=labels)
     with torch.no_grad():
@@ -109,7 +108,8 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             fits = given.shape == tensor.shape and given.dtype == tensor.dtype
             require(fits, rule, f"{given.dtype} and {tuple(given.shape)}")
             tensor.copy_(given)
-    fitted.seen = _take(arrays, "seen", path)
+    counts = _take(arrays, "item_counts", path)
+    fitted.seen = counts > 0
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
     if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}
@@ -119,12 +119,9 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             {name: _take(arrays, f"transitions.{name}", path) for name in ARRAYS}, fitted.device
         )
     items, users, kinds = (_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items())
-    named = {
-        name: _vocabulary(f"context_vocabularies.{n}", arrays, 1) for n, name in enumerate(header.get("context", ()))
-    }
+    named = {name: _vocabulary(f"context_vocabularies.{n}", arrays, 1) for n, name in enumerate(header["context"])}
     context = {name: vocabulary for name, vocabulary in named.items() if vocabulary is not None}
-    counts = arrays.pop("item_counts", None)  # older files have none
-    catalogue = Catalogue(*sizes, items, users, counts, kinds, context)
+    catalogue = Catalogue(*sizes, counts, items, users, kinds, context)
     position, has_gauss, gauss = header["random_state"]
     random_state = RandomState()
     random_state.set_state(("MT19937", _take(arrays, "random_state", path), position, has_gauss, gauss))

@@ -23,8 +23,8 @@ from spotlight_asars.events.labels import raw_labels
 from spotlight_asars.losses import find_loss
 from spotlight_asars.model.batches import TrainingBatches
 from spotlight_asars.model.options import Options
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
-from spotlight_asars.recommending.requests import Catalogue
 from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import SAMPLERS
@@ -72,6 +72,7 @@ class TrainingData(NamedTuple):
             longest = 2 if part is None else int(part.lengths.max())
             require(longest >= 2, f"{name} must have a session of two events or more; the longest has", longest)
         catalogue = (known or Catalogue.of(train)).grown(train, "interactions")
+        catalogue = catalogue if known is None else catalogue.with_views(train)
         if held_out is not None:
             catalogue.check(held_out, "validation")
         described = None

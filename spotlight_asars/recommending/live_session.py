@@ -22,9 +22,10 @@ from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.labels import UNKNOWN, encode_labels, read_context
 from spotlight_asars.events.vocabulary import encode_raw
 from spotlight_asars.memory import RecallNet
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
-from spotlight_asars.recommending.requests import Catalogue, Request, Unknown, check_exclusion
+from spotlight_asars.recommending.requests import Request, Unknown, check_exclusion
 from spotlight_asars.recommending.rules import ItemLists, read_rules
 from spotlight_asars.recommending.top_items import RulesOnDevice
 from spotlight_asars.representations.stepping import Arrival, Stepper

@@ -15,8 +15,9 @@ from torch import Tensor
 from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.labels import Vocabularies, read_context
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
-from spotlight_asars.recommending.requests import Catalogue, check_exclusion, read_request
+from spotlight_asars.recommending.requests import check_exclusion, read_request
 from spotlight_asars.recommending.rules import NUMBERS_OF_A_PAIR, ItemLists, Rules, read_rules
 from spotlight_asars.recommending.top_items import RulesOnDevice, no_recommendations
 from spotlight_asars.runtime.devices import moved, rows_at_once

@@ -17,7 +17,8 @@ from torch import Tensor
 from spotlight_asars._checks import floats, integers, reject, require
 from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.vocabulary import encode_raw
-from spotlight_asars.recommending.requests import Catalogue, is_list
+from spotlight_asars.recommending.catalogue import Catalogue
+from spotlight_asars.recommending.requests import is_list
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.ragged import flat_ranges

@@ -15,7 +15,7 @@ from small_models import TRAIN, make_log, quick
 
 from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, to_sessions
 from spotlight_asars._spotlight import PoolNet
-from spotlight_asars.recommending.requests import Catalogue
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
 from spotlight_asars.representations.spotlight_net import SpotlightNet
 from spotlight_asars.training import loop
@@ -42,6 +42,10 @@ def later_sessions(seed=1, items=ITEMS + 3, users=USERS + 2):
     return sessions_of(seed, items, users, first=1e6)
 
 
+def larger(items, users):
+    return Catalogue(items, users, np.zeros(items, np.int64))
+
+
 def scores_by_hand(model, sequence, item_ids):
     """One score after the other, each from a net that is asked for nothing else."""
     return [float(model.predict(sequence, [item])[0]) for item in item_ids]
@@ -56,7 +60,7 @@ def test_growth_alone_changes_no_score_of_a_known_item(representation):
     test, known = sessions_of(seed=3).sequences, np.arange(1, ITEMS)
     before, by_hand = model.predict(test, known), scores_by_hand(model, test[0], known)
     everything = model.predict(test)
-    model._grow(Catalogue(ITEMS + 5, USERS + 3))
+    model._grow(larger(ITEMS + 5, USERS + 3))
     assert (model.num_items, model._fitted.num_users) == (ITEMS + 5, USERS + 3)
     np.testing.assert_array_equal(model.predict(test, known), before)
     assert scores_by_hand(model, test[0], known) == by_hand
@@ -72,7 +76,7 @@ def test_growth_by_any_number_changes_no_score_of_a_known_item(items, users, new
     model = quick(n_iter=1).fit(sessions_of(seed, items, users, number=9))
     test, known = sessions_of(seed + 1, items, users, number=5).sequences, np.arange(1, items)
     before = model.predict(test, known)
-    model._grow(Catalogue(items + new, users + new))
+    model._grow(larger(items + new, users + new))
     np.testing.assert_array_equal(model.predict(test, known), before)
 
 
@@ -92,7 +96,7 @@ def test_the_state_of_the_optimizer_grows_with_its_weights(optimizer_func):
     fresh = quick(optimizer_func=optimizer_func, representation="time_user", n_iter=0)
     fresh.fit(sessions_of(items=ITEMS + 3, users=USERS + 2))
     before = copy.deepcopy(dict(zip(dict(model._net.named_parameters()), model._optimizer.state.values(), strict=True)))
-    model._grow(Catalogue(ITEMS + 3, USERS + 2))
+    model._grow(larger(ITEMS + 3, USERS + 2))
     untouched = dict(zip(fresh._net.named_parameters(), fresh._optimizer.param_groups[0]["params"], strict=True))
     starts = {name: fresh._optimizer.state.get(weight, {}) for (name, _), weight in untouched.items()}
     for name, weight in model._net.named_parameters():
@@ -118,6 +122,8 @@ def test_a_second_fit_goes_on_with_new_items_and_users():
     assert model.recommend([[1]], k=1).items.tolist() == [[13]]
     assert model._fitted.asars.users.met.tolist()[5], "a user of two sessions or more is known"
     assert model.seen_items[13:].all()
+    views = np.r_[sessions_of().items, together.items]  # so are the counts that novelty and tail are by
+    assert model._catalogue.item_counts.tolist() == np.bincount(views, minlength=15).tolist()
 
 
 def test_a_call_of_fit_may_have_epochs_of_its_own():

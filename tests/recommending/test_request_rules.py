@@ -14,7 +14,7 @@ from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, t
 from spotlight_asars.baselines import BASELINES
 from spotlight_asars.recommending import NEVER
 from spotlight_asars.recommending import rules as rules_module
-from spotlight_asars.recommending.requests import Catalogue
+from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.rules import read_rules
 
 ITEMS, USERS = 13, 4
@@ -233,7 +233,7 @@ def test_raw_ids_of_another_type_are_refused(shop, argument):
 def test_lists_of_each_row_are_scored_in_parts_of_like_size(monkeypatch):
     monkeypatch.setattr(rules_module, "rows_at_once", lambda device, numbers: 3)
     lists = [[], [1], [1, 2], list(range(1, 10)), [3], [1, 2, 3], [2], [5], [6]]
-    rules = read_rules(Catalogue(ITEMS, 0), len(lists), False, lists)
+    rules = read_rules(Catalogue(ITEMS, 0, np.zeros(ITEMS, np.int64)), len(lists), False, lists)
     parts = [part.tolist() for part in rules.candidates.parts(np.arange(len(lists)), torch.device("cpu"))]
     assert sorted(row for part in parts for row in part) == list(range(1, len(lists)))
     for part in parts:

@@ -145,6 +145,17 @@ def test_a_second_fit_of_fewer_items_leaves_the_others_what_they_were():
 # New items
 
 
+def test_update_adds_to_the_neighbours():
+    model = quick(history=False, transitions=False, item_neighbours=0).fit(sessions_of())
+    model._fitted.neighbour_terms.weight.fill_(1.0)
+    model._fitted.remember_neighbours(sessions_of())
+    before = model.predict([1, 2])
+    model.update(SessionInteractions([[1, 2, 9]] * 5, num_items=ITEMS))
+    gained = model.predict([1, 2]) - before
+    assert gained[9] > 0
+    assert gained[9] == gained[1:].max()
+
+
 def test_an_item_that_only_update_brought_is_recommended_at_once():
     ring = SessionInteractions((np.arange(60)[:, None] + np.arange(4)) % (ITEMS - 1) + 1, np.arange(60) % USERS)
     model = quick(n_iter=5).fit(ring)

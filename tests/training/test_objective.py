@@ -434,7 +434,7 @@ def compared_though_seen(sessions, net, batch, negatives, seed):
 
 
 def test_seen_items_are_compared_as_often_as_a_uniform_draw_would_find_them_but_never_with_themselves():
-    sessions, draws, negatives = timed_log(), 600, 5
+    sessions, draws, negatives = timed_log(), 300, 5
     net, recalled = remembering(sessions)
     batch, times = recalled(np.arange(len(sessions))), Counter()
     for seed in range(draws):

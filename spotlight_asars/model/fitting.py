@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -60,11 +61,11 @@ class TrainingData(NamedTuple):
         kind_weights: Mapping[Any, float] | None = None,
     ) -> TrainingData:
         """The arguments of ``fit``, checked, also against what the model has `known` of items and users."""
-        train, held_out = as_sessions(interactions), None
-        if isinstance(validation, SequenceInteractions):
-            held_out = as_sessions(validation)
-        elif validation is not None:
+        train, held_out = as_sessions(interactions, "interactions"), None
+        if isinstance(validation, numbers.Number):
             train, held_out = train.split_latest(validation)
+        elif validation is not None:
+            held_out = as_sessions(validation, "validation")  # type: ignore[arg-type]  # checked there
         way_out = "fit(..., validation=0.1) holds the latest ones out"
         stops_by_something = patience is None or held_out is not None
         require(stops_by_something, "patience must come with sessions to validate on", patience, way_out)

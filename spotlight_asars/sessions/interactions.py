@@ -247,8 +247,9 @@ class SessionInteractions(SequenceInteractions):
         """Events of each session, int64 (session,)."""
         return np.diff(self.offsets)
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> SessionInteractions:
-        """The sessions `rows`, in their order."""
+    def take(self, rows: ArrayLike) -> SessionInteractions:
+        """The sessions `rows`, int or a mask bool (session,), in their order; ``ValueError`` for rows that are not."""
+        rows = _row_numbers(rows, len(self))
         places, offsets = self.places(rows), np.r_[0, np.cumsum(self.lengths[rows])]
         taken = SessionInteractions.from_ragged(
             self.items[places],
@@ -349,13 +350,24 @@ class SessionInteractions(SequenceInteractions):
         return matrix
 
 
-def as_sessions(interactions: SequenceInteractions) -> SessionInteractions:
-    """`interactions` unchanged, or Spotlight's plain sequences as sessions of unknown dwell."""
+def _row_numbers(rows: ArrayLike, number: int) -> NDArray[np.int64]:
+    chosen = np.asarray(rows)
+    if chosen.dtype == bool:
+        require(chosen.shape == (number,), f"rows must have shape ({number},) as a mask", chosen.shape)
+        chosen = np.flatnonzero(chosen)
+    require(chosen.ndim == 1 and len(chosen) > 0, "rows must be a list of one session or more", rows)
+    chosen = integers(chosen, "rows")
+    reject((chosen < 0) | (chosen >= number), chosen, f"rows must lie in 0..{number - 1}")
+    return chosen
+
+
+def as_sessions(interactions: SequenceInteractions, argument: str = "sessions") -> SessionInteractions:
+    """`interactions` unchanged, or Spotlight's plain sequences as sessions of unknown dwell; errors name `argument`."""
     if isinstance(interactions, SessionInteractions):
         return interactions
     if not isinstance(interactions, SequenceInteractions):
         raise TypeError(
-            f"sessions must be SessionInteractions or Spotlight's SequenceInteractions; got "
+            f"{argument} must be SessionInteractions or Spotlight's SequenceInteractions; got "
             f"{type(interactions).__name__}. to_sessions(interactions) makes them of a log"
         )
     return SessionInteractions(interactions.sequences, interactions.user_ids, interactions.num_items)

@@ -300,9 +300,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             assert known_space is not None
             known_space.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be a list of callables of a model and an epoch; got {callbacks!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
         options = given.settled(data.catalogue.num_items)
@@ -674,9 +673,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
+        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
 
     def _grow(self, catalogue: Catalogue) -> None:
         """Know the items and users of a larger catalogue."""

@@ -15,7 +15,7 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require, resolve
+from spotlight_asars._checks import require
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
 from spotlight_asars.events import Vocabulary
@@ -28,7 +28,7 @@ from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
-from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.sampling import find_sampler
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import as_sessions
@@ -163,7 +163,7 @@ def seeded(random_state: RandomState, device: torch.device) -> Iterator[None]:
 def _objective(
     options: Options, data: TrainingData, sessions: SessionInteractions, random_state: RandomState, **training: Any
 ) -> NextItemObjective:
-    sampler = resolve(options.negative_sampling, SAMPLERS, "negative_sampling")
+    sampler = find_sampler(options.negative_sampling)
     training["kind_weights"] = data.kind_weights
     return NextItemObjective(
         find_loss(options.loss), sessions, sampler, options.num_negative_samples, random_state, **training

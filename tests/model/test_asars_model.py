@@ -16,6 +16,7 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars._spotlight import (
     SPOTLIGHT,
     ImplicitSequenceModel,
+    LSTMNet,
     SequenceInteractions,
     spotlight_sequence_mrr_score,
 )
@@ -77,6 +78,60 @@ def test_a_net_of_ones_own_is_trained_in_place(sessions):
     before = copy.deepcopy(net.state_dict())
     quick(representation=net).fit(sessions)
     assert not torch.equal(net.item_embeddings.weight, before["item_embeddings.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"representation": lambda blueprint: 3},
+            TypeError,
+            "representation must be or make a net with user_representation; got int",
+        ),
+        (
+            {"representation": nn.Linear(2, 3)},
+            TypeError,
+            "representation must be or make a net with user_representation; got Linear",
+        ),
+        *(
+            (
+                {"representation": net},
+                ValueError,
+                f"representation must have all 6 items, padding included; got {type(net).__name__} with fewer",
+            )
+            for net in (LSTMNet(5), ASARSNet(5))
+        ),
+        (
+            {"optimizer_func": lambda weights: None},
+            TypeError,
+            "optimizer_func must return an optimizer of torch; got NoneType",
+        ),
+        *(
+            (
+                {"loss": "bpr", "negative_sampling": lambda sessions, device, draw=draw: lambda count, *_: draw(count)},
+                TypeError if "tensor" in message else ValueError,
+                f"negative_sampling must give {message}",
+            )
+            for draw, message in (
+                (lambda count: torch.zeros(count).long(), "items in 1..5; got 0 at 0"),
+                (lambda count: torch.arange(count), "items in 1..5; got 0 at 0"),
+                (lambda count: torch.full((count,), 6), "items in 1..5; got 6 at 0"),
+                (lambda count: torch.ones(3).long(), r"256 items; got \(3,\)"),
+                (lambda count: torch.ones(count), "an int64 tensor; got torch.float32"),
+                (lambda count: np.ones(count, int), "an int64 tensor; got ndarray"),
+            )
+        ),
+        ({"loss": lambda *_, mask: 3.0}, TypeError, "loss must return a tensor of one number; got float"),
+        ({"loss": lambda positive, *_, mask: positive[:2]}, TypeError, r"loss must return .* one number; got \(2,"),
+    ],
+)  # fmt: skip
+def test_own_parts_that_cannot_work_are_refused_by_name(sessions, options, error, message):
+    model = quick(**options)
+    with pytest.raises(error, match=f"^{message}"):
+        model.fit(sessions)
+    if "loss" not in options:  # which is asked in training
+        with pytest.raises(RuntimeError, match="predict needs a fitted model"):
+            model.predict([1])
 
 
 # Randomness

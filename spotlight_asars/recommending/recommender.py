@@ -196,7 +196,7 @@ class Recommender(ABC):
         boosts : dict, or float (items,), optional
             What is added to the score of an item, by its id; or numbers for the whole catalogue, padding included.
         user_ids : one id or (session,), optional
-            For arrays and lists. An unknown one, and None among raw ids, is the unknown user, who has no history.
+            For arrays and lists. An unknown one, and None among others, is the unknown user, who has no history.
         dwell_times : float, in the shape of `sessions`, optional
             Seconds; NaN where unknown. For arrays and lists.
         started : float or float (session,), optional

@@ -86,6 +86,9 @@ def test_a_user_who_has_viewed_nothing_yet_is_recommended_for(model):
     for rows, users in (([[]], [1]), ([], [1]), ([[], []], [1, 1]), ([[], [2]], [1, -1])):
         found = model.recommend(rows, k=3, user_ids=users)
         assert found.items[0].tolist() == wanted.items[0].tolist()
+    found = model.recommend([[1], [1]], k=3, user_ids=[None, 1])
+    assert found.items.tolist() == model.recommend([[1], [1]], k=3, user_ids=[-1, 1]).items.tolist()
+    assert found.found.all()
     raw = model.recommend([[]], k=3, user_ids=model.user_vocabulary.decode([1]), raw=True)
     assert raw.items.tolist() == model.item_vocabulary.decode(wanted.items).tolist()
 

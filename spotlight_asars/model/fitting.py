@@ -32,10 +32,11 @@ from spotlight_asars.sampling import find_sampler
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import as_sessions
+from spotlight_asars.sessions.targets import weight_of_targets
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.loop import EarlyStopping, Epoch, train
-from spotlight_asars.training.objective import NextItemObjective, weight_of_targets
+from spotlight_asars.training.objective import NextItemObjective
 
 ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fits in several threads take turns
 

@@ -190,7 +190,7 @@ def _of_rows(
             _flat(rows, kinds, "kinds")
             kinds = _padded(kinds, UNKNOWN)
         given = _padded(rows, PADDING_IDX)
-    if is_list(user_ids) and getattr(user_ids, "dtype", object) == object:
+    if isinstance(user_ids, (list, tuple)) or (isinstance(user_ids, np.ndarray) and user_ids.dtype == object):
         user_ids = [UNKNOWN_USER if user is None else user for user in user_ids]
     rows_given = len(given) if np.ndim(given) == 2 else 1
     context = read_context(context, catalogue.context_vocabularies, rows_given)

@@ -23,8 +23,9 @@ from spotlight_asars.runtime.distributed import ALONE, Processes
 from spotlight_asars.sampling import HOST, SAMPLERS, Draw, Seen
 from spotlight_asars.sessions.batching import SessionsOnDevice
 from spotlight_asars.sessions.channels import Channels
+from spotlight_asars.sessions.hiding import hide_channels, hide_events
 from spotlight_asars.training import objective
-from spotlight_asars.training.objective import NextItemObjective, hide_channels, hide_events
+from spotlight_asars.training.objective import NextItemObjective
 
 ITEMS, USERS, NEGATIVES = 13, 5, 11
 BLUEPRINT = contracts.BLUEPRINT._replace(num_items=ITEMS, num_users=USERS)

@@ -41,16 +41,16 @@ def to_frame(frame: Any) -> nw.DataFrame[Any]:
 
 def log_columns(
     frame: Any,
-    user: str = "user_id",
-    item: str = "item_id",
-    timestamp: str = "timestamp",
-    dwell: str | None = None,
-    category: str | None = None,
-    session: str | None = None,
-    unit: str = "s",
-    missing_users: bool = False,
-    kind: str | None = None,
-    context: Sequence[str] = (),
+    user: str,
+    item: str,
+    timestamp: str,
+    dwell: str | None,
+    category: str | None,
+    session: str | None,
+    unit: str,
+    missing_users: bool,
+    kind: str | None,
+    context: Sequence[str],
 ) -> dict[str, Any]:
     """The arguments of ``EventLog`` from those of ``EventLog.from_frame``.
 

@@ -55,6 +55,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     compares each target with the whole catalogue.
 
     A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
+    Whatever needs a fitted model raises ``RuntimeError`` before ``fit``; ``fit``, ``update`` and ``add_items`` return
+    the model itself.
     ``predict``, ``recommend`` and ``set_params`` are those of ``Recommender``, as the baselines have them.
 
     Parameters
@@ -274,11 +276,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
             ended there. What a callback raises ends training; see ``callbacks`` for ready ones.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
         ValueError
@@ -361,15 +358,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Later than those that were trained on or added before. New items have ids beyond the model's, as
             ``log.encode_like(model, grow=True)`` gives them.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids of another vocabulary, new ids without raw ones where the model knows those of all others, and new
             items for a net of the caller's own.
@@ -388,15 +378,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         features : ItemFeatures
             With the columns of those that ``fit`` had. Items of the training keep the features that they had there.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a model that was fitted without features, and for other columns than it knows.
         TypeError
@@ -452,8 +435,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         TypeError
             For what is no id.
         """
@@ -472,8 +453,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation whose score is not one dot product.
         """
@@ -527,8 +506,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             If an option is a function or a net, which no file of numbers can hold.
         """
@@ -596,8 +573,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation that is not ASARS's, for ``attention="causal"``, which keeps no fixed state, and for
             memories that the model does not have.
@@ -628,8 +603,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For starts that are not one for each user.
         """

@@ -32,7 +32,7 @@ class Recommender(ABC):
 
     A subclass has ``states`` and ``score_catalogue``, sets ``_catalogue`` in ``fit``, and keeps each argument of its
     constructor as ``self._name`` or overrides ``get_params``. States may be anything that is indexed like a tensor
-    (batch, time, ...).
+    (batch, time, ...). Whatever needs a fitted model raises ``RuntimeError`` before ``fit``.
     """
 
     _catalogue: Catalogue | None = None  # what fit learned of items and users; None before
@@ -130,8 +130,6 @@ class Recommender(ABC):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids out of range, and channels that don't fit.
         """
@@ -223,8 +221,6 @@ class Recommender(ABC):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For contiguous ids out of range or of another vocabulary, raw ids for a model that knows none, candidates
             of which the model knows none, lists for another number of sessions, boosts that are no finite

@@ -325,27 +325,23 @@ class SessionInteractions(SequenceInteractions):
     @cached_property
     def sequences(self) -> SessionArray:  # type: ignore[override]
         """Item ids, int32 (session, time), padded with 0 from the left, with the channels attached."""
-        real = ragged.real_steps(self.lengths, self.max_sequence_length)
-        matrix = ragged.padded(self.items, real, PADDING_IDX).view(SessionArray)
+        matrix = self._padded(self.items, PADDING_IDX).view(SessionArray)
         matrix.attach(self.user_ids, self.dwell_times, self.started, self.kinds, self.context)
-        matrix.flags.writeable = False
         return matrix
 
     @cached_property
     def dwell_times(self) -> NDArray[np.float32] | None:
         """Dwell [s], float32 (session, time), NaN at padding and where unknown; None where none is known."""
-        if self.flat_dwell_times is None:
-            return None
-        matrix = ragged.padded(self.flat_dwell_times, ragged.real_steps(self.lengths, self.max_sequence_length), np.nan)
-        matrix.flags.writeable = False
-        return matrix
+        return None if self.flat_dwell_times is None else self._padded(self.flat_dwell_times, np.nan)
 
     @cached_property
     def kinds(self) -> NDArray[np.int64] | None:
         """Kinds, int64 (session, time), 0 at padding and where unknown; None where none is known."""
-        if self.flat_kinds is None:
-            return None
-        matrix = ragged.padded(self.flat_kinds, ragged.real_steps(self.lengths, self.max_sequence_length), UNKNOWN)
+        return None if self.flat_kinds is None else self._padded(self.flat_kinds, UNKNOWN)
+
+    def _padded(self, flat: NDArray[Any], filler: float) -> NDArray[Any]:
+        """Values of the events at their places, (session, time), read-only."""
+        matrix = ragged.padded(flat, ragged.real_steps(self.lengths, self.max_sequence_length), filler)
         matrix.flags.writeable = False
         return matrix
 

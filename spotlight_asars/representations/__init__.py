@@ -126,7 +126,7 @@ def _check_size(net: Any, num_items: int) -> None:
     if any(weight.device.type != "cpu" for weight in net.parameters()):
         return
     try:
-        net.eval().states(torch.tensor([[num_items - 1]]))
+        net.eval().states(torch.tensor([[num_items - 1]]), None)
     except IndexError:
         rule = f"representation must have all {num_items} items, padding included"
         raise ValueError(f"{rule}; got {type(getattr(net, 'net', net)).__name__} with fewer") from None

@@ -16,7 +16,7 @@ from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
 LEFT_OUT = ("slow", "fuzz", "packaging", "spark")
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("default")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores

@@ -21,7 +21,7 @@ from spotlight_asars.cli.answers import plain
 from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
 from spotlight_asars.events.frames import exact_column
 from spotlight_asars.events.reading import Library, installed_library, reads_as_integers
-from spotlight_asars.runtime.disk import explained
+from spotlight_asars.preparation.disk import explained
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 

@@ -55,6 +55,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     compares each target with the whole catalogue.
 
     A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
+    Whatever needs a fitted model raises ``RuntimeError`` before ``fit``; ``fit``, ``update`` and ``add_items`` return
+    the model itself.
     ``predict``, ``recommend`` and ``set_params`` are those of ``Recommender``, as the baselines have them.
 
     Parameters
@@ -276,11 +278,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
             ended there. What a callback raises ends training; see ``callbacks`` for ready ones.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
         ValueError
@@ -302,9 +299,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             assert known_space is not None
             known_space.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be a list of callables of a model and an epoch; got {callbacks!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
         options = given.settled(data.catalogue.num_items)
@@ -366,15 +362,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Later than those that were trained on or added before. New items have ids beyond the model's, as
             ``log.encode_like(model, grow=True)`` gives them.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids of another vocabulary, new ids without raw ones where the model knows those of all others, and new
             items for a net of the caller's own.
@@ -393,15 +382,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         features : ItemFeatures
             With the columns of those that ``fit`` had. Items of the training keep the features that they had there.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a model that was fitted without features, and for other columns than it knows.
         TypeError
@@ -457,8 +439,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         TypeError
             For what is no id.
         """
@@ -477,8 +457,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation whose score is not one dot product.
         """
@@ -532,8 +510,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             If an option is a function or a net, which no file of numbers can hold.
         """
@@ -601,8 +577,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation that is not ASARS's, for ``attention="causal"``, which keeps no fixed state, and for
             memories that the model does not have.
@@ -633,8 +607,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For starts that are not one for each user.
         """
@@ -678,9 +650,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
+        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
 
     def _grow(self, catalogue: Catalogue) -> None:
         """Know the items and users of a larger catalogue."""

@@ -92,7 +92,9 @@ def build_fitted(
 def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:
     """The caller's optimizer, or Adagrad, in which the weights of a transformer have a smaller learning rate."""
     if options.optimizer_func is not None:
-        optimizer: torch.optim.Optimizer = options.optimizer_func(net.parameters())
+        optimizer = options.optimizer_func(net.parameters())
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise TypeError(f"optimizer_func must return an optimizer of torch; got {type(optimizer).__name__}")
         return optimizer
     slow = [weight for part in net.modules() if isinstance(part, Transformer) for weight in part.parameters()]
     if not slow:

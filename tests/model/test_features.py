@@ -187,7 +187,7 @@ def test_a_checkpoint_is_of_a_fit_with_these_features(tmp_path):
 @cache
 def planted():
     """Sessions where the next category is known, of which no item of some is in the training; and the features."""
-    log = generate_sessions(60, 100, 1500, predictability=0, dwell_effect=0, user_effect=0, category_effect=0.9,
+    log = generate_sessions(60, 100, 900, predictability=0, dwell_effect=0, user_effect=0, category_effect=0.9,
                             random_state=0)  # fmt: skip
     hidden = np.arange(1, 101) % 7 == 0
     early = np.asarray(log.timestamps) < np.quantile(log.timestamps, 0.85)

@@ -162,7 +162,7 @@ UNSORTED = st.lists(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(UNSORTED)
 @example([("a", 2, 5), ("a", 1, 0), ("a", 2, 0)])
 def test_runs_of_an_unsorted_log_are_those_of_the_log_in_memory(engine, lazy_log, events):

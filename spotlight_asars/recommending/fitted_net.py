@@ -90,6 +90,11 @@ class FittedNet:
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     @property
+    def inner(self) -> Any:
+        """The net without its memories."""
+        return self.net.net if isinstance(self.net, RecallNet) else self.net
+
+    @property
     def neighbour_terms(self) -> NeighbourTerms | None:
         """The net's terms of neighbour sessions, if it has them."""
         terms = self.net.terms if isinstance(self.net, RecallNet) else ()

@@ -9,6 +9,7 @@ array([[3]])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from spotlight_asars.recommending.top_items import RulesOnDevice
 from spotlight_asars.representations.stepping import Arrival, Stepper
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
+from spotlight_asars.sessions.session_array import pick
 
 
 class LiveSession:
@@ -48,6 +50,8 @@ class LiveSession:
     catalogue : Catalogue
     user_ids, started, raw, context
         As in ``start_session``.
+    asked_kind : function
+        The code of a kind that is asked for, given it and whether it is raw.
 
     Attributes
     ----------
@@ -62,8 +66,10 @@ class LiveSession:
         user_ids: Any,
         started: float | None,
         raw: bool | None,
-        context: Any = None,
+        context: Any,
+        asked_kind: Callable[[Any, bool], int],
     ) -> None:
+        self._asked_kind = asked_kind
         self._fitted, self._catalogue = fitted, catalogue
         self._raw = raw  # None until an id says what it is
         self._given_user, self._user = user_ids, self._user_code(user_ids)
@@ -79,6 +85,8 @@ class LiveSession:
         users = torch.tensor([self._user], device=fitted.device)
         labels = None if self._context is None else torch.from_numpy(self._context).to(fitted.device)
         self._channels = fitted.users.recall(Channels(users, None, start, context=labels))
+        if self._context is not None:
+            catalogue.check_columns(self._context.shape[1], "context")
         self._stepper: Stepper | None = None
         if fitted.asars is not None and fitted.asars.item_rnn is not None:
             fitted.net.eval()
@@ -169,12 +177,13 @@ class LiveSession:
         *,
         exclude: Any = None,
         boosts: Any = None,
+        kind: Any = None,
     ) -> Recommendations:
         """The k best next items, as ``model.recommend`` gives them for one session: (1, k).
 
         Parameters
         ----------
-        k, exclude_seen, candidates, exclude, boosts
+        k, exclude_seen, candidates, exclude, boosts, kind
             As in ``ASARSSequenceModel.recommend``; ids are raw where the session is.
         """
         k, excluded = whole(k, "k", least=1), check_exclusion(exclude_seen)
@@ -186,7 +195,8 @@ class LiveSession:
             viewed = self._fitted.viewed_items(self._viewed(), self._channels)
         on_device = RulesOnDevice(rules, self._fitted.device)
         k = min(k, rules.among(self._catalogue))
-        best = on_device.top_k(self._scores(on_device.columns), k, np.zeros(1, np.int64), viewed)
+        asked = self._asked_kind(kind, bool(self._raw))
+        best = on_device.top_k(self._scores(on_device.columns, asked), k, np.zeros(1, np.int64), viewed)
         if not self._raw:
             return best
         user = None if self._given_user is None else np.array([self._given_user])
@@ -215,19 +225,20 @@ class LiveSession:
             item, kind = self._tensor(self._items[-1:]), self._tensor(self._kinds[-1:])
             self._carry = self._stepper.settle(self._carry, item, self._arrival, dwell, kind)
 
-    def _scores(self, allowed: Tensor | None = None) -> Tensor:
-        """Scores of the catalogue, or of the `allowed` items: (1, items)."""
+    def _scores(self, allowed: Tensor | None = None, asked: int = UNKNOWN) -> Tensor:
+        """Scores of the catalogue, or of the `allowed` items, for an event of the kind `asked` for: (1, items)."""
         viewed = self._viewed()
         channels = self._channels._replace(kinds=self._tensor(self._kinds or [UNKNOWN]).unsqueeze(0))
+        channels = channels.asking(asked, viewed)
         if self._stepper is None:
             dwell = torch.tensor([self._dwell_times or [np.nan]], dtype=torch.float32, device=viewed.device)
             state = self._fitted.states(viewed, channels._replace(dwell_times=dwell))[:, -1]
-        elif isinstance(self._fitted.net, RecallNet):
-            states = self._state.unsqueeze(1).expand(-1, viewed.shape[1], -1)  # only the last of them is scored
-            recalled = self._fitted.recall(viewed, channels)
-            state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
         else:
-            state = self._state
+            state = self._stepper.net.asking(self._state, pick(channels.asked, (slice(None), -1)))
+            if isinstance(self._fitted.net, RecallNet):
+                states = state.unsqueeze(1).expand(-1, viewed.shape[1], -1)  # only the last of them is scored
+                recalled = self._fitted.recall(viewed, channels)
+                state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
         if allowed is None or not len(allowed):
             return self._fitted.score_catalogue(state, allowed)
         return self._fitted.score_pairs(state, allowed.unsqueeze(0))

@@ -23,6 +23,8 @@ from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
 
+ASKED = 0.3  # share of the events that are asked for by their kind
+
 
 class NextItemObjective:
     """Loss of a net on a mini-batch, ``(net, batch) -> scalar``.
@@ -45,6 +47,8 @@ class NextItemObjective:
         Shares of the rows whose user, and independently whose dwell times, kinds and context, are hidden.
     event_dropout : float
         Share of the viewed events that are hidden; they are still to be predicted.
+    asks : bool
+        Ask for some of the events as ones of their kind, if there are several.
     kind_weights : floats, optional
         What a target of each kind weighs, the unknown one first; means over targets are weighted by it.
     by_targets : bool
@@ -67,6 +71,7 @@ class NextItemObjective:
         user_dropout: float = 0.0,
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
+        asks: bool = False,
         kind_weights: Sequence[float] | None = None,
         by_targets: bool = False,
         device: torch.device = HOST,
@@ -74,7 +79,8 @@ class NextItemObjective:
     ) -> None:
         self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
-        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0  # a single kind tells nothing
+        self._asks = asks and sessions.num_kinds > 2  # a single kind tells nothing
+        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0
         self._context_dropout = dwell_dropout if max(sessions.context_sizes, default=0) > 2 else 0.0
         self._processes, self._num_items = processes, sessions.num_items
         self._weights: Tensor | None = None
@@ -133,6 +139,8 @@ class NextItemObjective:
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
+        if self._asks:
+            channels = channels._replace(asked=some_asked(batch.channels.asking_for_own_kinds().asked))
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
@@ -216,6 +224,11 @@ def hide_labels(channels: Channels, kind_share: float, context_share: float) -> 
     if context is not None and context_share > 0:
         context = context.masked_fill(torch.rand(len(context), 1, device=context.device) < context_share, UNKNOWN)
     return channels._replace(kinds=kinds, context=context)
+
+
+def some_asked(asked: Tensor | None) -> Tensor | None:
+    """The kinds of a share of the events to come; the others are unknown, as they are to those who do not ask."""
+    return None if asked is None else asked.masked_fill(torch.rand(asked.shape, device=asked.device) >= ASKED, UNKNOWN)
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

@@ -15,8 +15,9 @@ from spotlight_asars.preparation import LazyLog
 
 PURPOSE = "filter a raw log, and write its earlier sessions to train on and its latest to test on"
 EPILOG = """\
-The files have the columns user_id, item_id, timestamp, dwell_seconds, session_number and, if given, category: dwell
-and sessions as recorded, also where events between were filtered out. Parquet keeps ids in their type, csv does not.
+The files have the columns user_id, item_id, timestamp, dwell_seconds, session_number and, if given, category, kind and
+those of the context: dwell and sessions as recorded, also where events between were filtered out. Parquet keeps ids in
+their type, csv does not.
 
 With --sessions the log may be larger than memory; there is no split, and the folder is what train takes.
 

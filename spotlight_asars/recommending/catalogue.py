@@ -138,7 +138,7 @@ class Catalogue(NamedTuple):
         reject(sessions.items >= self.num_items, sessions.items, rule)
 
     def check_ids(self, sessions: SessionInteractions, argument: str) -> None:
-        """Raise ``ValueError`` unless the sessions have the model's columns of context, and its vocabularies if known."""
+        """Raise ``ValueError`` unless the sessions have the model's columns of context and known vocabularies."""
         check_vocabulary(self, sessions, argument)
         if sessions.context is not None:
             self.check_columns(len(sessions.context_sizes), argument)

@@ -96,6 +96,7 @@ def _shards(args: argparse.Namespace) -> Answer:
     if given or not args.events:
         raise UsageError(f"--sessions must come with EVENTS and without --{', --'.join(given or ['dataset'])}")
     columns = {"user": args.user, "item": args.item, "timestamp": args.timestamp, "dwell": args.dwell}
+    columns |= {"kind": args.kind} | {f"context {place}": name for place, name in enumerate(args.context)}
     log = LazyLog.from_frame(
         scan_frame(args.events, columns, [args.user, args.item] if args.text_ids else []),
         args.user,
@@ -104,6 +105,8 @@ def _shards(args: argparse.Namespace) -> Answer:
         args.dwell,
         inactivity=args.inactivity,
         unit=args.unit,
+        kind=args.kind,
+        context=args.context,
     )
     if not args.keep_repeats:
         log = log.collapse_repeats()

@@ -75,8 +75,15 @@ def grown_names(
     """The vocabulary `known`, and after its labels those of `codes` in the vocabulary `own` that it does not have."""
     if own is None or codes is None:
         return known
-    used = own.decode(np.unique(codes[codes != UNKNOWN]))
-    new = used[encode_labels(known, used, argument) == UNKNOWN]
+    used = np.unique(codes[codes != UNKNOWN])
+    return with_names(known, Vocabulary(own.decode(used), own.first), argument)
+
+
+def with_names(known: Vocabulary, own: Vocabulary | None, argument: str) -> Vocabulary:
+    """The vocabulary `known`, and after its labels those of another that it does not have."""
+    if own is None:
+        return known
+    new = own.raw[encode_labels(known, own.raw, argument) == UNKNOWN]
     return known if not len(new) else Vocabulary(raw_array([*known.raw.tolist(), *new.tolist()], argument), known.first)
 
 

@@ -260,6 +260,20 @@ def test_kinds_and_context_go_the_whole_way(tmp_path, capsys):
     call(capsys, "train", tmp_path / "train.csv", "--model", tmp_path / "model", *labels, *SMALL[:-1])
     log = EventLog.from_frame(frame, "visitor", "sku", "t", kind="what", context=["device", "place"])
     train, test = log.collapse_repeats().filter_support().split_by_time()
+    call(
+        capsys,
+        "prepare",
+        tmp_path / "clicks.parquet",
+        *COLUMNS,
+        "--kind",
+        "what",
+        *context,
+        "--sessions",
+        tmp_path / "s",
+    )
+    in_folder, whole = SessionShards(tmp_path / "s").read(), to_sessions(log.collapse_repeats().filter_support())
+    np.testing.assert_array_equal(in_folder.flat_kinds, whole.flat_kinds)
+    np.testing.assert_array_equal(in_folder.context, whole.context)
     small = {"embedding_dim": 8, "hidden_dim": 8, "user_dim": 8, "time_dim": 8, "n_iter": 1}
     read, model = to_sessions(train), ASARSSequenceModel.load(tmp_path / "model")
     assert model.kind_vocabulary.raw.tolist() == ["buy", "view"]

@@ -582,8 +582,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
         before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
         ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
-        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. Kinds and
-        context are unknown to a graph. It is one of the CPU, wherever the model is.
+        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. One of a
+        model that was fitted to several kinds or to a context has codes of these, int64 and 0 where unknown, after
+        ``started``: ``kinds`` (batch, time), ``context`` (batch, columns), and ``next_kind`` (batch,), which is that
+        of the event to come, where it is asked for by its kind. It is one of the CPU, wherever the model is.
 
         Parameters
         ----------

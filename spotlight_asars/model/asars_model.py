@@ -270,8 +270,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         n_iter : int, optional
             Epochs of this call, in the place of the model's own number.
         item_features : ItemFeatures, optional
-            What is known of items, of which ``representation`` must make use. Items that are not in the sessions are
-            candidates, too, by their features alone. Later calls may leave them out.
+            What is known of items, for a `representation` of ASARS's, or a function that returns an ``ASARSNet`` of its
+            ``Blueprint``; Spotlight's nets and others have no place for it, and are refused. Items that are not in the
+            sessions are candidates, too, by their features alone. Later calls may leave them out.
         callbacks : list of callable
             Each is called as ``callback(model, epoch)`` at the end of an epoch, counted from 1 over all calls of
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training

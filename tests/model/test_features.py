@@ -237,10 +237,11 @@ def test_what_does_not_go_with_features_is_refused():
         quick().fit(SessionInteractions([[1, 2]]), item_features=features_of())
     with pytest.raises(TypeError, match="item_features must be strings, as in training; got integers, like 1"):
         quick().fit(TRAIN, item_features=features_of([1, 2]))
-    with pytest.raises(
-        ValueError, match="representation must be one of ASARS's where item_features are given; got 'cnn'"
-    ):
-        fit(representation="cnn")
+    for other in ("cnn", PoolNet(TRAIN.num_items), ASARSNet(TRAIN.num_items), lambda known: PoolNet(known.num_items)):
+        with pytest.raises(
+            ValueError, match="representation must be one of ASARS's where item_features are given; got"
+        ):
+            fit(representation=other)
     with pytest.raises(ValueError, match="item_features must come with the first call of fit; got <ItemFeatures "):
         quick().fit(TRAIN).fit(TRAIN, item_features=features_of())
 

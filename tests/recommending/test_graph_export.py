@@ -292,6 +292,7 @@ def test_kinds_and_context_are_inputs_of_a_graph():
 
 
 @needs_a_scan
+@pytest.mark.slow
 def test_kinds_and_context_are_inputs_in_both_formats(tmp_path):
     pytest.importorskip("onnxscript")
     model, inputs = with_labels("gru4rec")

@@ -158,10 +158,10 @@ def test_kinds_and_context_make_a_step_wait_for_nothing(waits, representation, t
     weights = {1: 1.0, 2: 0.0, 3: 5.0}
     for loss in ("cross_entropy", "bpr"):
         model = fit(waits, loss=loss, sessions=log, representation=representation, kind_weights=weights)
-        check_waits(waits_of(waits, lambda model=model: model.recommend(log, k=3)), RECOMMEND)
+        check_waits(waits_of(waits, lambda model=model: model.recommend(log, k=3, kind=3)), RECOMMEND)
     live = model.start_session(context=[1, 2]).append(1, kind=3).append(2, kind=1, dwell_times=3.0)
-    live.recommend(2)
-    evaluate(model, log, by="kind")
+    live.recommend(2, kind=1)
+    evaluate(model, log, by="kind", ask_kinds=True)
     model.save(tmp_path / "model")
     loaded = ASARSSequenceModel.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict(log.sequences[:3]), model.predict(log.sequences[:3]))

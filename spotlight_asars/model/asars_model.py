@@ -20,6 +20,7 @@ from tqdm import tqdm
 from spotlight_asars._checks import moments, require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
+from spotlight_asars.events.labels import UNKNOWN, raw_labels
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.model import files
@@ -139,7 +140,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         that learns single sessions by heart in its last epochs then loses less by it.
     kind_weights : dict, optional
         What a target of each kind weighs in training, by the name of the kind; with 0, events of that kind are read but
-        not learned to be predicted. Events of unknown kind weigh 1, as all do by default.
+        not learned to be predicted. Events of unknown kind, and of kinds that come after the first training, weigh 1,
+        as all do by default.
     patience : int, optional
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
@@ -243,8 +245,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
-        A second call may bring items and users with ids beyond the model's: embeddings, biases and the optimizer's
-        state grow, and nothing else changes until something is learned. The memories are made anew, of these sessions
+        A second call may bring items and users with ids beyond the model's, and kinds and labels of the context that it
+        does not know: embeddings, biases and the optimizer's state grow, and nothing else changes until something is
+        learned. The memories are made anew, of these sessions
         alone; ``update`` adds sessions to them.
 
         With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
@@ -271,8 +274,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         n_iter : int, optional
             Epochs of this call, in the place of the model's own number.
         item_features : ItemFeatures, optional
-            What is known of items, of which ``representation`` must make use. Items that are not in the sessions are
-            candidates, too, by their features alone. Later calls may leave them out.
+            What is known of items, for a `representation` of ASARS's, or a function that returns an ``ASARSNet`` of its
+            ``Blueprint``; Spotlight's nets and others have no place for it, and are refused. Items that are not in the
+            sessions are candidates, too, by their features alone. Later calls may leave them out.
         callbacks : list of callable
             Each is called as ``callback(model, epoch)`` at the end of an epoch, counted from 1 over all calls of
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
@@ -351,7 +355,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """Add finished sessions to the memories and the users' states, without training; predictions start from there.
 
         New items are candidates from then on: they are remembered as any other, and their embeddings start from those
-        of the items that come together with them. What is learned of all others stays as it is, until ``fit``. The
+        of the items that come together with them. Kinds and labels of the context may be new, too, and say nothing
+        until ``fit`` learns of them. What is learned of all others stays as it is, until ``fit``. The
         memories take in users that training did not meet; to the rest of the net they stay unknown.
 
         Costs a copy of the transitions and the neighbours, however few the sessions: many at a time cost less.
@@ -446,7 +451,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             warn_renamed("user", "user_ids")
             user_ids = user
         fitted, catalogue = self._fitted_net("start_session"), self.known_catalogue("start_session")
-        return LiveSession(fitted, catalogue, user_ids, started, raw, context)
+        return LiveSession(fitted, catalogue, user_ids, started, raw, context, self._asked_kind)
 
     def item_matrix(self) -> NDArray[np.float32]:
         """A vector for each item, whose dot product with those of ``queries`` is the score: float32 (items, dim).
@@ -462,16 +467,17 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """
         return index_vectors.item_matrix(self._fitted_net("item_matrix"))
 
-    def queries(self, sessions: Any, **channels: Any) -> NDArray[np.float32]:
+    def queries(self, sessions: Any, kind: Any = None, **channels: Any) -> NDArray[np.float32]:
         """A vector for each session, for the items of ``item_matrix``: float32 (session, dim).
 
         Parameters
         ----------
-        sessions, **channels
+        sessions, kind, **channels
             As in ``recommend``: contiguous or raw, with `user_ids`, `dwell_times`, `started`, `raw` and `columns`.
         """
         request = read_request(self.known_catalogue("queries"), sessions, **channels)
-        return index_vectors.query_matrix(self._fitted_net("queries"), request.sessions)
+        asked = self._asked_kind(kind, request.raw)
+        return index_vectors.query_matrix(self._fitted_net("queries"), request.sessions, asked)
 
     def remembered(self, sessions: Any, **channels: Any) -> list[NDArray[np.int64]]:
         """The items of each session whose scores have terms of the memory, and no dot product alone.
@@ -557,8 +563,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
         before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
         ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
-        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. Kinds and
-        context are unknown to a graph. It is one of the CPU, wherever the model is.
+        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. One of a
+        model that was fitted to several kinds or to a context has codes of these, int64 and 0 where unknown, after
+        ``started``: ``kinds`` (batch, time), ``context`` (batch, columns), and ``next_kind`` (batch,), which is that
+        of the event to come, where it is asked for by its kind. It is one of the CPU, wherever the model is.
 
         Parameters
         ----------
@@ -639,6 +647,18 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         return self._fitted_net("viewed_items").viewed_items(batch.items, batch.channels)
 
     @property
+    def asks_kinds(self) -> bool:
+        """Whether the first training had several kinds of events, so that one may be asked for."""
+        return self._fitted_net("asks_kinds").asks_kinds
+
+    def _asked_kind(self, kind: Any, raw: bool) -> int:
+        code, weights = super()._asked_kind(kind, raw), self._options.kind_weights
+        if code != UNKNOWN and weights is not None:
+            name = raw_labels(self.kind_vocabulary, code + 1)[code - 1]
+            require(weights.get(name, 1.0) > 0, "kind must be one of those that kind_weights has predicted", kind)
+        return code
+
+    @property
     def seen_items(self) -> NDArray[np.bool_]:
         """Which items occur in the sessions of a training, bool (items,); ``RuntimeError`` before ``fit``."""
         return self._fitted_net("seen_items").seen
@@ -655,10 +675,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         self._net, self._num_items = fitted.net, fitted.num_items
 
     def _grow(self, catalogue: Catalogue) -> None:
-        """Know the items and users of a larger catalogue."""
-        fitted, sizes = self._fitted_net("fit"), (catalogue.num_items, catalogue.num_users)
+        """Know the items, users, kinds and context of a larger catalogue."""
+        fitted, sizes = self._fitted_net("fit"), (catalogue.num_items, catalogue.num_users, catalogue.labels)
         optimizer = self._optimizer
-        if sizes != (fitted.num_items, fitted.num_users):
-            fitted = grown(fitted, self._options, *sizes)
-            optimizer = grown_optimizer(optimizer, self._options, fitted.net)
+        if sizes != (fitted.num_items, fitted.num_users, fitted.labels):
+            larger = grown(fitted, self._options, *sizes)
+            fitted, optimizer = larger, grown_optimizer(optimizer, self._options, fitted.net, larger.net)
         self._take(fitted, catalogue, optimizer)

@@ -11,10 +11,11 @@ from torch import nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.events.item_features import FeatureSpace
+from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
 from spotlight_asars.model.options import EXACT_UP_TO, Options
-from spotlight_asars.recommending.fitted_net import NO_LABELS, FittedNet, LabelSizes
+from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.transformer import Transformer

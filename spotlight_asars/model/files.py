@@ -124,7 +124,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
     items, users, kinds = (_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items())
     named = {name: _vocabulary(f"context_vocabularies.{n}", arrays, 1) for n, name in enumerate(header["context"])}
     context = {name: vocabulary for name, vocabulary in named.items() if vocabulary is not None}
-    catalogue = Catalogue(*sizes, counts, items, users, kinds, context)
+    catalogue = Catalogue(*sizes, counts, items, users, kinds, context, labels)
     position, has_gauss, gauss = header["random_state"]
     random_state = RandomState()
     random_state.set_state(("MT19937", _take(arrays, "random_state", path), position, has_gauss, gauss))

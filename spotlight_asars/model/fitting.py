@@ -82,7 +82,7 @@ class TrainingData(NamedTuple):
             check_features(features, "item_features")
             catalogue, described = catalogue.with_items(features.items, "item_features")
         train = train.within(catalogue.num_items, catalogue.num_users)
-        weights = weights_by_kind(kind_weights, train, catalogue.kind_vocabulary)
+        weights = weights_by_kind(kind_weights, train, catalogue.kind_vocabulary, is_first=known is None)
         return cls(train, held_out, catalogue, features, described, weights)
 
     def fingerprints(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ def fit_epochs(
     say. At the end of each epoch `report` is given those so far, and may ask the net as if training ended there."""
     fitted.remember(data.train, options.transitions)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
-    shared = {"by_targets": True, "device": fitted.device, "processes": processes()}
+    shared = {"asks": True, "by_targets": True, "device": fitted.device, "processes": processes()}
     objective = _objective(options, data, data.train, random_state, **dropped, **shared)
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
 
@@ -172,9 +172,11 @@ def _objective(
 
 
 def weights_by_kind(
-    given: Mapping[Any, float] | None, sessions: SessionInteractions, known: Vocabulary | None
+    given: Mapping[Any, float] | None, sessions: SessionInteractions, known: Vocabulary | None, is_first: bool = True
 ) -> tuple[float, ...] | None:
     """The weight of each kind of the sessions by its code, of the unknown one first; None where all weigh the same.
+
+    After the first training kinds may come without a weight, which is 1 then, as that of the unknown one.
 
     Raises
     ------
@@ -190,8 +192,12 @@ def weights_by_kind(
     others = [name for name in given if name not in names]
     require(not others, f"kind_weights must name kinds of the sessions, {names}", others)
     without = [name for name in names if name not in given]
-    require(not without, "kind_weights must have a weight for each kind of the sessions", f"none for {without}")
-    weights = (1.0, *(float(given[name]) for name in names))
+    require(
+        not (without and is_first),
+        "kind_weights must have a weight for each kind of the sessions",
+        f"none for {without}",
+    )
+    weights = (1.0, *(float(given.get(name, 1.0)) for name in names))
     total = weight_of_targets(sessions, weights)
     require(total > 0, "kind_weights must leave targets among the sessions", dict(given))
     kinds = np.unique(sessions.flat_kinds)

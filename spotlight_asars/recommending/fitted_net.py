@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
+from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.memory import RecallNet, Transitions
 from spotlight_asars.memory.item_transitions import OwnCounts
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
@@ -28,10 +29,6 @@ from spotlight_asars.sessions.batching import Batch
 
 COMPANIONS = 12  # items that come together with a new one most often, from which it starts
 RARE = 0.1  # quantile of the biases with which an item starts that comes together with none
-
-
-LabelSizes = tuple[int, tuple[int, ...]]
-NO_LABELS: LabelSizes = (0, ())
 
 
 class FittedNet:
@@ -93,6 +90,11 @@ class FittedNet:
     def inner(self) -> Any:
         """The net without its memories."""
         return self.net.net if isinstance(self.net, RecallNet) else self.net
+
+    @property
+    def asks_kinds(self) -> bool:
+        """Whether the kind of the next event changes scores."""
+        return any(getattr(part, "of_asked", None) is not None for part in self.net.modules())
 
     @property
     def neighbour_terms(self) -> NeighbourTerms | None:

@@ -16,7 +16,7 @@ from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
 from spotlight_asars.sessions.batching import Batch
-from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels
+from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels, some_asked
 from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.targets import weight_of_targets, weights_of_targets
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
@@ -43,6 +43,8 @@ class NextItemObjective:
         Shares of the rows whose user, and independently whose dwell times, kinds and context, are hidden.
     event_dropout : float
         Share of the viewed events that are hidden; they are still to be predicted.
+    asks : bool
+        Ask for some of the events as ones of their kind, if there are several.
     kind_weights : floats, optional
         What a target of each kind weighs, the unknown one first; means over targets are weighted by it.
     by_targets : bool
@@ -65,6 +67,7 @@ class NextItemObjective:
         user_dropout: float = 0.0,
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
+        asks: bool = False,
         kind_weights: Sequence[float] | None = None,
         by_targets: bool = False,
         device: torch.device = HOST,
@@ -72,7 +75,8 @@ class NextItemObjective:
     ) -> None:
         self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
-        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0  # a single kind tells nothing
+        self._asks = asks and sessions.num_kinds > 2  # a single kind tells nothing
+        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0
         self._context_dropout = dwell_dropout if max(sessions.context_sizes, default=0) > 2 else 0.0
         self._processes, self._num_items = processes, sessions.num_items
         self._weights: Tensor | None = None
@@ -124,6 +128,8 @@ class NextItemObjective:
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
+        if self._asks:
+            channels = channels._replace(asked=some_asked(batch.channels.asking_for_own_kinds().asked))
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends

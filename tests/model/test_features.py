@@ -11,8 +11,10 @@ import torch
 from small_models import make_log, quick
 
 from spotlight_asars import ASARSSequenceModel, EventLog, ItemFeatures, SessionInteractions, to_sessions
+from spotlight_asars._spotlight import PoolNet
 from spotlight_asars.datasets.synthetic import CATEGORIES, generate_sessions
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.representations import ASARSNet
 
 ITEMS = ("ä", "b", "", "dd", "日本", "🐙")
 NAMES = (*ITEMS, "cold", "neu")
@@ -237,10 +239,12 @@ def test_what_does_not_go_with_features_is_refused():
         quick().fit(SessionInteractions([[1, 2]]), item_features=features_of())
     with pytest.raises(TypeError, match="item_features must be strings, as in training; got integers, like 1"):
         quick().fit(TRAIN, item_features=features_of([1, 2]))
-    with pytest.raises(
-        ValueError, match="representation must be one of ASARS's where item_features are given; got 'cnn'"
-    ):
-        fit(representation="cnn")
+    own_nets = PoolNet(TRAIN.num_items), ASARSNet(TRAIN.num_items), lambda known: PoolNet(known.num_items)
+    for other in ("cnn", *own_nets):
+        with pytest.raises(
+            ValueError, match="representation must be one of ASARS's where item_features are given; got"
+        ):
+            fit(representation=other)
     with pytest.raises(ValueError, match="item_features must come with the first call of fit; got <ItemFeatures "):
         quick().fit(TRAIN).fit(TRAIN, item_features=features_of())
 

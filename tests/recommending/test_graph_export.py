@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_models import LATER, TRAIN, make_log, quick
 
-from spotlight_asars import to_sessions
+from spotlight_asars import SessionInteractions, to_sessions
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.recommending import NEVER
-from spotlight_asars.recommending.graph_export import INPUTS, SessionGraph
+from spotlight_asars.recommending.graph_export import INPUTS, LABEL_INPUTS, SessionGraph
 from spotlight_asars.recommending.graph_memories import HISTORY_INPUTS, memories_of
 
 needs_a_scan = pytest.mark.skipif(
@@ -259,3 +259,45 @@ def test_a_torch_without_a_scan_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("spotlight_asars.recommending.graph_export.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"^export needs a newer torch, one with a scan; got "):
         quick().fit(TRAIN).export(tmp_path / "graph.onnx")
+
+
+def with_labels(representation):
+    """A model of kinds and context, all of whose weights of them are at random, and inputs of its graph."""
+    draw = np.random.RandomState(0)
+    kinds, context = draw.randint(0, 4, TRAIN.sequences.shape), draw.randint(0, 3, (len(TRAIN), 2))
+    channels = {"dwell_times": TRAIN.dwell_times, "started": TRAIN.started, "kinds": kinds, "context": context}
+    sessions = SessionInteractions(np.array(TRAIN.sequences), TRAIN.user_ids, TRAIN.num_items, **channels)
+    model = quick(representation=representation).fit(sessions)
+    torch.manual_seed(0)
+    for name, weight in model._net.named_parameters():
+        if "kinds" in name or "context" in name or "of_" in name:
+            weight.data.normal_(std=0.5)
+    items = draw.randint(0, TRAIN.num_items, (5, 4))
+    labels = {"kinds": draw.randint(0, 6, items.shape), "context": draw.randint(0, 5, (5, 2))}
+    unknown = np.full(items.shape, np.nan, np.float32)
+    return model, {"items": items, "dwell_times": unknown, **labels, **model.history_inputs(TRAIN.user_ids[:5], 1e7)}
+
+
+def check_labels(model, run, inputs):
+    channels = {name: inputs[name] for name in ("dwell_times", "user_ids", "started", "kinds", "context")}
+    for kind in (0, 2, 3):
+        found = run({**inputs, "next_kind": np.full(len(inputs["items"]), kind)})
+        expected = model.predict(inputs["items"], **channels, kind=kind or None)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_kinds_and_context_are_inputs_of_a_graph():
+    model, inputs = with_labels("time_transformer")
+    check_labels(model, run_eagerly(model), inputs)
+
+
+@needs_a_scan
+@pytest.mark.slow
+def test_kinds_and_context_are_inputs_in_both_formats(tmp_path):
+    pytest.importorskip("onnxscript")
+    model, inputs = with_labels("gru4rec")
+    names = (*INPUTS, *LABEL_INPUTS, *HISTORY_INPUTS)
+    for format, run in (("torch", run_torch), ("onnx", run_onnx)):
+        model.export(tmp_path / format, format=format)
+        exported = run(tmp_path / format)
+        check_labels(model, lambda given, run=exported: run({name: given[name] for name in names}), inputs)

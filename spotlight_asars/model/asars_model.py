@@ -26,7 +26,7 @@ from spotlight_asars.model import files
 from spotlight_asars.model.building import build_for, make_optimizer
 from spotlight_asars.model.fitting import TrainingData, check_features, fit_epochs, seeded
 from spotlight_asars.model.growth import grown, grown_optimizer
-from spotlight_asars.model.options import OPTIONS, Options
+from spotlight_asars.model.options import LARGEST_DIM, OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -70,8 +70,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         paper's network is "time_user"; "transformer" reads with a causal transformer in the place of the recurrent net,
         and "time_transformer" with one that knows the time between events. Or a net with Spotlight's
         ``user_representation`` and ``forward``; or a function of a ``Blueprint`` that returns a net.
-    embedding_dim : int
-        Size of the item embeddings.
+    embedding_dim : int or "auto"
+        Size of the item embeddings; "auto" is 8 for a first training on up to 8,000 targets, 16 up to 12,000, 32 up to
+        32,000, and 64 beyond or with `item_features`: a larger net learns a small log by heart. It stays as it is when
+        the catalogue grows.
     n_iter : int or "auto"
         Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond 8,000 items.
     batch_size : int or "auto"
@@ -167,7 +169,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         self,
         loss: str | LossFunction = "auto",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
-        embedding_dim: int = 64,
+        embedding_dim: int | str = "auto",
         n_iter: int | str = "auto",
         batch_size: int | str = "auto",
         l2: float = 0.0,
@@ -208,7 +210,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         with preserved_generators(use_cuda):  # Spotlight seeds torch's
             # Spotlight asserts that loss and representation are of its own, so it gets its defaults first.
             super().__init__(
-                embedding_dim=embedding_dim,
+                embedding_dim=LARGEST_DIM if embedding_dim == "auto" else int(embedding_dim),
                 n_iter=10 if n_iter == "auto" else int(n_iter),
                 batch_size=32 if batch_size == "auto" else int(batch_size),
                 l2=l2,
@@ -302,6 +304,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
         options = given.settled(data.catalogue.num_items)
+        dim = self._fitted.embedding_dim if self._fitted else given.dim_for(data.train, item_features is not None)
+        options = replace(options, embedding_dim=dim)
         self._loss_func = find_loss(options.loss)
         if verbose and processes().rank == 0:
             tqdm.write(options.describe_training())

@@ -54,7 +54,8 @@ def build_fitted(
 ) -> FittedNet:
     """A net with fresh weights that remembers nothing yet, on a device, or on that of the options.
 
-    `labels` are the numbers of kinds, and of labels in each column of the context.
+    `labels` are the numbers of kinds, and of labels in each column of the context; the options' ``embedding_dim`` is a
+    number.
     ``ValueError`` for a representation that takes no features, where there is a `space` of them.
     """
     options = options.settled(num_items)
@@ -79,7 +80,9 @@ def build_fitted(
     )
     history_size = options.history_size if options.history else None
     device = device or chosen_device(options.use_cuda)
-    fitted = FittedNet(net, num_items, num_users, dwell_scale, history_size, device, space, labels)
+    fitted = FittedNet(
+        net, num_items, num_users, dwell_scale, history_size, device, space, labels, options.embedding_dim
+    )
     takes_features = fitted.asars is not None and fitted.asars.item_features is not None
     rule = "representation must be one of ASARS's where item_features are given"
     require(space is None or takes_features, rule, options.representation)

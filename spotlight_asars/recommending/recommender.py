@@ -244,7 +244,8 @@ class Recommender(ABC):
         best = self._best(request.sessions, min(k, rules.among(catalogue)), excluded, rules)
         if not request.raw:
             return best
-        return RawRecommendations.of(best, catalogue.raw_items("sessions"), request, rules.unknown)
+        vocabulary, frame = catalogue.raw_items("sessions"), (request.backend, request.names)
+        return RawRecommendations.of(best, vocabulary, request.user_ids, request.unknown, rules.unknown, *frame)
 
     def _best(self, sessions: SessionInteractions, k: int, excluded: str | None, rules: Rules) -> Recommendations:
         """The k best items for each session."""

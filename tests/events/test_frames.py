@@ -260,7 +260,7 @@ DATES = [
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_dates_without_a_zone_count_as_utc(unit):
     clock = pd.to_datetime(pd.Series(DATES), format="ISO8601").astype(f"datetime64[{'ms' if unit == 's' else unit}]")
-    seconds = [moment.replace(tzinfo=datetime.timezone.utc).timestamp() for moment in clock.dt.to_pydatetime()]
+    seconds = [moment.replace(tzinfo=datetime.timezone.utc).timestamp() for moment in clock]
     for table in (change(timestamp=clock), pl.from_pandas(change(timestamp=clock)), pa.table(change(timestamp=clock))):
         log = EventLog.from_frame(table)
         assert log.timestamps.dtype == np.float64

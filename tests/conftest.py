@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config, items):
 def no_core_under_spotlights_name():
     """Undo ``install_as_spotlight`` after each test."""
     yield
-    for name, module in list(sys.modules.items()):
+    for name, module in list(sys.modules.items()) if "spotlight" in sys.modules else ():
         if name.partition(".")[0] == "spotlight" and module.__name__.startswith("spotlight_asars._core"):
             del sys.modules[name]
 

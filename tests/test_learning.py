@@ -23,7 +23,7 @@ def planted(num_sessions=600, test_fraction=0.3, **knobs):
 def recall(representation, data, k):
     train, test = data
     memories = {"history": False, "transitions": False, "neighbours": False, "item_neighbours": 0}
-    options = {"n_iter": 8, "batch_size": 32, "random_state": 0, **memories}
+    options = {"embedding_dim": 64, "n_iter": 8, "batch_size": 32, "random_state": 0, **memories}
     model = ASARSSequenceModel(representation=representation, **options).fit(train)
     return evaluate(model, test, k=k)[f"recall@{k}"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from itertools import product
 
 import contracts
 import numpy as np
@@ -40,8 +41,14 @@ def model(sessions):
     return quick().fit(sessions)
 
 
-@pytest.mark.parametrize("representation", REPRESENTATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+def pairs():
+    """Every loss and every representation, each with some of the others; with -m slow each with all."""
+    for loss, representation in product(LOSSES, REPRESENTATIONS):
+        chosen = loss in ("cross_entropy", "pointwise") or representation in ("gru4rec", "time_dynamics", "mixture")
+        yield pytest.param(loss, representation, marks=() if chosen else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("loss", "representation"), list(pairs()))
 def test_every_loss_trains_every_representation(loss, representation, sessions):
     model = quick(loss=loss, representation=representation)
     assert model.fit(sessions) is model

@@ -207,7 +207,7 @@ def stopping_at(number, value=None):
 
 
 @pytest.mark.parametrize("every", [None, 1, 2])
-@pytest.mark.parametrize("number", [1, 3, 4, 5, 8])
+@pytest.mark.parametrize("number", [1, 4, 8])
 def test_a_fit_that_stops_at_any_batch_ends_the_same(number, every, tmp_path):
     expected = fit(make(loss=stopping_at(0), patience=None, n_iter=2), validation=None)
     with pytest.raises(Stop):

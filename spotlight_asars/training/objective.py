@@ -103,6 +103,9 @@ class NextItemObjective:
         if self._loss.over_catalogue is None:
             draw = Draw(self._random_state.randint(2**31), batch.items.device)
         weights = self._weights_of(batch)
+        if self._asks:
+            asked = some_asked(batch, Draw(self._random_state.randint(2**31), batch.items.device))
+            batch = batch._replace(channels=batch.channels._replace(asked=asked))
         if len(batch.rows):
             loss, mask = self._mean_loss(net, batch, draw, weights)
         else:  # more ranks than sessions
@@ -139,8 +142,6 @@ class NextItemObjective:
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
-        if self._asks:
-            channels = channels._replace(asked=some_asked(batch.channels.asking_for_own_kinds().asked))
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
@@ -226,9 +227,17 @@ def hide_labels(channels: Channels, kind_share: float, context_share: float) -> 
     return channels._replace(kinds=kinds, context=context)
 
 
-def some_asked(asked: Tensor | None) -> Tensor | None:
-    """The kinds of a share of the events to come; the others are unknown, as they are to those who do not ask."""
-    return None if asked is None else asked.masked_fill(torch.rand(asked.shape, device=asked.device) >= ASKED, UNKNOWN)
+def some_asked(batch: Batch, draw: Draw) -> Tensor | None:
+    """The kinds of a share of the events to come, int64 (batch, time); the others are unknown, as to who does not ask.
+
+    Events are drawn by their places from the end of their sessions, so that processes which share a mini-batch draw the
+    same ones, however wide their shares are.
+    """
+    asked, time = batch.channels.asking_for_own_kinds().asked, batch.items.shape[1]
+    if asked is None:
+        return None
+    luck = draw.uniform_at(batch.numbers.unsqueeze(1), time - torch.arange(time, device=asked.device))
+    return asked.masked_fill(luck >= ASKED, UNKNOWN)
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

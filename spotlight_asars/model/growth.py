@@ -16,16 +16,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spotlight_asars._checks import require
-from spotlight_asars.events.labels import NO_LABELS, LabelSizes
+from spotlight_asars.events.labels import LabelSizes
 from spotlight_asars.model.building import build_fitted, make_optimizer
 from spotlight_asars.model.options import Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import preserved_generators
 
 
-def grown(
-    fitted: FittedNet, options: Options, num_items: int, num_users: int, labels: LabelSizes = NO_LABELS
-) -> FittedNet:
+def grown(fitted: FittedNet, options: Options, num_items: int, num_users: int, labels: LabelSizes) -> FittedNet:
     """The net with rows for so many items, padding included, users and labels, which remembers what the old one does.
 
     New items start as ``FittedNet.start_items`` says, new users by chance, always the same, and new labels without a
@@ -37,7 +35,7 @@ def grown(
         For a net of the caller's own, which can't be built anew.
     """
     given = options.representation
-    rule = "representation must be a name or a function of a Blueprint where new items or users come"
+    rule = "representation must be a name or a function of a Blueprint where new items, users, kinds or context come"
     require(not isinstance(given, nn.Module), rule, type(given).__name__)
     options = replace(options, embedding_dim=fitted.embedding_dim)
     with preserved_generators(fitted.device.type == "cuda"):

@@ -10,8 +10,6 @@ from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
-ASKED = 0.3  # share of the events that are asked for by their kind
-
 
 def hide_labels(channels: Channels, kind_share: float, context_share: float) -> Channels:
     """Forget the kinds of one share of the rows, and the context of another."""
@@ -21,11 +19,6 @@ def hide_labels(channels: Channels, kind_share: float, context_share: float) -> 
     if context is not None and context_share > 0:
         context = context.masked_fill(torch.rand(len(context), 1, device=context.device) < context_share, UNKNOWN)
     return channels._replace(kinds=kinds, context=context)
-
-
-def some_asked(asked: Tensor | None) -> Tensor | None:
-    """The kinds of a share of the events to come; the others are unknown, as they are to those who do not ask."""
-    return None if asked is None else asked.masked_fill(torch.rand(asked.shape, device=asked.device) >= ASKED, UNKNOWN)
 
 
 def hide_events(items: Tensor, share: float) -> Tensor:

@@ -16,10 +16,12 @@ from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
 from spotlight_asars.sessions.batching import Batch
-from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels, some_asked
+from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels
 from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.targets import weight_of_targets, weights_of_targets
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
+
+ASKED = 0.3  # share of the events that are asked for by their kind
 
 
 class NextItemObjective:
@@ -99,6 +101,9 @@ class NextItemObjective:
         if self._loss.over_catalogue is None:
             draw = Draw(self._random_state.randint(2**31), batch.items.device)
         weights = self._weights_of(batch)
+        if self._asks:
+            asked = some_asked(batch, Draw(self._random_state.randint(2**31), batch.items.device))
+            batch = batch._replace(channels=batch.channels._replace(asked=asked))
         if len(batch.rows):
             loss, mask = self._mean_loss(net, batch, draw, weights)
         else:  # more ranks than sessions
@@ -128,8 +133,6 @@ class NextItemObjective:
         viewed = hide_events(batch.items, self._event_dropout)
         channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
         channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
-        if self._asks:
-            channels = channels._replace(asked=some_asked(batch.channels.asking_for_own_kinds().asked))
         if channels.chain is None:
             states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
         else:  # the user's next session sees how this one ends
@@ -194,3 +197,16 @@ class NextItemObjective:
         if not hasattr(self._sample, "log_probability"):
             return torch.ones_like(luck, dtype=torch.bool)
         return luck * self._sample.log_probability(drawn, batch.whole.events).exp() < self._chance
+
+
+def some_asked(batch: Batch, draw: Draw) -> Tensor | None:
+    """The kinds of a share of the events to come, int64 (batch, time); the others are unknown, as to who does not ask.
+
+    Events are drawn by their places from the end of their sessions, so that processes which share a mini-batch draw the
+    same ones, however wide their shares are.
+    """
+    asked, time = batch.channels.asking_for_own_kinds().asked, batch.items.shape[1]
+    if asked is None:
+        return None
+    luck = draw.uniform_at(batch.numbers.unsqueeze(1), time - torch.arange(time, device=asked.device))
+    return asked.masked_fill(luck >= ASKED, UNKNOWN)

@@ -9,6 +9,7 @@ from numpy.random import RandomState
 from torch import Tensor
 
 from spotlight_asars._checks import require
+from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation

@@ -239,7 +239,8 @@ def test_what_does_not_go_with_features_is_refused():
         quick().fit(SessionInteractions([[1, 2]]), item_features=features_of())
     with pytest.raises(TypeError, match="item_features must be strings, as in training; got integers, like 1"):
         quick().fit(TRAIN, item_features=features_of([1, 2]))
-    own_nets = PoolNet(TRAIN.num_items), ASARSNet(TRAIN.num_items), lambda known: PoolNet(known.num_items)
+    num_items = fit().num_items
+    own_nets = PoolNet(num_items), ASARSNet(num_items), lambda known: PoolNet(known.num_items)
     for other in ("cnn", *own_nets):
         with pytest.raises(
             ValueError, match="representation must be one of ASARS's where item_features are given; got"

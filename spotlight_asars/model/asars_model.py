@@ -73,7 +73,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ``user_representation`` and ``forward``; or a function of a ``Blueprint`` that returns a net.
     embedding_dim : int or "auto"
         Size of the item embeddings; "auto" is 8 for a first training on up to 10,000 targets, 16 up to 15,000, 32 up to
-        40,000, and 64 beyond or with `item_features`: a larger net learns a small log by heart. It stays as it is when
+        30,000, and 64 beyond or with `item_features`: a larger net learns a small log by heart. It stays as it is when
         the catalogue grows.
     n_iter : int or "auto"
         Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond 8,000 items.

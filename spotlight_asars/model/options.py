@@ -28,7 +28,7 @@ from spotlight_asars.sessions import SessionInteractions
 
 AUTO = "auto"  # what suits the sizes of the catalogue and the log
 EXACT_UP_TO = 8_000  # items, padding included, all of which a target is compared with
-EMBEDDING_DIMS = {10_000: 8, 15_000: 16, 40_000: 32}  # up to so many targets; larger ones learn a small log by heart
+EMBEDDING_DIMS = {10_000: 8, 15_000: 16, 30_000: 32}  # up to so many targets; larger ones learn a small log by heart
 LARGEST_DIM = 64
 
 

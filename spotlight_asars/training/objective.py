@@ -23,7 +23,7 @@ from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
 
-ASKED = 0.3  # share of the events that are asked for by their kind
+ASKED = 0.2  # share of the events that are asked for by their kind
 
 
 class NextItemObjective:

@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("--workers must be 1 without --state")
     os.environ[SETTINGS] = json.dumps({n: getattr(args, n) for n in ("model", "state", "idle", "sweep", "sessions")})
     how = {"factory": True, "app_dir": str(Path(__file__).parent), "access_log": False, "log_level": "warning"}
-    how |= {"timeout_graceful_shutdown": 10, "timeout_worker_healthcheck": 120}  # a worker takes seconds to start
+    how |= {"timeout_graceful_shutdown": 10, "timeout_worker_healthcheck": 120, "http": "serving.connections:Prompt"}
     uvicorn.run("serve:app", host=args.host, port=args.port, workers=args.workers, **how)
 
 

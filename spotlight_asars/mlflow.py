@@ -28,8 +28,6 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
 from spotlight_asars.model import ASARSSequenceModel
-from spotlight_asars.recommending import NEVER
-from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
 FILE = "model.safetensors"
 EVENTS, SESSIONS = ("session", "item", "timestamp"), "items"
@@ -142,9 +140,9 @@ class Scorer:
         answer: dict[str, list[Any]] = {"items": [], "scores": []}
         if len(frame):
             best = self._recommend([list(items) for items in frame[SESSIONS]], users, params)
-            for items, scores in zip(best.items, best.scores, strict=True):
-                answer["items"].append(items[scores > NEVER].tolist())
-                answer["scores"].append(scores[scores > NEVER].tolist())
+            for items, scores, found in zip(best.items, best.scores, best.found, strict=True):
+                answer["items"].append(items[found].tolist())
+                answer["scores"].append(scores[found].tolist())
         return type(frame)(answer, index=frame.index)
 
     def _of_events(self, frame: Any, users: NDArray[Any], params: dict[str, Any]) -> Any:
@@ -160,15 +158,13 @@ class Scorer:
             dwell_times=[np.r_[np.diff(time), np.nan] for time in times],
             started=[time[0] for time in times],
         )
-        session, place = np.nonzero(best.scores > NEVER)
+        session, place = np.nonzero(best.found)
         names, at = list(groups), (session, place)
         columns = {"session": [names[row] for row in session], "rank": place + 1}
         return type(frame)({**columns, "item": best.items[at], "score": best.scores[at]})
 
     def _recommend(self, rows: list[Any], users: NDArray[Any], params: dict[str, Any], **channels: Any) -> Any:
         raw = self.model.item_vocabulary is not None
-        if not raw:
-            users = np.where(users == None, UNKNOWN_USER, users).astype(np.int64)  # noqa: E711  # of each
         excluded = params.get("exclude_seen", NOTHING_EXCLUDED)
         exclude_seen = False if excluded == NOTHING_EXCLUDED else excluded
         return self.model.recommend(rows, params.get("k", 20), exclude_seen, user_ids=users, raw=raw, **channels)
@@ -184,7 +180,10 @@ def _users(column: Any) -> NDArray[Any]:
 
 
 def _signature(model: ASARSSequenceModel) -> Any:
-    """What a ``pyfunc`` takes and its parameters; a column is of the type that the raw ids have."""
+    """What a ``pyfunc`` takes and its parameters; a column is of the type that the raw ids have.
+
+    Users that are integers may be of any type, for beside a missing one pandas makes floats of them.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType, Array
@@ -194,7 +193,8 @@ def _signature(model: ASARSSequenceModel) -> Any:
         return DataType.string if is_text else DataType.long
 
     item, user = kind(model.item_vocabulary), kind(model.user_vocabulary)
-    columns = {"session": AnyType(), "item": item, "timestamp": AnyType(), "user": user, "items": Array(item)}
+    users = user if user is DataType.string else AnyType()
+    columns = {"session": AnyType(), "item": item, "timestamp": AnyType(), "user": users, "items": Array(item)}
     inputs = Schema([ColSpec(kind, name, required=False) for name, kind in columns.items()])
     params = [ParamSpec("k", DataType.long, 20), ParamSpec("exclude_seen", DataType.string, NOTHING_EXCLUDED)]
     return ModelSignature(inputs=inputs, params=ParamSchema(params))

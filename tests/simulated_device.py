@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,6 +25,7 @@ from spotlight_asars.runtime.devices import moved
 SIMULATED = torch.device("lazy", 0)
 ROOT, LIBRARY = f"{Path(__file__).parents[1]}/", str(Path(torch.__file__).parent)
 
+INSIDE_OF = (2, 13)  # version of torch
 SIZED_BY_VALUES = {"nonzero", "masked_select", "_unique", "_unique2", "unique_dim", "unique_consecutive", "bincount"}
 WAITING = SIZED_BY_VALUES | {"_local_scalar_dense", "equal", "_coalesce"}
 INDEXING = {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_"}  # also with indices on the CPU
@@ -44,7 +46,12 @@ class Wait(NamedTuple):
 
 @contextmanager
 def simulated_device() -> Iterator[Counter[Wait]]:
-    """Inside the block there is the device ``SIMULATED``; how often each wait has come so far is counted."""
+    """Inside the block there is the device ``SIMULATED``; how often each wait has come so far is counted.
+
+    It stands on what is inside torch, so a test that needs it is skipped with an older one.
+    """
+    if tuple(map(int, torch.__version__.split(".")[:2])) < INSIDE_OF:
+        pytest.skip(f"the simulated device needs torch {'.'.join(map(str, INSIDE_OF))}")
     waits: Counter[Wait] = Counter()
     lifts_on_host = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device=...) copies where the mode sees it

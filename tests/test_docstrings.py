@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from typing import get_origin
 
 import pytest
 
@@ -22,7 +23,8 @@ def public(module):
     here = [getattr(module, name) for name in getattr(module, "__all__", [])]
     here = here or [thing for thing in vars(module).values() if getattr(thing, "__module__", None) == module.__name__]
     for thing in here:
-        if (inspect.isfunction(thing) or inspect.isclass(thing)) and not thing.__name__.startswith("_"):
+        of_ours = inspect.isfunction(thing) or (inspect.isclass(thing) and get_origin(thing) is None)
+        if of_ours and not thing.__name__.startswith("_"):
             yield thing.__name__, thing
             for name, method in inspect.getmembers(thing, inspect.isroutine) if inspect.isclass(thing) else ():
                 ours = (getattr(method, "__module__", None) or "").startswith("spotlight_asars.")

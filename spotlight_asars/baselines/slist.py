@@ -103,9 +103,11 @@ class SLIST(Baseline):
             require(False, rule, self._min_support)
         gram, weights = self._products(sessions)
         gram[np.diag_indices_from(gram)] += self._regularization
-        factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
-        weights = scipy.linalg.cho_solve(factor, weights, overwrite_b=True, check_finite=False)
-        del gram, factor
+        if len(self._solved):
+            factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
+            weights = scipy.linalg.cho_solve(factor, weights, overwrite_b=True, check_finite=False)
+            del factor
+        del gram
         self._weights = np.ascontiguousarray(weights)  # B; a sparse product would copy it each time
         self._popularity = popularity_ranks(sessions)
         self._excluded = Repeats.learn(sessions) if self._repeats == "learned" else Repeats()

@@ -22,7 +22,7 @@ from spotlight_asars.cli.arguments import DWELL, ITEM, KIND, SESSION, TIMESTAMP,
 from spotlight_asars.events.frames import exact_column
 from spotlight_asars.events.reading import Library, installed_library, reads_as_integers
 from spotlight_asars.events.vocabulary import Vocabulary
-from spotlight_asars.runtime.disk import explained
+from spotlight_asars.preparation.disk import explained
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 

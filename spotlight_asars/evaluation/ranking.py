@@ -89,7 +89,7 @@ def evaluate(
     cutoffs = integers(np.atleast_1d(np.asarray(k)), "k")
     require(cutoffs.ndim == 1 and cutoffs.size > 0, "k must be an integer or a sequence of them", k)
     reject(cutoffs < 1, cutoffs, "k must be 1 or more")
-    sessions = as_sessions(test)
+    sessions = as_sessions(test, "test")
     require(by is None or by == "kind", "by must be None or 'kind'", by)
     require(by is None or sessions.flat_kinds is not None, "test must have kinds to report by", "none")
     longest = int(sessions.lengths.max())

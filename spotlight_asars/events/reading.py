@@ -30,6 +30,7 @@ TEXT, PACKED = (".csv", ".tsv"), ("", ".gz", ".bz2", ".zst", ".zip")
 ENDINGS = (*(text + packed for text in TEXT for packed in PACKED), ".parquet")
 SEPARATORS = ",\t;"
 INTEGER = r"^(?:0|-?[1-9][0-9]*)$"  # as Python writes them, so that 007 is text
+NATURAL = r"^[0-9]+$"
 NUMBER = r"^[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?$"
 DAY, CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?"
 DATE = rf"^{DAY}(?:[T ]{CLOCK}(?: ?(?:Z|UTC|[+-][0-9]{{2}}(?::?[0-9]{{2}})?))?)?$"
@@ -224,6 +225,8 @@ def _all(frame: Any, name: str, pattern: str) -> bool:
 
 def _holds(frame: Any, name: str, kind: Any) -> bool:
     """Whether all texts of a column, which are written as integers, can be of a type; none is missing."""
+    if kind == nw.UInt64 and not _all(frame, name, NATURAL):
+        return False  # numpy 1 makes -1 the largest one
     try:
         return not _collect(frame.select(nw.col(name).cast(kind).is_null().any())).item()
     except Exception:  # each library has errors of its own

@@ -27,13 +27,13 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._checks import LARGEST_ID
-from spotlight_asars.events import DAY
 from spotlight_asars.memory.kind_weights import PairWeights, kind_weights
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, History
 
+DAY = 86400.0  # [s]
 EARLIER_TERMS = ("seen", "times", "sessions_ago", "time_ago", "dwell")
 SESSION_TERMS = ("here", "steps_ago", "last")
 DECAYS = ("sessions_ago", "time_ago", "steps_ago")

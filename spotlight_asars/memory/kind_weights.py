@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.runtime.devices import take
+
+UNKNOWN = 0  # row of an unknown kind
 
 
 class KindWeights(nn.Module):

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.memory.latest_events import LatestEvents
-from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.memory.ragged_rows import ArrayRows, RaggedRows
 from spotlight_asars.memory.score_terms import sums_of
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX
@@ -42,6 +43,22 @@ REACH = 5  # events from the shared item that are looked at, on either side
 POSITION_DECAY, GAP_DECAY = 2.0, 2.0  # in events
 RECENCY_DECAY = 0.5  # as a share of all sessions
 HOST = torch.device("cpu")
+
+
+class SessionsOnHost(NamedTuple):
+    """``NeighbourSessions`` as arrays on the host.
+
+    events_of : the latest events of each item, numbered from 1
+    session, items : int32 (events,), of each event
+    weight : float32 (sessions,)
+    offsets : int64 (sessions + 1,), the first event of each session
+    """
+
+    events_of: ArrayRows
+    session: NDArray[np.int32]
+    items: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    offsets: NDArray[np.int64]
 
 
 class NeighbourSessions:
@@ -112,6 +129,15 @@ class NeighbourSessions:
 
         self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
         self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))
+
+    @cached_property
+    def on_host(self) -> SessionsOnHost:
+        """All as arrays on the host, in the same memory where that is possible."""
+        tensors = self._session, self._items, self._weight, self._offsets
+        return SessionsOnHost(self._events_of.arrays, *(tensor.cpu().numpy() for tensor in tensors))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "on_host"}  # of copies, too
 
     def with_table(self, remade: Callable[[RaggedRows], Any]) -> NeighbourSessions:
         """The same on the host, where the events of each item are looked up in a table remade from that of here."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.runtime.devices import moved
+
+
+class ArrayRows(NamedTuple):
+    """``RaggedRows`` as arrays on the host.
+
+    offsets : int64 (rows + 1,), where each row starts
+    columns : of items and values, (entries,) or more each
+    """
+
+    offsets: NDArray[np.int64]
+    columns: list[NDArray[Any]]
+
+    def rows(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
+        """One row or more, int64 (n,), one after the other: their lengths, int64 (n,), and the columns, (entries,)."""
+        start, stop = self.offsets[numbers], self.offsets[numbers + 1]
+        slices = [slice(*bounds) for bounds in zip(start.tolist(), stop.tolist(), strict=True)]
+        return stop - start, [np.concatenate([column[one] for one in slices]) for column in self.columns]
 
 
 class RaggedRows:
@@ -53,6 +71,14 @@ class RaggedRows:
         longer = copy.copy(self)
         longer._offsets = torch.cat([self._offsets, self._offsets[-1:].expand(number)])
         return longer
+
+    @cached_property
+    def arrays(self) -> ArrayRows:
+        """All as arrays on the host, in the same memory where that is possible."""
+        return ArrayRows(self._offsets.cpu().numpy(), [column.cpu().numpy() for column in self._columns])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "arrays"}  # of copies, too
 
     def on_host(self) -> tuple[Tensor, list[Tensor], int]:
         """Where each row starts, (rows + 1,); the columns, (entries + width,), with 0 at the end; and the width."""

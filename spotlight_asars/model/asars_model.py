@@ -27,7 +27,7 @@ from spotlight_asars.model import files
 from spotlight_asars.model.building import build_for, make_optimizer
 from spotlight_asars.model.fitting import TrainingData, check_features, fit_epochs, seeded
 from spotlight_asars.model.growth import grown, grown_optimizer
-from spotlight_asars.model.options import OPTIONS, Options
+from spotlight_asars.model.options import LARGEST_DIM, OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -56,6 +56,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     compares each target with the whole catalogue.
 
     A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
+    Whatever needs a fitted model raises ``RuntimeError`` before ``fit``; ``fit``, ``update`` and ``add_items`` return
+    the model itself.
     ``predict``, ``recommend`` and ``set_params`` are those of ``Recommender``, as the baselines have them.
 
     Parameters
@@ -69,8 +71,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         paper's network is "time_user"; "transformer" reads with a causal transformer in the place of the recurrent net,
         and "time_transformer" with one that knows the time between events. Or a net with Spotlight's
         ``user_representation`` and ``forward``; or a function of a ``Blueprint`` that returns a net.
-    embedding_dim : int
-        Size of the item embeddings.
+    embedding_dim : int or "auto"
+        Size of the item embeddings; "auto" is 8 for a first training on up to 10,000 targets, 16 up to 15,000, 32 up to
+        30,000, and 64 beyond or with `item_features`: a larger net learns a small log by heart. It stays as it is when
+        the catalogue grows.
     n_iter : int or "auto"
         Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond 8,000 items.
     batch_size : int or "auto"
@@ -167,7 +171,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         self,
         loss: str | LossFunction = "auto",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
-        embedding_dim: int = 64,
+        embedding_dim: int | str = "auto",
         n_iter: int | str = "auto",
         batch_size: int | str = "auto",
         l2: float = 0.0,
@@ -208,7 +212,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         with preserved_generators(use_cuda):  # Spotlight seeds torch's
             # Spotlight asserts that loss and representation are of its own, so it gets its defaults first.
             super().__init__(
-                embedding_dim=embedding_dim,
+                embedding_dim=LARGEST_DIM if embedding_dim == "auto" else int(embedding_dim),
                 n_iter=10 if n_iter == "auto" else int(n_iter),
                 batch_size=32 if batch_size == "auto" else int(batch_size),
                 l2=l2,
@@ -278,11 +282,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
             ended there. What a callback raises ends training; see ``callbacks`` for ready ones.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
         ValueError
@@ -304,12 +303,13 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             assert known_space is not None
             known_space.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be a list of callables of a model and an epoch; got {callbacks!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
         options = given.settled(data.catalogue.num_items)
+        dim = self._fitted.embedding_dim if self._fitted else given.dim_for(data.train, item_features is not None)
+        options = replace(options, embedding_dim=dim)
         self._loss_func = find_loss(options.loss)
         if verbose and processes().rank == 0:
             tqdm.write(options.describe_training())
@@ -367,15 +367,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Later than those that were trained on or added before. New items have ids beyond the model's, as
             ``log.encode_like(model, grow=True)`` gives them.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids of another vocabulary, new ids without raw ones where the model knows those of all others, and new
             items for a net of the caller's own.
@@ -394,15 +387,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         features : ItemFeatures
             With the columns of those that ``fit`` had. Items of the training keep the features that they had there.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a model that was fitted without features, and for other columns than it knows.
         TypeError
@@ -458,8 +444,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         TypeError
             For what is no id.
         """
@@ -478,8 +462,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation whose score is not one dot product.
         """
@@ -534,8 +516,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             If an option is a function or a net, which no file of numbers can hold.
         """
@@ -605,8 +585,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation that is not ASARS's, for ``attention="causal"``, which keeps no fixed state, and for
             memories that the model does not have.
@@ -637,8 +615,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For starts that are not one for each user.
         """
@@ -694,9 +670,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
+        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
 
     def _grow(self, catalogue: Catalogue) -> None:
         """Know the items, users, kinds and context of a larger catalogue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require, resolve
+from spotlight_asars._checks import require
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
 from spotlight_asars.events import Vocabulary
@@ -27,14 +28,15 @@ from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
-from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.sampling import find_sampler
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import as_sessions
+from spotlight_asars.sessions.targets import weight_of_targets
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.loop import EarlyStopping, Epoch, train
-from spotlight_asars.training.objective import NextItemObjective, weight_of_targets
+from spotlight_asars.training.objective import NextItemObjective
 
 ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fits in several threads take turns
 
@@ -60,11 +62,11 @@ class TrainingData(NamedTuple):
         kind_weights: Mapping[Any, float] | None = None,
     ) -> TrainingData:
         """The arguments of ``fit``, checked, also against what the model has `known` of items and users."""
-        train, held_out = as_sessions(interactions), None
-        if isinstance(validation, SequenceInteractions):
-            held_out = as_sessions(validation)
-        elif validation is not None:
+        train, held_out = as_sessions(interactions, "interactions"), None
+        if isinstance(validation, numbers.Number):
             train, held_out = train.split_latest(validation)
+        elif validation is not None:
+            held_out = as_sessions(validation, "validation")  # type: ignore[arg-type]  # checked there
         way_out = "fit(..., validation=0.1) holds the latest ones out"
         stops_by_something = patience is None or held_out is not None
         require(stops_by_something, "patience must come with sessions to validate on", patience, way_out)
@@ -162,7 +164,7 @@ def seeded(random_state: RandomState, device: torch.device) -> Iterator[None]:
 def _objective(
     options: Options, data: TrainingData, sessions: SessionInteractions, random_state: RandomState, **training: Any
 ) -> NextItemObjective:
-    sampler = resolve(options.negative_sampling, SAMPLERS, "negative_sampling")
+    sampler = find_sampler(options.negative_sampling)
     training["kind_weights"] = data.kind_weights
     return NextItemObjective(
         find_loss(options.loss), sessions, sampler, options.num_negative_samples, random_state, **training

@@ -7,6 +7,7 @@ them yet.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -36,6 +37,7 @@ def grown(fitted: FittedNet, options: Options, num_items: int, num_users: int, l
     given = options.representation
     rule = "representation must be a name or a function of a Blueprint where new items, users, kinds or context come"
     require(not isinstance(given, nn.Module), rule, type(given).__name__)
+    options = replace(options, embedding_dim=fitted.embedding_dim)
     with preserved_generators(fitted.device.type == "cuda"):
         torch.manual_seed(num_users)
         sizes = num_items, num_users

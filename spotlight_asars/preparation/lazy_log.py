@@ -189,7 +189,8 @@ def _ids(name: str, schema: nw.Schema, argument: str) -> nw.Expr:
     text = kind in (nw.String, nw.Categorical, nw.Enum)
     rule = f"{argument} column {name!r} must hold integers of 64 bits or strings"
     require(text or (kind.is_integer() and kind not in WIDE), rule, str(kind), "Cast it to one of them")
-    return nw.col(name).cast(nw.String) if text else nw.col(name)
+    column = nw.col(name)
+    return nw.when(~column.is_null()).then(column.cast(nw.String)) if text else column  # pandas 2 makes None a text
 
 
 def _in_seconds(events: Frame, name: str, unit: str) -> Frame:

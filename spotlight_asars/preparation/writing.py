@@ -24,9 +24,9 @@ import numpy as np
 from spotlight_asars._checks import require
 from spotlight_asars.preparation import engines, steps
 from spotlight_asars.preparation.checks import check_events
+from spotlight_asars.preparation.disk import explained
 from spotlight_asars.preparation.shard_writer import write_shards
 from spotlight_asars.preparation.steps import Frame, Step, Support
-from spotlight_asars.runtime.disk import explained
 from spotlight_asars.sessions.cutting import LengthLimits
 
 if TYPE_CHECKING:

@@ -49,6 +49,8 @@ class FittedNet:
         How features of items become numbers, for a net that has some.
     labels : LabelSizes
         Number of kinds of events, and of labels in each column of the context.
+    embedding_dim : int
+        That the net was built with, chosen where its options leave it open.
 
     Attributes
     ----------
@@ -66,10 +68,11 @@ class FittedNet:
         device: torch.device,
         space: FeatureSpace | None = None,
         labels: LabelSizes = NO_LABELS,
+        embedding_dim: int = 0,
     ) -> None:
         self.net: Any = net.to(device)
         self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
-        self.space, self.labels = space, labels
+        self.space, self.labels, self.embedding_dim = space, labels, embedding_dim
         self.seen = np.zeros(num_items, dtype=bool)
         inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None
@@ -82,6 +85,11 @@ class FittedNet:
         """Where the net is; a pickle may have been loaded to another place than it came from."""
         tensors: Iterator[Tensor] = chain(self.net.parameters(), self.net.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+    @property
+    def inner(self) -> Any:
+        """The net without its memories."""
+        return self.net.net if isinstance(self.net, RecallNet) else self.net
 
     @property
     def asks_kinds(self) -> bool:

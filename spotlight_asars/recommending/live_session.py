@@ -23,16 +23,16 @@ from spotlight_asars.events import Vocabulary
 from spotlight_asars.events.labels import UNKNOWN, encode_labels, read_context
 from spotlight_asars.events.vocabulary import encode_raw
 from spotlight_asars.memory import RecallNet
+from spotlight_asars.memory.session_terms import SessionTerms
 from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
-from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
-from spotlight_asars.recommending.requests import Request, Unknown, check_exclusion
+from spotlight_asars.recommending.recommendations import NEVER, RawRecommendations, Recommendations
+from spotlight_asars.recommending.requests import Unknown, check_exclusion
 from spotlight_asars.recommending.rules import ItemLists, read_rules
-from spotlight_asars.recommending.top_items import RulesOnDevice
+from spotlight_asars.recommending.top_items import RulesOnDevice, no_recommendations
 from spotlight_asars.representations.stepping import Arrival, Stepper
 from spotlight_asars.sessions import PADDING_IDX, Channels, SessionInteractions
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
-from spotlight_asars.sessions.session_array import pick
 
 
 class LiveSession:
@@ -79,21 +79,27 @@ class LiveSession:
         self._dwell_times: list[float] = []
         self._kinds: list[int] = []
         self._context = read_context(context, catalogue.context_vocabularies, 1)
-        self._skipped: list[Any] = []
-        self._dwell_is_open = False  # whether the last event of all is one that the model knows, with its dwell to come
-        start = torch.tensor([self._started], dtype=torch.float64, device=fitted.device)
-        users = torch.tensor([self._user], device=fitted.device)
-        labels = None if self._context is None else torch.from_numpy(self._context).to(fitted.device)
-        self._channels = fitted.users.recall(Channels(users, None, start, context=labels))
         if self._context is not None:
             catalogue.check_columns(self._context.shape[1], "context")
-        self._stepper: Stepper | None = None
-        if fitted.asars is not None and fitted.asars.item_rnn is not None:
+        self._skipped: list[Any] = []
+        self._dwell_is_open = False  # whether the last event of all is one that the model knows, with its dwell to come
+        self._device = fitted.device
+        self._arrival: Arrival | None = None
+        if fitted.net.training:
             fitted.net.eval()
-            with torch.no_grad():
+        start = torch.tensor([self._started], dtype=torch.float64, device=self._device)
+        users = torch.tensor([self._user], device=self._device)
+        labels = None if self._context is None else torch.from_numpy(self._context).to(self._device)
+        self._channels = Channels(users, None, start, context=labels)
+        self._stepper: Stepper | None = None
+        self._terms: SessionTerms | None = None
+        with torch.no_grad():
+            if isinstance(fitted.net, RecallNet):
+                history = None if self._user == UNKNOWN_USER else fitted.users.recall(self._channels).history
+                self._terms = SessionTerms(fitted.net, fitted.transitions, fitted.neighbours, history)
+            if fitted.asars is not None and fitted.asars.item_rnn is not None:
                 self._stepper = Stepper(fitted.asars, users, start, 1, labels)
                 self._carry, self._state = self._stepper.begin()
-        self._arrival: Arrival | None = None
 
     def __len__(self) -> int:
         """Events so far, without those skipped."""
@@ -193,15 +199,16 @@ class LiveSession:
         viewed = self._viewed() if excluded else None
         if excluded == "history":
             viewed = self._fitted.viewed_items(self._viewed(), self._channels)
-        on_device = RulesOnDevice(rules, self._fitted.device)
+        on_device = RulesOnDevice(rules, self._device)
         k = min(k, rules.among(self._catalogue))
         asked = self._asked_kind(kind, bool(self._raw))
-        best = on_device.top_k(self._scores(on_device.columns, asked), k, np.zeros(1, np.int64), viewed)
+        best = no_recommendations(1, 0)
+        if k:
+            best = on_device.top_k(self._scores(on_device.columns, asked), k, np.zeros(1, np.int64), viewed)
         if not self._raw:
             return best
         user = None if self._given_user is None else np.array([self._given_user])
-        request = Request(self.as_sessions(), True, self.unknown, user)
-        return RawRecommendations.of(best, self._catalogue.raw_items("item"), request, rules.unknown)
+        return RawRecommendations.of(best, self._catalogue.raw_items("item"), user, self.unknown, rules.unknown)
 
     def as_sessions(self) -> SessionInteractions:
         """The session so far, for ``model.update`` once it is over."""
@@ -226,29 +233,48 @@ class LiveSession:
             self._carry = self._stepper.settle(self._carry, item, self._arrival, dwell, kind)
 
     def _scores(self, allowed: Tensor | None = None, asked: int = UNKNOWN) -> Tensor:
-        """Scores of the catalogue, or of the `allowed` items, for an event of the kind `asked` for: (1, items)."""
-        viewed = self._viewed()
-        channels = self._channels._replace(kinds=self._tensor(self._kinds or [UNKNOWN]).unsqueeze(0))
-        channels = channels.asking(asked, viewed)
-        if self._stepper is None:
-            dwell = torch.tensor([self._dwell_times or [np.nan]], dtype=torch.float32, device=viewed.device)
-            state = self._fitted.states(viewed, channels._replace(dwell_times=dwell))[:, -1]
-        else:
-            state = self._stepper.net.asking(self._state, pick(channels.asked, (slice(None), -1)))
-            if isinstance(self._fitted.net, RecallNet):
-                states = state.unsqueeze(1).expand(-1, viewed.shape[1], -1)  # only the last of them is scored
-                recalled = self._fitted.recall(viewed, channels)
-                state = self._fitted.net.recall(states, viewed, recalled)[:, -1]
-        if allowed is None or not len(allowed):
-            return self._fitted.score_catalogue(state, allowed)
-        return self._fitted.score_pairs(state, allowed.unsqueeze(0))
+        """Scores of the catalogue, or of the `allowed` items, rising, for an event of a kind: (1, items)."""
+        if asked != UNKNOWN:
+            viewed, channels = self._all_events()
+            state = self._fitted.states(viewed, channels.asking(asked, viewed))[:, -1]
+            if allowed is None or not len(allowed):
+                return self._fitted.score_catalogue(state, allowed)
+            return self._fitted.score_pairs(state, allowed.unsqueeze(0))
+        net = self._fitted.inner
+        state = self._own_state() if self._stepper is None else self._state
+        scores: Tensor = net.score_items(state, allowed)
+        if self._terms is not None:
+            items, values = self._terms.of(state.flatten().cpu().numpy(), self._items, self._kinds)
+            if allowed is not None:
+                columns = allowed.cpu().numpy()
+                place = np.searchsorted(columns, items).clip(max=len(columns) - 1)
+                found = columns[place] == items
+                items, values = place[found], values[found]
+            scores[0].index_add_(0, self._moved(items), self._moved(values).to(scores.dtype))
+        if allowed is None:
+            scores[:, PADDING_IDX] = NEVER
+        return scores
+
+    def _own_state(self) -> Tensor:
+        """The state of a net that reads the whole session again, (1, ...)."""
+        state: Tensor = self._fitted.inner.states(*self._all_events())[:, -1]
+        return state
+
+    def _all_events(self) -> tuple[Tensor, Channels]:
+        """The session so far, int64 (1, time), with its channels."""
+        dwell = torch.tensor([self._dwell_times or [np.nan]], dtype=torch.float32, device=self._device)
+        kinds = self._tensor(self._kinds or [UNKNOWN]).unsqueeze(0)
+        return self._viewed(), self._channels._replace(dwell_times=dwell, kinds=kinds)
 
     def _viewed(self) -> Tensor:
         """Items so far, int64 (1, time); padding where there is none."""
         return self._tensor(self._items or [PADDING_IDX]).unsqueeze(0)
 
     def _tensor(self, items: list[int]) -> Tensor:
-        return torch.tensor(items, device=self._fitted.device)
+        return torch.tensor(items, device=self._device)
+
+    def _moved(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
     def _user_code(self, user: Any) -> int:
         if user is None:

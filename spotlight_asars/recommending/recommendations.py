@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
 from spotlight_asars.events import Vocabulary, frames
-from spotlight_asars.recommending.requests import Request, Unknown
+from spotlight_asars.recommending.requests import Unknown
 from spotlight_asars.recommending.rules import UnknownInRules
 from spotlight_asars.sessions import PADDING_IDX
 
@@ -27,6 +27,11 @@ class Recommendations(NamedTuple):
 
     items: NDArray[Any]
     scores: NDArray[np.float32]
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Where there is an item: bool (session, k)."""
+        return self.scores > NEVER
 
 
 class RawRecommendations(Recommendations):
@@ -54,22 +59,29 @@ class RawRecommendations(Recommendations):
 
     @classmethod
     def of(
-        cls, best: Recommendations, vocabulary: Vocabulary, request: Request, unknown: UnknownInRules
+        cls,
+        best: Recommendations,
+        vocabulary: Vocabulary,
+        user_ids: NDArray[Any] | None,
+        unknown: Unknown,
+        unknown_in_rules: UnknownInRules,
+        backend: Any = None,
+        names: tuple[str, str] = ("user_id", "item_id"),
     ) -> RawRecommendations:
-        """The `best` items in the raw ids of a vocabulary."""
+        """The `best` items in the raw ids of a vocabulary; `backend` and `names` are those of a ``Request``."""
         real = best.items != PADDING_IDX
         items = vocabulary.decode(np.where(real, best.items, vocabulary.first))
         if not real.all():
             items = items.astype(object)
             items[~real] = None
         answer = cls(items, best.scores)
-        answer.user_ids, answer.unknown, answer.unknown_in_rules = request.user_ids, request.unknown, unknown
-        answer._backend, answer._names = request.backend, request.names
+        answer.user_ids, answer.unknown, answer.unknown_in_rules = user_ids, unknown, unknown_in_rules
+        answer._backend, answer._names = backend, names
         return answer
 
     def columns(self) -> dict[str, Any]:
         """Columns with a row for each recommendation: user (where known), session, rank from 1, item and score."""
-        session, place = np.nonzero(self.scores > NEVER)
+        session, place = np.nonzero(self.found)
         user, item = self._names
         columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session]}
         columns |= {"session": session, "rank": place + 1, item: self.items[session, place]}

@@ -32,7 +32,7 @@ class Recommender(ABC):
 
     A subclass has ``states`` and ``score_catalogue``, sets ``_catalogue`` in ``fit``, and keeps each argument of its
     constructor as ``self._name`` or overrides ``get_params``. States may be anything that is indexed like a tensor
-    (batch, time, ...).
+    (batch, time, ...). Whatever needs a fitted model raises ``RuntimeError`` before ``fit``.
     """
 
     _catalogue: Catalogue | None = None  # what fit learned of items and users; None before
@@ -144,8 +144,6 @@ class Recommender(ABC):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids out of range, and channels that don't fit.
         """
@@ -212,7 +210,7 @@ class Recommender(ABC):
         boosts : dict, or float (items,), optional
             What is added to the score of an item, by its id; or numbers for the whole catalogue, padding included.
         user_ids : one id or (session,), optional
-            For arrays and lists. An unknown one, and None among raw ids, is the unknown user, who has no history.
+            For arrays and lists. An unknown one, and None among others, is the unknown user, who has no history.
         dwell_times : float, in the shape of `sessions`, optional
             Seconds; NaN where unknown. For arrays and lists.
         started : float or float (session,), optional
@@ -243,8 +241,6 @@ class Recommender(ABC):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For contiguous ids out of range or of another vocabulary, raw ids for a model that knows none, candidates
             of which the model knows none, lists for another number of sessions, boosts that are no finite
@@ -269,7 +265,8 @@ class Recommender(ABC):
         best = self._best(request.sessions, min(k, rules.among(catalogue)), excluded, rules, asked)
         if not request.raw:
             return best
-        return RawRecommendations.of(best, catalogue.raw_items("sessions"), request, rules.unknown)
+        vocabulary, frame = catalogue.raw_items("sessions"), (request.backend, request.names)
+        return RawRecommendations.of(best, vocabulary, request.user_ids, request.unknown, rules.unknown, *frame)
 
     def _best(
         self, sessions: SessionInteractions, k: int, excluded: str | None, rules: Rules, asked: int

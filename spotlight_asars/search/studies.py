@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -214,7 +215,9 @@ def _proposals(study: Study, points: Points, sampler: str, known: set[tuple[str,
         trial = None
         if sampler == "tpe" and points.key(points.default()) in known:
             # With a seed for each trial, a search that goes on proposes what it would have without a break.
-            study.sampler = optuna.samplers.TPESampler(seed=(seed + len(known)) % 2**32, constant_liar=True)
+            with warnings.catch_warnings():  # an argument that optuna called experimental up to version 4
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.sampler = optuna.samplers.TPESampler(seed=(seed + len(known)) % 2**32, constant_liar=True)
             trial = study.ask(points.parts[len(known) % len(points.parts)])
             if points.key(trial.params) in known:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)

@@ -189,7 +189,7 @@ def test_a_checkpoint_is_of_a_fit_with_these_features(tmp_path):
 @cache
 def planted():
     """Sessions where the next category is known, of which no item of some is in the training; and the features."""
-    log = generate_sessions(60, 100, 1500, predictability=0, dwell_effect=0, user_effect=0, category_effect=0.9,
+    log = generate_sessions(60, 100, 900, predictability=0, dwell_effect=0, user_effect=0, category_effect=0.9,
                             random_state=0)  # fmt: skip
     hidden = np.arange(1, 101) % 7 == 0
     early = np.asarray(log.timestamps) < np.quantile(log.timestamps, 0.85)
@@ -239,7 +239,8 @@ def test_what_does_not_go_with_features_is_refused():
         quick().fit(SessionInteractions([[1, 2]]), item_features=features_of())
     with pytest.raises(TypeError, match="item_features must be strings, as in training; got integers, like 1"):
         quick().fit(TRAIN, item_features=features_of([1, 2]))
-    own_nets = PoolNet(TRAIN.num_items), ASARSNet(TRAIN.num_items), lambda known: PoolNet(known.num_items)
+    num_items = fit().num_items
+    own_nets = PoolNet(num_items), ASARSNet(num_items), lambda known: PoolNet(known.num_items)
     for other in ("cnn", *own_nets):
         with pytest.raises(
             ValueError, match="representation must be one of ASARS's where item_features are given; got"

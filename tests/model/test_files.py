@@ -36,7 +36,7 @@ from spotlight_asars.runtime.tensor_files import CHECKSUM, CHECKSUMS, HEADER
 from spotlight_asars.sampling import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = list(product(REPRESENTATIONS, (True, False)))
+KINDS = [*product(REPRESENTATIONS, (True,)), ("gru4rec", False), ("time_dynamics", False)]
 
 
 def answers(model):
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(models, tmp_path, monk
     )
     with pytest.raises(OSError, match=r"^path must be in a folder that is there, .*; got '.*model': full\. What was"):
         models["time_user", True].save(path)
-    with pytest.raises(OSError, match=r"^path must be in a folder that is there, .*; got '.*no.model': No such file"):
+    with pytest.raises(OSError, match=r"^path must be in a folder that is there, .*; got '.*no.model': .*No such file"):
         models["time_user", True].save(tmp_path / "no" / "model")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -18,7 +18,7 @@ from spotlight_asars.evaluation import evaluate, sequence_mrr_score
 from spotlight_asars.losses import LOSSES, Loss, masked_mean
 from spotlight_asars.model.fitting import weights_by_kind
 from spotlight_asars.representations import REPRESENTATIONS
-from spotlight_asars.training.objective import weight_of_targets
+from spotlight_asars.sessions.targets import weight_of_targets
 
 KINDS, PLACES = ("view", "cart", "buy", None), ("phone", "tv", None)
 OURS = ("gru4rec", "time_user", "time_dynamics", "time_transformer")

@@ -27,7 +27,8 @@ WITHOUT_ORDER = ("duckdb", "pyspark")
 @pytest.fixture(scope="module")
 def spark():
     sql = pytest.importorskip("pyspark.sql")
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
         session = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
     yield session

@@ -22,7 +22,7 @@ from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.targets import weight_of_targets, weights_of_targets
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
 
-ASKED = 0.3  # share of the events that are asked for by their kind
+ASKED = 0.2  # share of the events that are asked for by their kind
 
 
 class NextItemObjective:

@@ -184,7 +184,10 @@ def _users(column: Any) -> NDArray[Any]:
 
 
 def _signature(model: ASARSSequenceModel) -> Any:
-    """What a ``pyfunc`` takes and its parameters; a column is of the type that the raw ids have."""
+    """What a ``pyfunc`` takes and its parameters; a column is of the type that the raw ids have.
+
+    Users that are integers may be of any type, for beside a missing one pandas makes floats of them.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType, Array
@@ -194,7 +197,8 @@ def _signature(model: ASARSSequenceModel) -> Any:
         return DataType.string if is_text else DataType.long
 
     item, user = kind(model.item_vocabulary), kind(model.user_vocabulary)
-    columns = {"session": AnyType(), "item": item, "timestamp": AnyType(), "user": user, "items": Array(item)}
+    users = user if user is DataType.string else AnyType()
+    columns = {"session": AnyType(), "item": item, "timestamp": AnyType(), "user": users, "items": Array(item)}
     inputs = Schema([ColSpec(kind, name, required=False) for name, kind in columns.items()])
     params = [ParamSpec("k", DataType.long, 20), ParamSpec("exclude_seen", DataType.string, NOTHING_EXCLUDED)]
     return ModelSignature(inputs=inputs, params=ParamSchema(params))

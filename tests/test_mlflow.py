@@ -63,6 +63,18 @@ def test_a_pyfunc_takes_frames_of_both_forms(uri):
 
 
 @pytest.mark.filterwarnings("default")
+def test_whole_numbers_may_have_a_missing_user_among_them(uri):
+    import mlflow
+
+    model = quick().fit(SessionInteractions([[1, 2], [2, 3], [3, 1]], user_ids=[7, 7, 8]))
+    with mlflow.start_run():
+        scorer = mlflow.pyfunc.load_model(log_model(model).model_uri)
+    rows = [[1, 2], [3], [2]]
+    found = scorer.predict(pd.DataFrame({"items": rows, "user": [7, None, 8]}), params={"k": 2})
+    assert found["items"].tolist() == model.recommend(rows, 2, user_ids=[7, -1, 8]).items.tolist()
+
+
+@pytest.mark.filterwarnings("default")
 def test_the_model_of_another_flavour_is_refused(uri):
     import mlflow
 

@@ -16,11 +16,11 @@ import torch
 from joblib import Parallel, delayed
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
+from spotlight_asars.analysis.tables import text_table
 from spotlight_asars.baselines import BASELINES
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events import EventLog
-from spotlight_asars.runtime.tables import text_table
 
 BY_TIME = ("time_att", "time_cat", "time_user", "time_dynamics")
 VARIANTS = ("gru4rec", "user_att", "user_cat", "dynamics", *BY_TIME)

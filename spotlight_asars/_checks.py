@@ -62,9 +62,9 @@ def integers(values: ArrayLike, argument: str) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def floats(values: ArrayLike, argument: str) -> NDArray[np.float64]:
-    """`values` [s] as float64."""
-    return _numbers(values, argument).astype(np.float64)
+def floats(values: ArrayLike, argument: str, unit: str = " [s]") -> NDArray[np.float64]:
+    """`values` as float64; errors name their unit."""
+    return _numbers(values, argument, unit).astype(np.float64)
 
 
 def seconds(values: ArrayLike, argument: str) -> NDArray[np.float64]:
@@ -92,10 +92,10 @@ def moments(values: ArrayLike, argument: str, unknown: bool = False) -> NDArray[
     return numbers if numbers.dtype.kind == "f" else numbers.astype(np.int64)
 
 
-def _numbers(values: ArrayLike, argument: str) -> NDArray[Any]:
+def _numbers(values: ArrayLike, argument: str, unit: str = " [s]") -> NDArray[Any]:
     numbers = array(values, argument)
     if numbers.dtype.kind not in "iuf":
-        raise TypeError(f"{argument} must be numbers [s]; got dtype {numbers.dtype}")
+        raise TypeError(f"{argument} must be numbers{unit}; got dtype {numbers.dtype}")
     return numbers
 
 

@@ -28,8 +28,6 @@ from numpy.typing import NDArray
 
 from spotlight_asars._checks import require
 from spotlight_asars.model import ASARSSequenceModel
-from spotlight_asars.recommending import NEVER
-from spotlight_asars.sessions.interactions import UNKNOWN_USER
 
 FILE = "model.safetensors"
 EVENTS, SESSIONS = ("session", "item", "timestamp"), "items"
@@ -142,9 +140,9 @@ class Scorer:
         answer: dict[str, list[Any]] = {"items": [], "scores": []}
         if len(frame):
             best = self._recommend([list(items) for items in frame[SESSIONS]], users, params)
-            for items, scores in zip(best.items, best.scores, strict=True):
-                answer["items"].append(items[scores > NEVER].tolist())
-                answer["scores"].append(scores[scores > NEVER].tolist())
+            for items, scores, found in zip(best.items, best.scores, best.found, strict=True):
+                answer["items"].append(items[found].tolist())
+                answer["scores"].append(scores[found].tolist())
         return type(frame)(answer, index=frame.index)
 
     def _of_events(self, frame: Any, users: NDArray[Any], params: dict[str, Any]) -> Any:
@@ -160,15 +158,13 @@ class Scorer:
             dwell_times=[np.r_[np.diff(time), np.nan] for time in times],
             started=[time[0] for time in times],
         )
-        session, place = np.nonzero(best.scores > NEVER)
+        session, place = np.nonzero(best.found)
         names, at = list(groups), (session, place)
         columns = {"session": [names[row] for row in session], "rank": place + 1}
         return type(frame)({**columns, "item": best.items[at], "score": best.scores[at]})
 
     def _recommend(self, rows: list[Any], users: NDArray[Any], params: dict[str, Any], **channels: Any) -> Any:
         raw = self.model.item_vocabulary is not None
-        if not raw:
-            users = np.where(users == None, UNKNOWN_USER, users).astype(np.int64)  # noqa: E711  # of each
         excluded = params.get("exclude_seen", NOTHING_EXCLUDED)
         exclude_seen = False if excluded == NOTHING_EXCLUDED else excluded
         return self.model.recommend(rows, params.get("k", 20), exclude_seen, user_ids=users, raw=raw, **channels)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import reject, require, resolve
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions.interactions import SessionInteractions
 
@@ -212,3 +212,34 @@ SAMPLERS: dict[str, Sampler] = {
     "popularity": Popularity,
     "uniform": Uniform,
 }
+
+
+class Checked:
+    """The samples of a caller's own sampler: ``TypeError`` or ``ValueError`` for what are no ids of items.
+
+    On a GPU, which would have to wait for them, their values are not looked at.
+    """
+
+    def __init__(self, sample: Sample, num_items: int) -> None:
+        self._sample, self._num_items = sample, num_items
+        if hasattr(sample, "log_probability"):
+            self.log_probability = sample.log_probability
+
+    def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
+        items = self._sample(count, draw, events)
+        kind = items.dtype if isinstance(items, Tensor) else type(items).__name__
+        if kind != torch.int64:
+            raise TypeError(f"negative_sampling must give an int64 tensor; got {kind}")
+        require(items.shape == (count,), f"negative_sampling must give {count} items", tuple(items.shape))
+        if items.device.type == "cpu":
+            ids, last = items.numpy(), self._num_items - 1
+            reject((ids < 1) | (ids > last), ids, f"negative_sampling must give items in 1..{last}")
+        return items
+
+
+def find_sampler(sampler: str | Sampler) -> Sampler:
+    """The sampler that a name stands for, or the caller's own, whose samples are ``Checked``."""
+    found: Sampler = resolve(sampler, SAMPLERS, "negative_sampling")
+    if found in SAMPLERS.values():
+        return found
+    return lambda sessions, device: Checked(found(sessions, device), sessions.num_items)

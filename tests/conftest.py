@@ -16,7 +16,7 @@ from spotlight_asars import SPOTLIGHT, EventLog, SessionInteractions
 
 LEFT_OUT = ("slow", "fuzz", "packaging", "spark")
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("default")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config, items):
 def no_core_under_spotlights_name():
     """Undo ``install_as_spotlight`` after each test."""
     yield
-    for name, module in list(sys.modules.items()):
+    for name, module in list(sys.modules.items()) if "spotlight" in sys.modules else ():
         if name.partition(".")[0] == "spotlight" and module.__name__.startswith("spotlight_asars._core"):
             del sys.modules[name]
 

@@ -60,8 +60,10 @@ def test_what_a_callback_raises_ends_training():
 
 def test_what_is_no_callable_is_refused():
     model = quick()
-    with pytest.raises(TypeError, match=r"^callbacks must be callables of a model and an epoch; got 'loss'$"):
-        model.fit(TRAIN, callbacks=["loss"])
+    rule = "^callbacks must be a list of callables of a model and an epoch; got "
+    for given, got in ((["loss"], r"\['loss'\]"), (None, "None"), (print, "<built-in function print>")):
+        with pytest.raises(TypeError, match=f"{rule}{got}$"):
+            model.fit(TRAIN, callbacks=given)
     assert not model.epochs
 
 

@@ -23,7 +23,7 @@ def planted(num_sessions=600, test_fraction=0.3, **knobs):
 def recall(representation, data, k):
     train, test = data
     memories = {"history": False, "transitions": False, "neighbours": False, "item_neighbours": 0}
-    options = {"n_iter": 8, "batch_size": 32, "random_state": 0, **memories}
+    options = {"embedding_dim": 64, "n_iter": 8, "batch_size": 32, "random_state": 0, **memories}
     model = ASARSSequenceModel(representation=representation, **options).fit(train)
     return evaluate(model, test, k=k)[f"recall@{k}"]
 
@@ -64,7 +64,7 @@ def test_users_help_where_they_have_an_effect_and_shuffled_users_do_not():
 
 
 def test_dwell_helps_where_it_has_an_effect_and_shuffled_dwell_does_not():
-    data = planted(num_sessions=800, **DWELL_EFFECT)
+    data = planted(num_sessions=500, **DWELL_EFFECT)
     alone = recall("gru4rec", data, k=1)
     for representation in ("time_att", "time_user"):
         assert recall(representation, data, k=1) > alone + 0.06, representation

@@ -16,9 +16,9 @@ import pandas as pd
 from benchmarks.harness import circumstances
 
 from benchmarking.runs import CUTOFFS
+from spotlight_asars.analysis.tables import markdown_table
 from spotlight_asars.evaluation import METRICS, bootstrap, interval, p_value
 from spotlight_asars.evaluation.comparison import DRAWS, LEVEL
-from spotlight_asars.runtime.tables import markdown_table
 
 COMPARED = ("every mrr@20", "every recall@20", "last mrr@20", "last recall@20")
 SIGNIFICANT = 0.05

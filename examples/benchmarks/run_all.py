@@ -24,7 +24,7 @@ from space import peak_memory, resident_memory
 from speed import latency, ranking, training, triangle
 from step import step
 
-from spotlight_asars.runtime.tables import markdown_table
+from spotlight_asars.analysis.tables import markdown_table
 
 # A function whose docstring is the question, sizes that only show that it runs, and runs of each contestant.
 BENCHMARKS: dict[str, tuple[Any, dict[str, Any], int]] = {

@@ -36,7 +36,7 @@ from data import click_sessions
 from harness import circumstances
 
 from spotlight_asars import ASARSSequenceModel
-from spotlight_asars.runtime.tables import text_table
+from spotlight_asars.analysis.tables import text_table
 
 SERVER = Path(__file__).parent.parent / "serve.py"
 PUBLISHED = ["Serenade, as published", "6.5 million", "2 cores", "", "1,000", "", "", "< 7 ms", "", ""]

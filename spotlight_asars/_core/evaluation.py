@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy.stats as st
 from numpy.typing import NDArray
 
 from spotlight_asars._core.interactions import Interactions, SequenceInteractions
@@ -40,7 +39,9 @@ def _sequences(
 
 
 def _mean_reciprocal_ranks(rows: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[Any]:
-    return np.array([(1.0 / st.rankdata(costs)[targets]).mean() for costs, targets in rows])
+    from scipy.stats import rankdata  # a third of the package's import, and only needed here
+
+    return np.array([(1.0 / rankdata(costs)[targets]).mean() for costs, targets in rows])
 
 
 def _get_precision_recall(predictions: NDArray[Any], targets: NDArray[Any], k: int) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """What a log looks like before any model: sizes, shares of the top items, repeats across sessions, dwell times.
 
-``analyse`` computes all of it, ``plots.plot_analysis`` draws it.
+``analyse`` computes all of it, ``plots.plot_analysis`` draws it, ``tables`` prints it, and other tables.
 """
 
 from spotlight_asars.analysis.dwell import DwellHistogram, dwell_histogram

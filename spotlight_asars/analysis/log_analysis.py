@@ -12,8 +12,8 @@ import numpy as np
 from spotlight_asars.analysis.dwell import DwellHistogram, dwell_histogram
 from spotlight_asars.analysis.shares import RepeatRates, TopShares, repeat_rates, top_shares
 from spotlight_asars.analysis.summary import Summary, summarise
+from spotlight_asars.analysis.tables import text_table
 from spotlight_asars.events import HOUR, EventLog
-from spotlight_asars.runtime.tables import text_table
 
 
 @dataclass(frozen=True, eq=False)

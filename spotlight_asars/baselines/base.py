@@ -52,7 +52,7 @@ class Baseline(Recommender):
         ValueError
             If there is no event.
         """
-        sessions = as_sessions(interactions)
+        sessions = as_sessions(interactions, "interactions")
         require(len(sessions.items) > 0, "interactions must have an event or more", len(sessions.items))
         self._learn(sessions)
         self._catalogue = Catalogue.of(sessions)

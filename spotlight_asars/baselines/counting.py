@@ -7,8 +7,9 @@ import scipy.sparse as sp
 
 from spotlight_asars.baselines.decays import StepWeights
 from spotlight_asars.baselines.prefixes import Floats, Ints
-from spotlight_asars.events import DAY
 from spotlight_asars.sessions.interactions import SessionInteractions
+
+DAY = 86400.0  # [s]
 
 
 def session_of_events(sessions: SessionInteractions) -> Ints:

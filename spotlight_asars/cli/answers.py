@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spotlight_asars.runtime.tables import text_table
+from spotlight_asars.analysis.tables import text_table
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from spotlight_asars.events.times import PER_SECOND
 USER, ITEM, TIMESTAMP = "user_id", "item_id", "timestamp"  # columns by default
 DWELL, SESSION = "dwell_seconds", "session_number"  # columns that prepare writes, and that are read where they are
 
+KIND = "kind"  # column of kinds that prepare writes
+
 
 class UsageError(ValueError):
     """The command line is wrong, whatever is in the files."""
@@ -43,6 +45,14 @@ def add_events(parser: argparse.ArgumentParser, datasets: bool = False, optional
         "--session",
         metavar="COL",
         help=f"which of the user's sessions; default {SESSION} if there, else cut by --inactivity",
+    )
+    group.add_argument("--kind", metavar="COL", help="kind of the event, such as view, cart and buy; default none")
+    group.add_argument(
+        "--context",
+        type=names,
+        default=(),
+        metavar="COL,COL",
+        help="what is known of a session, such as its device and country; default nothing",
     )
     if datasets:
         group.add_argument("--category", metavar="COL", help="category of the item; default none")
@@ -78,6 +88,15 @@ def add_model(parser: argparse.ArgumentParser, purpose: str) -> None:
 def add_cuda(parser: argparse.ArgumentParser) -> None:
     """Add the choice of the device."""
     parser.add_argument("--cuda", action="store_true", help="run on the GPU; default on the CPU")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names of "device,country".
+
+    >>> names("device,country")
+    ('device', 'country')
+    """
+    return tuple(name for name in text.split(",") if name)
 
 
 def whole_numbers(text: str) -> list[int]:

@@ -15,8 +15,9 @@ from spotlight_asars.preparation import LazyLog
 
 PURPOSE = "filter a raw log, and write its earlier sessions to train on and its latest to test on"
 EPILOG = """\
-The files have the columns user_id, item_id, timestamp, dwell_seconds, session_number and, if given, category: dwell
-and sessions as recorded, also where events between were filtered out. Parquet keeps ids in their type, csv does not.
+The files have the columns user_id, item_id, timestamp, dwell_seconds, session_number and, if given, category, kind and
+those of the context: dwell and sessions as recorded, also where events between were filtered out. Parquet keeps ids in
+their type, csv does not.
 
 With --sessions the log may be larger than memory; there is no split, and the folder is what train takes.
 
@@ -95,6 +96,7 @@ def _shards(args: argparse.Namespace) -> Answer:
     if given or not args.events:
         raise UsageError(f"--sessions must come with EVENTS and without --{', --'.join(given or ['dataset'])}")
     columns = {"user": args.user, "item": args.item, "timestamp": args.timestamp, "dwell": args.dwell}
+    columns |= {"kind": args.kind} | {f"context {place}": name for place, name in enumerate(args.context)}
     log = LazyLog.from_frame(
         scan_frame(args.events, columns, [args.user, args.item] if args.text_ids else []),
         args.user,
@@ -103,6 +105,8 @@ def _shards(args: argparse.Namespace) -> Answer:
         args.dwell,
         inactivity=args.inactivity,
         unit=args.unit,
+        kind=args.kind,
+        context=args.context,
     )
     if not args.keep_repeats:
         log = log.collapse_repeats()

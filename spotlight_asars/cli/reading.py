@@ -33,11 +33,12 @@ def read_log(args: argparse.Namespace, model: ASARSSequenceModel | None = None) 
         text += [args.item] if is_text(model.item_vocabulary) else []
     columns = {"user": args.user, "item": args.item, "timestamp": args.timestamp}
     columns |= {"dwell": args.dwell or DWELL, "session": args.session or SESSION}
-    columns |= {"category": getattr(args, "category", None)}
-    frame = read_frame(args.events, columns, text)
+    columns |= {"category": getattr(args, "category", None), "kind": args.kind}
+    context = {f"context {place}": name for place, name in enumerate(args.context)}
+    frame = read_frame(args.events, {**columns, **context}, text)
     asked = {name for name in columns if getattr(args, name, None) is not None}
     found = {name: column for name, column in columns.items() if name in asked or column in frame.columns}
-    return EventLog.from_frame(frame, **found, unit=args.unit)
+    return EventLog.from_frame(frame, **found, unit=args.unit, context=args.context)
 
 
 def read_training_sessions(args: argparse.Namespace) -> SessionInteractions:

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(user=None)
     add_inactivity(parser)
     parser.add_argument("-k", type=int, default=20, metavar="N", help="items for each session; default 20")
+    parser.add_argument("--next-kind", metavar="KIND", help="ask for a next event of this kind; default any")
     parser.add_argument(
         "--exclude-seen",
         choices=tuple(SEEN),
@@ -68,6 +69,8 @@ def run(args: argparse.Namespace) -> Answer:
         model.item_vocabulary is not None, "--model must know raw ids, as one that train wrote does", str(args.model)
     )
     options: dict[str, Any] = {"k": args.k, "exclude_seen": SEEN[args.exclude_seen], "raw": True}
+    if args.next_kind is not None:
+        options["kind"] = read_ids([args.next_kind], model.kind_vocabulary, "--next-kind")[0]
     options |= read_rules(args, model.item_vocabulary)
     best = _of_items(args, model, options) if args.items is not None else _of_events(args, model, options)
     columns = {name: plain(column) for name, column in best.columns().items()}

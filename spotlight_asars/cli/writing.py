@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from spotlight_asars import EventLog
 from spotlight_asars._checks import require
 from spotlight_asars.cli.answers import plain
-from spotlight_asars.cli.arguments import DWELL, ITEM, SESSION, TIMESTAMP, USER
+from spotlight_asars.cli.arguments import DWELL, ITEM, KIND, SESSION, TIMESTAMP, USER
 from spotlight_asars.events.frames import exact_column
 from spotlight_asars.events.reading import Library, installed_library, reads_as_integers
-from spotlight_asars.runtime.disk import explained
+from spotlight_asars.events.vocabulary import Vocabulary
+from spotlight_asars.preparation.disk import explained
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -89,4 +90,17 @@ def write_log(log: EventLog, inactivity: float, path: Path) -> None:
     }
     if log.categories is not None:
         columns["category"] = log.categories
+    if log.kinds is not None and log.kind_vocabulary is not None:
+        columns[KIND] = _named(log.kind_vocabulary, log.kinds)
+    if log.context is not None:
+        columns |= {
+            name: _named(log.context_vocabularies[name], codes)
+            for name, codes in zip(log.context_vocabularies, log.context.T, strict=True)
+        }
     write_table(columns, path)
+
+
+def _named(vocabulary: Vocabulary, codes: NDArray[np.int64]) -> NDArray[Any]:
+    """What labels are called; None where they are unknown."""
+    named: NDArray[Any] = np.array([None, *vocabulary.raw.tolist()], dtype=object)[codes]
+    return named

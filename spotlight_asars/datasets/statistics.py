@@ -8,8 +8,8 @@ import numpy as np
 
 from spotlight_asars._checks import require
 from spotlight_asars.analysis import summarise
+from spotlight_asars.analysis.tables import markdown_table
 from spotlight_asars.events import DAY, HOUR, EventLog
-from spotlight_asars.runtime.tables import markdown_table
 
 
 def describe(log: EventLog, inactivity: float = HOUR) -> dict[str, float]:

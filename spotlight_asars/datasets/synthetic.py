@@ -11,6 +11,8 @@ Each item has one *successor*: the next item on a ring in random order. A click 
 - an item of the category that follows that of the item before it on a ring of categories (``category_effect``),
 - the successor of the item before it on another ring, which is that of its kind: what is viewed, put into the cart and
   bought leads to different items (``kind_effect``),
+- the successor of the item before it on a ring which is that of the click's own kind: after an item others are bought
+  than viewed (``intent_effect``),
 
 and otherwise any item at random.
 """
@@ -31,7 +33,7 @@ FAVOURITES = 3  # items that a user likes; two may coincide
 GLANCE, READ = 10.0, 120.0  # mean dwell [s]; each session has one item that is read
 TOPICS = 10
 CATEGORIES = 10
-REPEAT, CATEGORY, KIND, RANDOM = 4, 5, 6, 7  # indices of the last three effects, and of no effect
+REPEAT, CATEGORY, KIND, INTENT, RANDOM = 4, 5, 6, 7, 8  # indices of the last four effects, and of no effect
 KINDS = ("buy", "cart", "view")
 REMEMBERED = 3  # latest sessions that a repeated item may come from
 
@@ -48,6 +50,7 @@ def generate_sessions(
     repeat_effect: float = 0.0,
     category_effect: float = 0.0,
     kind_effect: float = 0.0,
+    intent_effect: float = 0.0,
     random_state: RandomState | int | None = None,
 ) -> EventLog:
     """A log whose next clicks depend on the last item, on dwell times and on the user, each as often as set.
@@ -58,8 +61,9 @@ def generate_sessions(
         Sizes of the log; padding does not count as an item.
     session_length : int
         Mean number of events of a session; each has between half and one and a half times as many, and at least 2.
-    predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect, kind_effect : float
-        Probabilities of the seven effects, in all at most 1. The other clicks are random.
+    predictability, dwell_effect, user_effect, drift_effect, repeat_effect : float
+    category_effect, kind_effect, intent_effect : float
+        Probabilities of the eight effects, in all at most 1. The other clicks are random.
     random_state : RandomState or int, optional
 
     Returns
@@ -86,6 +90,7 @@ def generate_sessions(
         "repeat_effect": repeat_effect,
         "category_effect": category_effect,
         "kind_effect": kind_effect,
+        "intent_effect": intent_effect,
     }
     for name, probability in effects.items():
         require(0 <= number(probability, name) <= 1, f"{name} must be a probability", probability)
@@ -133,11 +138,11 @@ def generate_sessions(
     repeated = random.randint(lengths[earlier])  # which of its events
     in_category = random.randint(max(num_items // CATEGORIES, 1), size=items.shape) if category_effect else items
     kinds, following = np.zeros(items.shape, dtype=np.int64), successor[None]
-    if kind_effect:
+    if kind_effect or intent_effect:
         kinds = random.randint(len(KINDS), size=items.shape)
         rings = [random.permutation(num_items) for _ in KINDS]
         following = np.stack([np.roll(ring, -1)[np.argsort(ring)] for ring in rings])  # (kinds, items)
-    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, in_category, items, items])
+    choices = np.stack([items, items, likes[users[:, None], taste], on_topic, items, in_category, items, items, items])
     for rows in np.split(np.argsort(nth, kind="stable"), np.cumsum(np.bincount(nth))[:-1]):  # earlier sessions first
         choices[REPEAT, rows] = items[earlier[rows], repeated[rows]]
         _click(items, rows, choices, effect, dwell, successor, kinds, following)
@@ -148,7 +153,7 @@ def generate_sessions(
     viewed = items[real]
     categories = viewed % CATEGORIES if category_effect else None
     labels: dict[str, Any] = {}
-    if kind_effect:
+    if kind_effect or intent_effect:
         labels = {"kinds": kinds[real] + 1, "kind_vocabulary": Vocabulary(np.array(KINDS, object), first=1)}
     labels |= {"num_users": num_users, "num_items": num_items + 1}
     return EventLog(rows, viewed + 1, clock[real], categories=categories, **labels)
@@ -169,10 +174,10 @@ def _click(
     longest, longest_dwell = items[rows, 0], dwell[rows, 0]  # the longest dwell before the last item
     for step in range(1, items.shape[1]):
         last, last_dwell = items[rows, step - 1], dwell[rows, step - 1]
-        *others, in_category, _, at_random = choices[2:, rows, step]
+        *others, in_category, _, _, at_random = choices[2:, rows, step]
         following = ((last + 1) % CATEGORIES + CATEGORIES * in_category) % len(successor)
-        by_kind = of_kind[kinds[rows, step - 1], last]
-        known = (successor[last], successor[longest], *others, following, by_kind, at_random)
+        by_kind, by_intent = of_kind[kinds[rows, step - 1], last], of_kind[kinds[rows, step], last]
+        known = (successor[last], successor[longest], *others, following, by_kind, by_intent, at_random)
         items[rows, step] = np.choose(effect[rows, step], known)
         longest = np.where(last_dwell > longest_dwell, last, longest)
         longest_dwell = np.maximum(longest_dwell, last_dwell)

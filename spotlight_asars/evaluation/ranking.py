@@ -7,6 +7,7 @@ of their ranks, so a constant scorer scores at chance.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars._checks import integers, one_of, reject, require
+from spotlight_asars._checks import integers, one_of, reject, require, switch
 from spotlight_asars.evaluation.lists import Lists, metrics_of_lists, read_categories
 from spotlight_asars.evaluation.metrics import Ranks, Report
 from spotlight_asars.events.labels import UNKNOWN, raw_labels
@@ -40,6 +41,7 @@ def evaluate(
     lists: bool = False,
     categories: Any = None,
     by: str | None = None,
+    ask_kinds: bool = False,
 ) -> Report:
     """Rank the next item at every position of the test sessions, or at the last.
 
@@ -64,6 +66,9 @@ def evaluate(
         Of items: those in a log, by id (raw where the model knows raw ids), or in the order of contiguous ids.
     by : {None, "kind"}
         Report on the targets of each kind as well, under ``report.by[kind]``; on those of unknown kind under "unknown".
+    ask_kinds : bool
+        Ask for each target as one of its own kind, as ``recommend(..., kind=)`` does; it says what that is worth to
+        those who know what the user is about to do.
 
     Returns
     -------
@@ -84,19 +89,24 @@ def evaluate(
     cutoffs = integers(np.atleast_1d(np.asarray(k)), "k")
     require(cutoffs.ndim == 1 and cutoffs.size > 0, "k must be an integer or a sequence of them", k)
     reject(cutoffs < 1, cutoffs, "k must be 1 or more")
-    sessions = as_sessions(test)
+    sessions = as_sessions(test, "test")
     require(by is None or by == "kind", "by must be None or 'kind'", by)
     require(by is None or sessions.flat_kinds is not None, "test must have kinds to report by", "none")
     longest = int(sessions.lengths.max())
     require(longest >= 2, "test must have a session of two events or more; the longest has", longest)
     num_items = _catalogue_size(model, "evaluate", sessions)
-    check_vocabulary(model, sessions, "test")
+    if hasattr(model, "known_catalogue"):
+        model.known_catalogue("evaluate").check_ids(sessions, "test")
+    else:
+        check_vocabulary(model, sessions, "test")
     _check_items(sessions, num_items)
 
     num_listed = min(int(cutoffs.max()), num_items - 1) if lists else 0
     of_items = read_categories(categories, model, num_items) if lists and categories is not None else None
     found = _Found.none(len(sessions.items), num_listed)
-    fill = _rank_states if _is_batched(model) else _rank_predictions
+    rule = "ask_kinds must be False for a model whose net was not fitted to several kinds of events"
+    require(not switch(ask_kinds, "ask_kinds") or getattr(model, "asks_kinds", False), rule, ask_kinds)
+    fill = partial(_rank_states, ask_kinds=ask_kinds) if _is_batched(model) else _rank_predictions
     if roll_history:
         require(hasattr(model, "update"), "roll_history must be False for a model without update", roll_history)
         with model.preserved_user_state() as roll:
@@ -216,7 +226,7 @@ def _rank(scores: Tensor, targets: Tensor) -> Tensor:
     return ranks.masked_fill(scores.amax(dim=1).isnan(), torch.nan)
 
 
-def _rank_states(model: Any, sessions: SessionInteractions, last: bool, found: _Found) -> None:
+def _rank_states(model: Any, sessions: SessionInteractions, last: bool, found: _Found, ask_kinds: bool = False) -> None:
     """Rank from the states after every step, which one pass over a session gives."""
     for batch in scoring_batches(sessions, SESSIONS_AT_ONCE, model.device):
         (row, step), time = batch.viewed, batch.items.shape[1]
@@ -228,7 +238,8 @@ def _rank_states(model: Any, sessions: SessionInteractions, last: bool, found: _
             at_end = np.flatnonzero(np.isin(places, stop - 1))
             chosen = moved(torch.from_numpy(at_end), model.device)
             places, row, step = places[at_end], row[chosen], step[chosen]
-        states = model.states(batch.items[:, :-1], batch.channels.steps(slice(-1)))[row, step]
+        channels = batch.channels.asking_for_own_kinds() if ask_kinds else batch.channels
+        states = model.states(batch.items[:, :-1], channels.steps(slice(-1)))[row, step]
         targets = batch.items[row, step + 1]
         at_once = rows_at_once(model.device, max(model.num_items, time))  # a state's own session has terms, too
         parts = [slice(start, start + at_once) for start in range(0, len(row), at_once)]

@@ -18,7 +18,7 @@ from spotlight_asars._checks import number, one_of, positive, require, switch, w
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import frames, splitting, timeline
 from spotlight_asars.events.columns import Columns
-from spotlight_asars.events.labels import known_names, own_names, recoded, recoded_context
+from spotlight_asars.events.labels import grown_names, known_names, own_names, recoded, recoded_context
 from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.splitting import Dropped, Part
 from spotlight_asars.events.timeline import HOUR
@@ -336,14 +336,15 @@ class EventLog(Interactions):
             Users that `other` does not know: keep them with ids beyond its users, which a model treats as unknown, or
             drop them.
         grow : bool
-            Keep the items that `other` does not know, with ids after its last one: a model takes them in by ``update``
-            and ``fit``.
+            Keep the items, kinds and labels of the context that `other` does not know, with ids after its last one: a
+            model takes them in by ``update`` and ``fit``.
 
         Returns
         -------
         EventLog
             Without the events of items that `other` does not know, unless it is to `grow`; ``dropped`` says how many
-            these were. Kinds and labels of the context that `other` does not know are unknown here, too.
+            these were. Kinds and labels of the context that `other` does not know are then unknown here, too, and so
+            are columns of the context that it does not have in any case.
 
         Raises
         ------
@@ -366,6 +367,10 @@ class EventLog(Interactions):
         keep_users, grow = unknown_users == "keep", switch(grow, "grow")
         log = self._part(splitting.encoded_part(self, other, keep_users, grow))
         kinds, context = getattr(other, "kind_vocabulary", None), getattr(other, "context_vocabularies", None)
+        if grow and kinds is not None:
+            kinds = grown_names(kinds, log.kind_vocabulary, log.kinds, "kinds of the log")
+        if grow and context:
+            context = _grown_context(context, log)
         if kinds is not None and log.kind_vocabulary is not None:
             log.kinds = log._columns.kinds = recoded(log.kinds, log.kind_vocabulary, kinds, "kinds of the log")
             log.kind_vocabulary = kinds
@@ -422,3 +427,13 @@ class EventLog(Interactions):
         log._name_labels(self.kind_vocabulary, self.context_vocabularies)
         log.dropped = part.dropped
         return log
+
+
+def _grown_context(known: Mapping[str, Vocabulary], log: EventLog) -> dict[str, Vocabulary]:
+    """The columns of a context, each with the labels that a log brings beyond it."""
+    names, context, grown = list(log.context_vocabularies), log.context, dict(known)
+    for place, name in enumerate(names):
+        if name in grown and context is not None:
+            own = log.context_vocabularies[name]
+            grown[name] = grown_names(grown[name], own, context[:, place], f"context {name!r}")
+    return grown

@@ -10,6 +10,7 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
 from spotlight_asars._checks import integers, moments, reject, require
@@ -31,6 +32,8 @@ def to_frame(frame: Any) -> nw.DataFrame[Any]:
         raise TypeError(
             f"frame must be a pandas, polars or pyarrow table; got {kind.__module__}.{kind.__qualname__}"
         ) from None
+    except DuplicateError as error:
+        raise ValueError(f"frame must have columns of different names: {' '.join(str(error).split())}") from None
     table = table.collect() if isinstance(table, nw.LazyFrame) else table
     require(len(table) > 0, "frame must have at least one event", len(table))
     return table
@@ -38,16 +41,16 @@ def to_frame(frame: Any) -> nw.DataFrame[Any]:
 
 def log_columns(
     frame: Any,
-    user: str = "user_id",
-    item: str = "item_id",
-    timestamp: str = "timestamp",
-    dwell: str | None = None,
-    category: str | None = None,
-    session: str | None = None,
-    unit: str = "s",
-    missing_users: bool = False,
-    kind: str | None = None,
-    context: Sequence[str] = (),
+    user: str,
+    item: str,
+    timestamp: str,
+    dwell: str | None,
+    category: str | None,
+    session: str | None,
+    unit: str,
+    missing_users: bool,
+    kind: str | None,
+    context: Sequence[str],
 ) -> dict[str, Any]:
     """The arguments of ``EventLog`` from those of ``EventLog.from_frame``.
 
@@ -202,6 +205,8 @@ def timestamps(frame: nw.DataFrame[Any], name: str, unit: str = "s") -> NDArray[
 def numbers(frame: nw.DataFrame[Any], name: str, argument: str) -> NDArray[Any]:
     """One numeric column; a missing value is NaN."""
     column = column_of(frame, name, argument)
+    if column.is_null().all():  # of any type
+        return np.full(len(column), np.nan)
     if column.dtype == nw.Object and all(isinstance(value, (Decimal, float, int, NoneType)) for value in column):
         return np.array([np.nan if value is None else value for value in column], dtype=np.float64)  # pandas' decimals
     require(column.dtype.is_numeric(), f"{argument} column {name!r} must be numbers, in seconds", str(column.dtype))

@@ -232,7 +232,8 @@ def _numbers(table: nw.DataFrame[Any], name: str) -> NDArray[np.float64]:
         numbers = frames.numbers(table, name, "numerical").astype(np.float64)
     except ValueError:
         raise ValueError(f"numerical column {name!r} must be numbers; got {kind!r}") from None
-    reject(np.isinf(numbers), numbers, f"numerical column {name!r} must be finite, or missing")
+    too_large = np.abs(numbers) > np.finfo(np.float32).max
+    reject(too_large, numbers, f"numerical column {name!r} must be finite as float32, or missing")
     return numbers
 
 

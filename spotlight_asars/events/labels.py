@@ -17,6 +17,8 @@ from spotlight_asars.events.vocabulary import Vocabulary, encode_raw, raw_array
 UNKNOWN = 0
 
 Vocabularies = Mapping[str, Vocabulary]
+LabelSizes = tuple[int, tuple[int, ...]]  # number of kinds, and of labels in each column of the context, 0 included
+NO_LABELS: LabelSizes = (0, ())
 
 
 def label_codes(codes: ArrayLike | None, argument: str) -> NDArray[np.int64] | None:
@@ -65,6 +67,24 @@ def recoded(
         return codes
     of_old = np.r_[UNKNOWN, encode_labels(other, own.raw, argument)]
     return np.asarray(of_old[codes], dtype=np.int64)
+
+
+def grown_names(
+    known: Vocabulary, own: Vocabulary | None, codes: NDArray[np.int64] | None, argument: str
+) -> Vocabulary:
+    """The vocabulary `known`, and after its labels those of `codes` in the vocabulary `own` that it does not have."""
+    if own is None or codes is None:
+        return known
+    used = np.unique(codes[codes != UNKNOWN])
+    return with_names(known, Vocabulary(own.decode(used), own.first), argument)
+
+
+def with_names(known: Vocabulary, own: Vocabulary | None, argument: str) -> Vocabulary:
+    """The vocabulary `known`, and after its labels those of another that it does not have."""
+    if own is None:
+        return known
+    new = own.raw[encode_labels(known, own.raw, argument) == UNKNOWN]
+    return known if not len(new) else Vocabulary(raw_array([*known.raw.tolist(), *new.tolist()], argument), known.first)
 
 
 def recoded_context(

@@ -79,7 +79,11 @@ class Loss:
         one_of(self.mean_over, ("pairs", "targets"), "mean_over")
 
     def __call__(self, positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.function(positive, negative, mask=mask)
+        loss = self.function(positive, negative, mask=mask)
+        if not isinstance(loss, Tensor) or loss.dim():
+            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"loss must return a tensor of one number; got {got}")
+        return loss
 
 
 LOSSES: dict[str, Loss] = {

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spotlight_asars._spotlight import PADDING_IDX
-
 
 def cross_entropy_over_catalogue(scores: Tensor, targets: Tensor) -> Tensor:
     """``cross_entropy_loss`` against the whole catalogue, in one pass over its scores.
@@ -51,14 +49,14 @@ def cross_entropy_and_gradient(
         out = torch.empty_like(scores, dtype=torch.promote_types(scores.dtype, torch.float32))
     if out is not scores:
         out.copy_(scores)
-    out[:, PADDING_IDX] = -torch.inf
+    out[:, 0] = -torch.inf  # padding
     own, highest = out.gather(1, targets.unsqueeze(1)).squeeze(1), out.amax(dim=1)
     torch.softmax(out, dim=1, out=out)
     # the target's own probability may be rounded to 0, the highest is not
     each = highest - own - out.amax(dim=1).log()
     total = (each if weights is None else each * weights).sum()
     out[torch.arange(len(targets), device=targets.device), targets] -= 1
-    out[:, PADDING_IDX] = 0  # also where others are NaN
+    out[:, 0] = 0  # padding, also where others are NaN
     if weights is not None:
         out *= weights.unsqueeze(1)
     return total, out

@@ -10,10 +10,11 @@ r"""Learned terms in the score for the items that the user has viewed before.
 
 :math:`H_u` are the items of the user's earlier sessions: viewed :math:`n_k` times, for :math:`d_k` seconds on average,
 the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` are the items of this session up to event
-j, viewed :math:`b_{jk}` steps ago; :math:`c_{jk}` is the weight of the kind of that view, 0 where it is unknown. The
-gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they trade repeating for exploring. All weights
-start at 0, so an untrained memory changes no score; all :math:`\lambda` start at 1. Only the items of a history have
-terms: their cost does not depend on the catalogue.
+j, viewed :math:`b_{jk}` steps ago; :math:`c_{jk}` is the weight of the kind of that view, 0 where it is unknown. Where
+the kind of the event to come is known, there is one more weight of each pair of these kinds, and one of it alone for
+:math:`H_u`. The gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they trade repeating for
+exploring. All weights start at 0, so an untrained memory changes no score; all :math:`\lambda` start at 1. Only the
+items of a history have terms: their cost does not depend on the catalogue.
 
 References
 ----------
@@ -26,13 +27,13 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._checks import LARGEST_ID
-from spotlight_asars.events import DAY
-from spotlight_asars.memory.kind_weights import kind_weights
+from spotlight_asars.memory.kind_weights import PairWeights, kind_weights
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, History
 
+DAY = 86400.0  # [s]
 EARLIER_TERMS = ("seen", "times", "sessions_ago", "time_ago", "dwell")
 SESSION_TERMS = ("here", "steps_ago", "last")
 DECAYS = ("sessions_ago", "time_ago", "steps_ago")
@@ -48,23 +49,31 @@ class HistoryTerms(nn.Module):
         self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
         self.gates = nn.Linear(state_size, 2, bias=False)
         nn.init.zeros_(self.gates.weight)
-        self.of_kind = kind_weights(num_kinds, start=0.0)
+        self.of_kind, self.of_asked = kind_weights(num_kinds, start=0.0), kind_weights(num_kinds, start=0.0)
+        self.of_pair = None if self.of_kind is None else PairWeights(num_kinds)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "decay of ..." is its :math:`\lambda`."""
         weights = torch.cat([self.earlier, self.here, self.log_decay.exp()]).tolist()
         names = (*EARLIER_TERMS, *SESSION_TERMS, *(f"decay of {name}" for name in DECAYS))
         found = dict(zip(names, weights, strict=True))
-        return found if self.of_kind is None else {**found, **self.of_kind.named("here, of")}
+        if self.of_kind is None or self.of_asked is None or self.of_pair is None:
+            return found
+        of_kinds = (
+            self.of_kind.named("here, of"),
+            self.of_pair.named("here, of"),
+            self.of_asked.named("seen, asked for"),
+        )
+        return {name: weight for part in (found, *of_kinds) for name, weight in part.items()}
 
     def recall(self, items: Tensor, channels: Channels) -> ViewedItems:
         """What the users of a batch viewed before each step of items, int64 (batch, time)."""
         history = channels.history
         if history is None:
-            return ViewedItems(items, None, None, channels.kinds)
+            return ViewedItems(items, None, None, channels.kinds, channels.asked)
         order = torch.where(history.items == PADDING_IDX, LARGEST_ID + 1, history.items).argsort(dim=1)
         history = History(*(column.gather(1, order) for column in history))  # the items rise, as terms have them
-        return ViewedItems(items, history, self.earlier_terms(history), channels.kinds)
+        return ViewedItems(items, history, self.earlier_terms(history), channels.kinds, channels.asked)
 
     def earlier_terms(self, history: History) -> Tensor:
         """:math:`T_H` of each item of each user's history: (batch, slots), 0 at padding."""
@@ -96,6 +105,11 @@ class HistoryTerms(nn.Module):
         terms = take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]
         if self.of_kind is not None and viewed.kinds is not None:
             terms = terms + self.of_kind(viewed.kinds[rows, : items.shape[1]])
+        if self.of_asked is not None and self.of_pair is not None and viewed.asked is not None:
+            asked = viewed.asked[rows, steps].unsqueeze(1)
+            kinds = torch.zeros_like(items) if viewed.kinds is None else viewed.kinds[rows, : items.shape[1]]
+            terms = terms + self.of_pair(kinds, asked)
+            gates = torch.cat([gates[:, :1], gates[:, 1:] + self.of_asked(asked)], dim=1)
         found = [ScoreTerms(items * latest, terms * latest)]
         if viewed.history is not None and viewed.earlier_terms is not None:
             before, row = viewed.history.items, rows.unsqueeze(1)  # (batch, slots), (states, 1)
@@ -120,6 +134,8 @@ class ViewedItems:
         Of the items of `history`.
     kinds : int64 (batch, time), optional
         Of the events of this session.
+    asked : int64 (batch, time), optional
+        Of the event after each.
 
     Attributes
     ----------
@@ -130,9 +146,20 @@ class ViewedItems:
     """
 
     def __init__(
-        self, items: Tensor, history: History | None, earlier_terms: Tensor | None, kinds: Tensor | None = None
+        self,
+        items: Tensor,
+        history: History | None,
+        earlier_terms: Tensor | None,
+        kinds: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> None:
-        self.items, self.history, self.earlier_terms, self.kinds = items, history, earlier_terms, kinds
+        self.items, self.history, self.earlier_terms, self.kinds, self.asked = (
+            items,
+            history,
+            earlier_terms,
+            kinds,
+            asked,
+        )
         self.number = (items != PADDING_IDX).cumsum(dim=1)
         ordered, order = items.sort(dim=1, stable=True)
         following = torch.full_like(items, items.shape[1])

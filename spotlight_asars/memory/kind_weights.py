@@ -1,12 +1,13 @@
-"""A number for each kind of event, that of an unknown kind being fixed."""
+"""A number for each kind of event, and for each pair of kinds, that of an unknown kind being fixed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.runtime.devices import take
+
+UNKNOWN = 0  # row of an unknown kind
 
 
 class KindWeights(nn.Module):
@@ -31,13 +32,47 @@ class KindWeights(nn.Module):
 
     def forward(self, kinds: Tensor) -> Tensor:
         """int64 (...) -> float (...)."""
-        known = (kinds > UNKNOWN) & (kinds < len(self.weight))
-        found = take(self.weight, 0, torch.where(known, kinds, UNKNOWN).flatten()).view(kinds.shape)
-        return torch.where(known, found, self.start)
+        kinds = met(kinds, len(self.weight))
+        return torch.where(kinds > UNKNOWN, take(self.weight, 0, kinds.flatten()).view(kinds.shape), self.start)
 
     def named(self, what: str) -> dict[str, float]:
         """The weight of each known kind, by its code."""
         return {f"{what} kind {kind}": weight for kind, weight in enumerate(self.weight.tolist()) if kind != UNKNOWN}
+
+
+class PairWeights(nn.Module):
+    """Learned numbers by the kind of an event, and that of the event to come; 0 where the latter is unknown.
+
+    Parameters
+    ----------
+    num_kinds : int
+        The unknown one included.
+    """
+
+    def __init__(self, num_kinds: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_kinds, num_kinds))
+
+    def forward(self, kinds: Tensor, asked: Tensor) -> Tensor:
+        """int64 (...) and int64 (...), of shapes that fit -> float (...)."""
+        size = len(self.weight)
+        kinds, asked = torch.broadcast_tensors(met(kinds, size), met(asked, size))
+        found = take(self.weight.flatten(), 0, (kinds * size + asked).flatten()).view(kinds.shape)
+        return torch.where(asked > UNKNOWN, found, 0.0)
+
+    def named(self, what: str) -> dict[str, float]:
+        """The weight of each pair of kinds, of which the first may be unknown, by their codes."""
+        return {
+            f"{what} kind {kind}, asked for {asked}": weight
+            for kind, row in enumerate(self.weight.tolist())
+            for asked, weight in enumerate(row)
+            if asked != UNKNOWN
+        }
+
+
+def met(kinds: Tensor, num_kinds: int) -> Tensor:
+    """The kinds, those that training did not meet as unknown ones."""
+    return torch.where((kinds > UNKNOWN) & (kinds < num_kinds), kinds, UNKNOWN)
 
 
 def kind_weights(num_kinds: int, start: float) -> KindWeights | None:

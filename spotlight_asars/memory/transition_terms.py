@@ -6,7 +6,8 @@ r"""Learned terms in the score for the items that followed, or came together wit
 with the counts F and G of ``Transitions``; :math:`i_1` is the session's last item, :math:`i_2` the one before. Inside a
 softmax, the logarithm of a count acts as popularity after an item. The gate :math:`g` is linear in the state
 :math:`q_j` and starts at 0, :math:`w_d` at :math:`1 / d`, all :math:`a` at 1/4, and all :math:`\beta` at 1.
-:math:`c_d` is the weight of the kind of the event of :math:`i_d`, which starts at 1, and stays there for unknown kinds.
+:math:`c_d` is the weight of the kind of the event of :math:`i_d`, which starts at 1, and stays there for unknown kinds;
+where the kind of the event to come is known, it is that times another weight of that kind, likewise.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
 from spotlight_asars.memory.kind_weights import kind_weights
 from spotlight_asars.memory.score_terms import ScoreTerms
-from spotlight_asars.sessions.channels import CandidateQuery, Channels
+from spotlight_asars.sessions.channels import Channels
 
 
 class TransitionTerms(nn.Module):
@@ -32,7 +33,7 @@ class TransitionTerms(nn.Module):
         self.log_beta = nn.Parameter(torch.zeros(len(EVIDENCE)))
         self.gate = nn.Linear(state_size, 1, bias=False)
         nn.init.zeros_(self.gate.weight)
-        self.of_kind = kind_weights(num_kinds, start=1.0)
+        self.of_kind, self.of_asked = kind_weights(num_kinds, start=1.0), kind_weights(num_kinds, start=1.0)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "scale of ..." is its :math:`\beta`."""
@@ -41,24 +42,25 @@ class TransitionTerms(nn.Module):
         each = self.kind.unsqueeze(1) * self.place
         weights = torch.cat([each.flatten(), self.log_beta.exp()]).tolist()
         found = dict(zip((*names, *(f"scale of {name}" for name in EVIDENCE)), weights, strict=True))
-        return found if self.of_kind is None else {**found, **self.of_kind.named("what follows")}
+        if self.of_kind is None or self.of_asked is None:
+            return found
+        return {**found, **self.of_kind.named("what follows"), **self.of_asked.named("what follows, asked for")}
 
-    def recall(self, items: Tensor, channels: Channels) -> tuple[CandidateQuery | None, Tensor | None]:
-        """The query for candidates of a batch, and the kinds of its events."""
-        return channels.transitions, channels.kinds
+    def recall(self, items: Tensor, channels: Channels) -> Channels:
+        """The channels of a batch, with a query for candidates."""
+        return channels
 
-    def forward(
-        self, recalled: tuple[CandidateQuery | None, Tensor | None], values: Tensor, rows: Tensor, steps: Tensor
-    ) -> list[ScoreTerms]:
+    def forward(self, channels: Channels, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
-        query, kinds = recalled
-        if query is None:
+        if channels.transitions is None:
             return []
-        found = query.candidates(rows, steps)
+        found, kinds = channels.transitions.candidates(rows, steps), channels.kinds
         gate = self.gate(values.flatten(1)).to(self.place.dtype)  # (states, 1)
         weight = (self.place + gate * _by_place(rows.device)) * found.real  # (states, places)
         if self.of_kind is not None and kinds is not None and found.step is not None:
             weight = weight * self.of_kind(kinds[rows.unsqueeze(1), found.step])
+        if self.of_asked is not None and channels.asked is not None:
+            weight = weight * self.of_asked(channels.asked[rows, steps].unsqueeze(1))
         terms = [ScoreTerms(found.items, self.value(found.strength), found.row, weight)]
         if found.own is not None:
             change = self.value(found.own.after) - self.value(found.own.before)

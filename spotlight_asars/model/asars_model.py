@@ -20,13 +20,14 @@ from tqdm import tqdm
 from spotlight_asars._checks import moments, require, warn_renamed
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
+from spotlight_asars.events.labels import UNKNOWN, raw_labels
 from spotlight_asars.losses import LossFunction, find_loss
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.model import files
 from spotlight_asars.model.building import build_for, make_optimizer
 from spotlight_asars.model.fitting import TrainingData, check_features, fit_epochs, seeded
 from spotlight_asars.model.growth import grown, grown_optimizer
-from spotlight_asars.model.options import OPTIONS, Options
+from spotlight_asars.model.options import LARGEST_DIM, OPTIONS, Options
 from spotlight_asars.recommending import graph_export, index_vectors
 from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
@@ -55,6 +56,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     compares each target with the whole catalogue.
 
     A fitted model may be asked from any number of threads at once, but not while ``fit`` or ``update`` changes it.
+    Whatever needs a fitted model raises ``RuntimeError`` before ``fit``; ``fit``, ``update`` and ``add_items`` return
+    the model itself.
     ``predict``, ``recommend`` and ``set_params`` are those of ``Recommender``, as the baselines have them.
 
     Parameters
@@ -68,8 +71,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         paper's network is "time_user"; "transformer" reads with a causal transformer in the place of the recurrent net,
         and "time_transformer" with one that knows the time between events. Or a net with Spotlight's
         ``user_representation`` and ``forward``; or a function of a ``Blueprint`` that returns a net.
-    embedding_dim : int
-        Size of the item embeddings.
+    embedding_dim : int or "auto"
+        Size of the item embeddings; "auto" is 8 for a first training on up to 10,000 targets, 16 up to 15,000, 32 up to
+        30,000, and 64 beyond or with `item_features`: a larger net learns a small log by heart. It stays as it is when
+        the catalogue grows.
     n_iter : int or "auto"
         Epochs of each call of ``fit``; "auto" is 10 where the catalogue is small, and 5 beyond 8,000 items.
     batch_size : int or "auto"
@@ -135,7 +140,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         that learns single sessions by heart in its last epochs then loses less by it.
     kind_weights : dict, optional
         What a target of each kind weighs in training, by the name of the kind; with 0, events of that kind are read but
-        not learned to be predicted. Events of unknown kind weigh 1, as all do by default.
+        not learned to be predicted. Events of unknown kind, and of kinds that come after the first training, weigh 1,
+        as all do by default.
     patience : int, optional
         Stop after so many epochs without a better validation; needs ``fit(..., validation=...)``.
     monitor : str
@@ -165,7 +171,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         self,
         loss: str | LossFunction = "auto",
         representation: str | nn.Module | Callable[[Blueprint], nn.Module] = "gru4rec",
-        embedding_dim: int = 64,
+        embedding_dim: int | str = "auto",
         n_iter: int | str = "auto",
         batch_size: int | str = "auto",
         l2: float = 0.0,
@@ -206,7 +212,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         with preserved_generators(use_cuda):  # Spotlight seeds torch's
             # Spotlight asserts that loss and representation are of its own, so it gets its defaults first.
             super().__init__(
-                embedding_dim=embedding_dim,
+                embedding_dim=LARGEST_DIM if embedding_dim == "auto" else int(embedding_dim),
                 n_iter=10 if n_iter == "auto" else int(n_iter),
                 batch_size=32 if batch_size == "auto" else int(batch_size),
                 l2=l2,
@@ -239,8 +245,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     ) -> ASARSSequenceModel:
         """Train for ``n_iter`` epochs; a second call goes on where the first one stopped.
 
-        A second call may bring items and users with ids beyond the model's: embeddings, biases and the optimizer's
-        state grow, and nothing else changes until something is learned. The memories are made anew, of these sessions
+        A second call may bring items and users with ids beyond the model's, and kinds and labels of the context that it
+        does not know: embeddings, biases and the optimizer's state grow, and nothing else changes until something is
+        learned. The memories are made anew, of these sessions
         alone; ``update`` adds sessions to them.
 
         With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
@@ -267,17 +274,13 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         n_iter : int, optional
             Epochs of this call, in the place of the model's own number.
         item_features : ItemFeatures, optional
-            What is known of items, of which ``representation`` must make use. Items that are not in the sessions are
-            candidates, too, by their features alone. Later calls may leave them out.
+            What is known of items, for a `representation` of ASARS's, or a function that returns an ``ASARSNet`` of its
+            ``Blueprint``; Spotlight's nets and others have no place for it, and are refused. Items that are not in the
+            sessions are candidates, too, by their features alone. Later calls may leave them out.
         callbacks : list of callable
             Each is called as ``callback(model, epoch)`` at the end of an epoch, counted from 1 over all calls of
             ``fit``, on every rank. ``model.epochs`` then ends with it, and the model answers as it would if training
             ended there. What a callback raises ends training; see ``callbacks`` for ready ones.
-
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
 
         Raises
         ------
@@ -300,12 +303,13 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             assert known_space is not None
             known_space.encode(item_features)  # refuses other columns before anything grows
         require(every is None or checkpoint is not None, "every must come with a folder, checkpoint", every)
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks must be callables of a model and an epoch; got {callback!r}")
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be a list of callables of a model and an epoch; got {callbacks!r}")
         device = self._fitted.device if self._fitted else chosen_device(self._options.use_cuda)
         given = self._options if n_iter is None else replace(self._options, n_iter=n_iter)
         options = given.settled(data.catalogue.num_items)
+        dim = self._fitted.embedding_dim if self._fitted else given.dim_for(data.train, item_features is not None)
+        options = replace(options, embedding_dim=dim)
         self._loss_func = find_loss(options.loss)
         if verbose and processes().rank == 0:
             tqdm.write(options.describe_training())
@@ -351,7 +355,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         """Add finished sessions to the memories and the users' states, without training; predictions start from there.
 
         New items are candidates from then on: they are remembered as any other, and their embeddings start from those
-        of the items that come together with them. What is learned of all others stays as it is, until ``fit``. The
+        of the items that come together with them. Kinds and labels of the context may be new, too, and say nothing
+        until ``fit`` learns of them. What is learned of all others stays as it is, until ``fit``. The
         memories take in users that training did not meet; to the rest of the net they stay unknown.
 
         Costs a copy of the transitions and the neighbours, however few the sessions: many at a time cost less.
@@ -362,15 +367,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             Later than those that were trained on or added before. New items have ids beyond the model's, as
             ``log.encode_like(model, grow=True)`` gives them.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids of another vocabulary, new ids without raw ones where the model knows those of all others, and new
             items for a net of the caller's own.
@@ -389,15 +387,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         features : ItemFeatures
             With the columns of those that ``fit`` had. Items of the training keep the features that they had there.
 
-        Returns
-        -------
-        ASARSSequenceModel
-            Itself.
-
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a model that was fitted without features, and for other columns than it knows.
         TypeError
@@ -453,8 +444,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         TypeError
             For what is no id.
         """
@@ -462,7 +451,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
             warn_renamed("user", "user_ids")
             user_ids = user
         fitted, catalogue = self._fitted_net("start_session"), self.known_catalogue("start_session")
-        return LiveSession(fitted, catalogue, user_ids, started, raw, context)
+        return LiveSession(fitted, catalogue, user_ids, started, raw, context, self._asked_kind)
 
     def item_matrix(self) -> NDArray[np.float32]:
         """A vector for each item, whose dot product with those of ``queries`` is the score: float32 (items, dim).
@@ -473,23 +462,22 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation whose score is not one dot product.
         """
         return index_vectors.item_matrix(self._fitted_net("item_matrix"))
 
-    def queries(self, sessions: Any, **channels: Any) -> NDArray[np.float32]:
+    def queries(self, sessions: Any, kind: Any = None, **channels: Any) -> NDArray[np.float32]:
         """A vector for each session, for the items of ``item_matrix``: float32 (session, dim).
 
         Parameters
         ----------
-        sessions, **channels
+        sessions, kind, **channels
             As in ``recommend``: contiguous or raw, with `user_ids`, `dwell_times`, `started`, `raw` and `columns`.
         """
         request = read_request(self.known_catalogue("queries"), sessions, **channels)
-        return index_vectors.query_matrix(self._fitted_net("queries"), request.sessions)
+        asked = self._asked_kind(kind, request.raw)
+        return index_vectors.query_matrix(self._fitted_net("queries"), request.sessions, asked)
 
     def remembered(self, sessions: Any, **channels: Any) -> list[NDArray[np.int64]]:
         """The items of each session whose scores have terms of the memory, and no dot product alone.
@@ -528,8 +516,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             If an option is a function or a net, which no file of numbers can hold.
         """
@@ -577,8 +563,10 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
         before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
         ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
-        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. Kinds and
-        context are unknown to a graph. It is one of the CPU, wherever the model is.
+        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. One of a
+        model that was fitted to several kinds or to a context has codes of these, int64 and 0 where unknown, after
+        ``started``: ``kinds`` (batch, time), ``context`` (batch, columns), and ``next_kind`` (batch,), which is that
+        of the event to come, where it is asked for by its kind. It is one of the CPU, wherever the model is.
 
         Parameters
         ----------
@@ -597,8 +585,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For a representation that is not ASARS's, for ``attention="causal"``, which keeps no fixed state, and for
             memories that the model does not have.
@@ -629,8 +615,6 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For starts that are not one for each user.
         """
@@ -663,6 +647,18 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         return self._fitted_net("viewed_items").viewed_items(batch.items, batch.channels)
 
     @property
+    def asks_kinds(self) -> bool:
+        """Whether the first training had several kinds of events, so that one may be asked for."""
+        return self._fitted_net("asks_kinds").asks_kinds
+
+    def _asked_kind(self, kind: Any, raw: bool) -> int:
+        code, weights = super()._asked_kind(kind, raw), self._options.kind_weights
+        if code != UNKNOWN and weights is not None:
+            name = raw_labels(self.kind_vocabulary, code + 1)[code - 1]
+            require(weights.get(name, 1.0) > 0, "kind must be one of those that kind_weights has predicted", kind)
+        return code
+
+    @property
     def seen_items(self) -> NDArray[np.bool_]:
         """Which items occur in the sessions of a training, bool (items,); ``RuntimeError`` before ``fit``."""
         return self._fitted_net("seen_items").seen
@@ -674,15 +670,15 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
+        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
         self._fitted, self._catalogue = fitted, catalogue
         self._net, self._num_items = fitted.net, fitted.num_items
-        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
 
     def _grow(self, catalogue: Catalogue) -> None:
-        """Know the items and users of a larger catalogue."""
-        fitted, sizes = self._fitted_net("fit"), (catalogue.num_items, catalogue.num_users)
+        """Know the items, users, kinds and context of a larger catalogue."""
+        fitted, sizes = self._fitted_net("fit"), (catalogue.num_items, catalogue.num_users, catalogue.labels)
         optimizer = self._optimizer
-        if sizes != (fitted.num_items, fitted.num_users):
-            fitted = grown(fitted, self._options, *sizes)
-            optimizer = grown_optimizer(optimizer, self._options, fitted.net)
+        if sizes != (fitted.num_items, fitted.num_users, fitted.labels):
+            larger = grown(fitted, self._options, *sizes)
+            fitted, optimizer = larger, grown_optimizer(optimizer, self._options, fitted.net, larger.net)
         self._take(fitted, catalogue, optimizer)

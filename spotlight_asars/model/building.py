@@ -11,10 +11,11 @@ from torch import nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.events.item_features import FeatureSpace
+from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
 from spotlight_asars.model.options import EXACT_UP_TO, Options
-from spotlight_asars.recommending.fitted_net import NO_LABELS, FittedNet, LabelSizes
+from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.transformer import Transformer
@@ -54,7 +55,8 @@ def build_fitted(
 ) -> FittedNet:
     """A net with fresh weights that remembers nothing yet, on a device, or on that of the options.
 
-    `labels` are the numbers of kinds, and of labels in each column of the context.
+    `labels` are the numbers of kinds, and of labels in each column of the context; the options' ``embedding_dim`` is a
+    number.
     ``ValueError`` for a representation that takes no features, where there is a `space` of them.
     """
     options = options.settled(num_items)
@@ -79,7 +81,9 @@ def build_fitted(
     )
     history_size = options.history_size if options.history else None
     device = device or chosen_device(options.use_cuda)
-    fitted = FittedNet(net, num_items, num_users, dwell_scale, history_size, device, space, labels)
+    fitted = FittedNet(
+        net, num_items, num_users, dwell_scale, history_size, device, space, labels, options.embedding_dim
+    )
     takes_features = fitted.asars is not None and fitted.asars.item_features is not None
     rule = "representation must be one of ASARS's where item_features are given"
     require(space is None or takes_features, rule, options.representation)
@@ -89,7 +93,9 @@ def build_fitted(
 def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:
     """The caller's optimizer, or Adagrad, in which the weights of a transformer have a smaller learning rate."""
     if options.optimizer_func is not None:
-        optimizer: torch.optim.Optimizer = options.optimizer_func(net.parameters())
+        optimizer = options.optimizer_func(net.parameters())
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise TypeError(f"optimizer_func must return an optimizer of torch; got {type(optimizer).__name__}")
         return optimizer
     slow = [weight for part in net.modules() if isinstance(part, Transformer) for weight in part.parameters()]
     if not slow:

@@ -8,6 +8,7 @@ optimizers of one's own) is refused when saving. The optimizer's state is left o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +69,7 @@ def write(content: Content, path: Path) -> None:
     header = {
         "format": FORMAT,
         "options": _as_json(content.options),
+        "embedding_dim": int(fitted.embedding_dim),
         "num_items": int(fitted.num_items),
         "num_users": int(fitted.num_users),
         "labels": fitted.labels,
@@ -100,7 +102,8 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
         space = None if header["features"] is None else FeatureSpace(**header["features"])
         kinds, context_sizes = header["labels"]
         labels = kinds, tuple(context_sizes)
-        fitted = build_fitted(options, *sizes, _take(arrays, "dwell_scale", path), space=space, labels=labels)
+        built = replace(options, embedding_dim=header.get("embedding_dim", options.embedding_dim))
+        fitted = build_fitted(built, *sizes, _take(arrays, "dwell_scale", path), space=space, labels=labels)
     with torch.no_grad():
         for name, tensor in _tensors(fitted.net):
             given = torch.from_numpy(_take(arrays, f"net.{name}", path))
@@ -121,7 +124,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
     items, users, kinds = (_vocabulary(name, arrays, first) for name, first in VOCABULARIES.items())
     named = {name: _vocabulary(f"context_vocabularies.{n}", arrays, 1) for n, name in enumerate(header["context"])}
     context = {name: vocabulary for name, vocabulary in named.items() if vocabulary is not None}
-    catalogue = Catalogue(*sizes, counts, items, users, kinds, context)
+    catalogue = Catalogue(*sizes, counts, items, users, kinds, context, labels)
     position, has_gauss, gauss = header["random_state"]
     random_state = RandomState()
     random_state.set_state(("MT19937", _take(arrays, "random_state", path), position, has_gauss, gauss))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from spotlight_asars._checks import require, resolve
+from spotlight_asars._checks import require
 from spotlight_asars._spotlight import SequenceInteractions
 from spotlight_asars.evaluation import evaluate, parse_metric
 from spotlight_asars.events import Vocabulary
@@ -27,14 +28,15 @@ from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
-from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.sampling import find_sampler
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import as_sessions
+from spotlight_asars.sessions.targets import weight_of_targets
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.loop import EarlyStopping, Epoch, train
-from spotlight_asars.training.objective import NextItemObjective, weight_of_targets
+from spotlight_asars.training.objective import NextItemObjective
 
 ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fits in several threads take turns
 
@@ -60,11 +62,11 @@ class TrainingData(NamedTuple):
         kind_weights: Mapping[Any, float] | None = None,
     ) -> TrainingData:
         """The arguments of ``fit``, checked, also against what the model has `known` of items and users."""
-        train, held_out = as_sessions(interactions), None
-        if isinstance(validation, SequenceInteractions):
-            held_out = as_sessions(validation)
-        elif validation is not None:
+        train, held_out = as_sessions(interactions, "interactions"), None
+        if isinstance(validation, numbers.Number):
             train, held_out = train.split_latest(validation)
+        elif validation is not None:
+            held_out = as_sessions(validation, "validation")  # type: ignore[arg-type]  # checked there
         way_out = "fit(..., validation=0.1) holds the latest ones out"
         stops_by_something = patience is None or held_out is not None
         require(stops_by_something, "patience must come with sessions to validate on", patience, way_out)
@@ -80,7 +82,7 @@ class TrainingData(NamedTuple):
             check_features(features, "item_features")
             catalogue, described = catalogue.with_items(features.items, "item_features")
         train = train.within(catalogue.num_items, catalogue.num_users)
-        weights = weights_by_kind(kind_weights, train, catalogue.kind_vocabulary)
+        weights = weights_by_kind(kind_weights, train, catalogue.kind_vocabulary, is_first=known is None)
         return cls(train, held_out, catalogue, features, described, weights)
 
     def fingerprints(self) -> dict[str, str]:
@@ -109,7 +111,7 @@ def fit_epochs(
     say. At the end of each epoch `report` is given those so far, and may ask the net as if training ended there."""
     fitted.remember(data.train, options.transitions)
     dropped = {name: getattr(options, name) for name in ("user_dropout", "dwell_dropout", "event_dropout")}
-    shared = {"by_targets": True, "device": fitted.device, "processes": processes()}
+    shared = {"asks": True, "by_targets": True, "device": fitted.device, "processes": processes()}
     objective = _objective(options, data, data.train, random_state, **dropped, **shared)
     fast = Accelerated(fitted.net, fitted.device, options.autocast, options.compile)
 
@@ -162,7 +164,7 @@ def seeded(random_state: RandomState, device: torch.device) -> Iterator[None]:
 def _objective(
     options: Options, data: TrainingData, sessions: SessionInteractions, random_state: RandomState, **training: Any
 ) -> NextItemObjective:
-    sampler = resolve(options.negative_sampling, SAMPLERS, "negative_sampling")
+    sampler = find_sampler(options.negative_sampling)
     training["kind_weights"] = data.kind_weights
     return NextItemObjective(
         find_loss(options.loss), sessions, sampler, options.num_negative_samples, random_state, **training
@@ -170,9 +172,11 @@ def _objective(
 
 
 def weights_by_kind(
-    given: Mapping[Any, float] | None, sessions: SessionInteractions, known: Vocabulary | None
+    given: Mapping[Any, float] | None, sessions: SessionInteractions, known: Vocabulary | None, is_first: bool = True
 ) -> tuple[float, ...] | None:
     """The weight of each kind of the sessions by its code, of the unknown one first; None where all weigh the same.
+
+    After the first training kinds may come without a weight, which is 1 then, as that of the unknown one.
 
     Raises
     ------
@@ -188,8 +192,12 @@ def weights_by_kind(
     others = [name for name in given if name not in names]
     require(not others, f"kind_weights must name kinds of the sessions, {names}", others)
     without = [name for name in names if name not in given]
-    require(not without, "kind_weights must have a weight for each kind of the sessions", f"none for {without}")
-    weights = (1.0, *(float(given[name]) for name in names))
+    require(
+        not (without and is_first),
+        "kind_weights must have a weight for each kind of the sessions",
+        f"none for {without}",
+    )
+    weights = (1.0, *(float(given.get(name, 1.0)) for name in names))
     total = weight_of_targets(sessions, weights)
     require(total > 0, "kind_weights must leave targets among the sessions", dict(given))
     kinds = np.unique(sessions.flat_kinds)

@@ -24,9 +24,12 @@ from spotlight_asars.representations.asars import CELLS
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.sessions import SessionInteractions
 
-AUTO = "auto"  # what suits the size of the catalogue
+AUTO = "auto"  # what suits the sizes of the catalogue and the log
 EXACT_UP_TO = 8_000  # items, padding included, all of which a target is compared with
+EMBEDDING_DIMS = {10_000: 8, 15_000: 16, 30_000: 32}  # up to so many targets; larger ones learn a small log by heart
+LARGEST_DIM = 64
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class Options:
 
     loss: Annotated[Any, LOSS]
     representation: Annotated[Any, NET]
-    embedding_dim: Annotated[int, COUNT]
+    embedding_dim: Annotated[Any, AUTO_OR_COUNT]
     n_iter: Annotated[Any, _or_auto(Kind(partial(whole, least=0), int))]
     batch_size: Annotated[Any, AUTO_OR_COUNT]
     l2: Annotated[float, Kind(partial(_finite, partial(number, least=0)), float)]
@@ -199,7 +202,8 @@ class Options:
         require(not both, "l2 must be 0 with sparse=True, for weight decay touches every row", self.l2)
 
     def settled(self, num_items: int) -> Options:
-        """The same options, with all that is "auto" chosen for a catalogue of this size, padding included."""
+        """The same options, with all that is "auto" but sizes of the net chosen for a catalogue of this size, padding
+        included."""
         exact = num_items <= EXACT_UP_TO
         loss = self.loss
         if isinstance(loss, str) and loss == AUTO:
@@ -216,13 +220,23 @@ class Options:
         is_open = {name for name, value in given.items() if isinstance(value, str) and value == AUTO}
         return replace(self, **{name: suits[name] for name in is_open})
 
+    def dim_for(self, sessions: SessionInteractions, features: bool) -> int:
+        """The size of the embeddings of a net that is to learn from these sessions, and maybe from features."""
+        if self.embedding_dim != AUTO:
+            return int(self.embedding_dim)
+        if features:  # items of few or no events are told apart
+            return LARGEST_DIM
+        num_targets = (sessions.lengths - 1).clip(min=0).sum()
+        return next((dim for most, dim in EMBEDDING_DIMS.items() if num_targets <= most), LARGEST_DIM)
+
     def describe_training(self) -> str:
-        """What a target is compared with, and how many sessions share a step, in one line."""
+        """What a target is compared with, how many sessions share a step and the embeddings' size, in one line."""
         loss = find_loss(self.loss)
         compared = "all items"
         if loss.over_catalogue is None:
             compared = f"{self.num_negative_samples} negatives ({text_of(self.negative_sampling)})"
-        return f"loss {text_of(self.loss)} against {compared}, {self.batch_size} sessions a batch"
+        shape = f"{self.batch_size} sessions a batch, embeddings of {self.embedding_dim}"
+        return f"loss {text_of(self.loss)} against {compared}, {shape}"
 
     def as_dict(self) -> dict[str, Any]:
         """The options by name, in the order of the constructor."""

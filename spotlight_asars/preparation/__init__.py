@@ -5,6 +5,7 @@
 ``engines``        what differs between pandas, polars, pyarrow, DuckDB and PySpark
 ``lazy_log``       ``LazyLog``: the steps of an ``EventLog``, computed by ``write_sessions``
 ``checks``         the checks of the events
+``disk``           errors of a full disk, whichever library has them
 ``writing``        ranges of users -> support, until no item is lost -> shards
 ``shard_writer``   events of whole users -> a file of sessions
 ``manifest``       which files a folder of sessions must hold

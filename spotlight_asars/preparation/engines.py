@@ -11,7 +11,7 @@ import narwhals as nw
 from spotlight_asars._checks import require
 from spotlight_asars.events.frames import known_types
 from spotlight_asars.preparation.manifest import require_pyarrow
-from spotlight_asars.preparation.steps import Frame
+from spotlight_asars.preparation.steps import Frame, label_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,8 @@ def exact_ids(frame: Frame) -> Frame:
     require_pyarrow()
     table = frame.collect().to_native()
     kinds = {"i": "int64[pyarrow]", "u": "uint64[pyarrow]"}
-    whole = {name: kinds[kind] for name in ("user", "item") if (kind := table[name].dtype.kind) in kinds}
+    names = ("user", "item", *label_columns(frame))
+    whole = {name: kinds[kind] for name in names if (kind := table[name].dtype.kind) in kinds}
     return nw.from_native(table.astype(whole)).lazy()
 
 

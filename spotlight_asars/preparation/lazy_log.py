@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from spotlight_asars.events.times import check_unit, find_unit, in_seconds
 from spotlight_asars.preparation import engines
 from spotlight_asars.preparation.manifest import require_pyarrow
 from spotlight_asars.preparation.shards import SessionShards
-from spotlight_asars.preparation.steps import Frame, Step, Support, collapse_repeats
+from spotlight_asars.preparation.steps import CONTEXT, KIND, Frame, Step, Support, collapse_repeats
 from spotlight_asars.preparation.writing import RecordedLog, write
 from spotlight_asars.sessions.cutting import LengthLimits
 
@@ -61,6 +62,9 @@ class LazyLog:
         order: str | None = None,
         inactivity: float = HOUR,
         unit: str = "s",
+        *,
+        kind: str | None = None,
+        context: Sequence[str] = (),
     ) -> LazyLog:
         """The log of a frame of pandas, polars or pyarrow, a lazy frame of polars, or one of DuckDB or PySpark.
 
@@ -82,6 +86,10 @@ class LazyLog:
             A session ends where its user is idle this long [s].
         unit : {"s", "ms", "us", "ns", "auto"}
             Unit of timestamps that are numbers, as in ``EventLog.from_frame``; their median is looked at.
+        kind : str, optional
+        context : names, optional
+            Columns of kinds of events and of what is known of a session, as in ``EventLog.from_frame``, of integers or
+            strings.
 
         Raises
         ------
@@ -96,6 +104,9 @@ class LazyLog:
         schema = events.collect_schema()
         there = [column for column in schema if order is not None or column != order_column]
         named = {"user": user, "item": item, "timestamp": timestamp, "dwell": dwell, "order": order}
+        context = (context,) if isinstance(context, str) else tuple(context)
+        require(len(set(context)) == len(context), "context must name different columns", list(context))
+        named |= {"kind": kind} | {f"context {place}": name for place, name in enumerate(context)}
         for argument, name in named.items():
             require(name is None or name in there, f"{argument} must name one of the columns {there}", name)
         if isinstance(schema[timestamp], (nw.Datetime, nw.Date)):
@@ -115,8 +126,11 @@ class LazyLog:
             numeric = schema[dwell].is_numeric()
             require(numeric, f"dwell column {dwell!r} must be numbers, in seconds", str(schema[dwell]))
             columns["dwell"] = nw.col(dwell).cast(nw.Float64).fill_nan(None)
+        if kind is not None:
+            columns[KIND] = _ids(kind, schema, "kind")
+        columns |= {f"{CONTEXT}{place}": _ids(name, schema, "context") for place, name in enumerate(context)}
         events = engines.exact_ids(events.select(**columns))
-        return cls(RecordedLog(events, inactivity, measured=dwell is not None))
+        return cls(RecordedLog(events, inactivity, measured=dwell is not None, context=context))
 
     def collapse_repeats(self) -> LazyLog:
         """Each run of one item inside a session becomes one event, as ``EventLog.collapse_repeats`` does."""

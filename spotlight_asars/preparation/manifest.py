@@ -6,9 +6,10 @@ It is written last and read first, so that a folder that is incomplete or damage
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from spotlight_asars._checks import require
 
@@ -27,12 +28,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Contents of the folder; `num_items` counts padding, as Spotlight's does."""
+    """Contents of the folder; `num_items` counts padding, as Spotlight's does.
+
+    `kinds` and `context` are what kinds, and labels in each column of the context, are called where there are some.
+    """
 
     num_items: int
     num_users: int
     max_sequence_length: int
     shards: tuple[Shard, ...]
+    kinds: list[Any] | None = None
+    context: dict[str, list[Any]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,24 @@ import narwhals as nw
 import numpy as np
 
 from spotlight_asars.events import frames
+from spotlight_asars.events.labels import encode_labels
 from spotlight_asars.events.vocabulary import Vocabulary, raw_array
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard
+from spotlight_asars.preparation.steps import CONTEXT, KIND
 from spotlight_asars.sessions.cutting import LengthLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def write_shards(folder: Path, items: pa.ChunkedArray, parts: Iterable[pa.Table], limits: LengthLimits) -> None:
+def write_shards(
+    folder: Path,
+    items: pa.ChunkedArray,
+    parts: Iterable[pa.Table],
+    limits: LengthLimits,
+    labels: Mapping[str, list[Any]] | None = None,
+    context: Sequence[str] = (),
+) -> None:
     """Write a shard for each part of a log that has sessions, then the users and the manifest.
 
     Parameters
@@ -31,6 +40,10 @@ def write_shards(folder: Path, items: pa.ChunkedArray, parts: Iterable[pa.Table]
         Events of whole users, sorted by user, time and order; the users of each part come after those of the last.
     limits : LengthLimits
         Events of a row.
+    labels : dict of lists
+        All labels in each column of kinds and context.
+    context : names
+        What the columns of the context are called.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -38,13 +51,14 @@ def write_shards(folder: Path, items: pa.ChunkedArray, parts: Iterable[pa.Table]
     raw = pa.table({"raw": items}).sort_by("raw")
     pq.write_table(raw, folder / ITEMS)
     vocabulary = Vocabulary(raw_array(raw["raw"].to_pylist(), "item"), first=1)
+    of_labels = {name: Vocabulary(raw_array(values, name), first=1) for name, values in (labels or {}).items()}
     users: list[pa.Array] = []
     shards: list[Shard] = []
     num_users = longest = 0
     for events in parts:
         if not len(events):
             continue
-        raw_users, rows, longest_row = _rows(events, num_users, vocabulary, limits)
+        raw_users, rows, longest_row = _rows(events, num_users, vocabulary, limits, of_labels)
         users.append(pa.array(raw_users, events["user"].type))
         num_users, longest = num_users + len(raw_users), max(longest, longest_row)
         if len(rows):
@@ -53,11 +67,13 @@ def write_shards(folder: Path, items: pa.ChunkedArray, parts: Iterable[pa.Table]
             shards.append(Shard(file, len(rows), len(rows["items"].combine_chunks().flatten())))
     limits.require_some(len(shards), longest)
     pq.write_table(pa.table({"raw": pa.chunked_array(users)}), folder / USERS)
-    Manifest(len(vocabulary) + 1, num_users, limits.largest, tuple(shards)).save(folder)
+    known = {name: one.raw.tolist() for name, one in of_labels.items()}
+    of_context = {name: known[f"{CONTEXT}{place}"] for place, name in enumerate(context)}
+    Manifest(len(vocabulary) + 1, num_users, limits.largest, tuple(shards), known.get(KIND), of_context).save(folder)
 
 
 def _rows(
-    events: pa.Table, first_user: int, vocabulary: Vocabulary, limits: LengthLimits
+    events: pa.Table, first_user: int, vocabulary: Vocabulary, limits: LengthLimits, labels: Mapping[str, Vocabulary]
 ) -> tuple[np.ndarray[Any, Any], pa.Table, int]:
     """The raw users of a part, whose ids start at `first_user`, its sessions as rows, and the longest row's length."""
     import pyarrow as pa
@@ -77,4 +93,10 @@ def _rows(
         "items": pa.ListArray.from_arrays(offsets, pa.array(item_ids[rows.kept])),
         "dwell": pa.ListArray.from_arrays(offsets, pa.array(dwell[rows.kept])),
     }
+    for name, known in labels.items():
+        of_events = encode_labels(known, events[name].to_pylist(), name).astype(np.int32)
+        if name == KIND:
+            columns[name] = pa.ListArray.from_arrays(offsets, pa.array(of_events[rows.kept]))
+        else:
+            columns[name] = of_events[rows.first]
     return users.raw, pa.table(columns), rows.longest

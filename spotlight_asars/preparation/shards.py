@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spotlight_asars._checks import require, warn_renamed
+from spotlight_asars.events.labels import recoded, recoded_context, with_names
 from spotlight_asars.events.splitting import NewIds, new_ids
 from spotlight_asars.events.vocabulary import Vocabulary, raw_array, vocabularies
 from spotlight_asars.preparation.manifest import ITEMS, USERS, Manifest, Shard, require_pyarrow
+from spotlight_asars.preparation.steps import CONTEXT, KIND
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ class SessionShards(Sequence[SessionInteractions]):
         The same for each of the ``SessionInteractions``.
     user_vocabulary, item_vocabulary : Vocabulary
         Raw ids, read at first use.
+    kind_vocabulary : Vocabulary or None
+    context_vocabularies : dict of Vocabulary
+        What kinds and labels of the context are called, where the log has them.
 
     Raises
     ------
@@ -62,6 +68,18 @@ class SessionShards(Sequence[SessionInteractions]):
         self._like = None if like is None else vocabularies(like)
         if self._like is not None:
             self.num_users, self.num_items = len(self.user_vocabulary), len(self.item_vocabulary) + 1
+        self._own_kinds = _names(self._manifest.kinds)
+        own = {name: _names(labels) for name, labels in self._manifest.context.items()}
+        self._own_context = {name: vocabulary for name, vocabulary in own.items() if vocabulary is not None}
+        self.kind_vocabulary, self.context_vocabularies = self._own_kinds, self._own_context
+        known = getattr(like, "kind_vocabulary", None), getattr(like, "context_vocabularies", None)
+        if known[0] is not None:
+            self.kind_vocabulary = with_names(known[0], self._own_kinds, "kinds of the shards")
+        if known[1] and self._own_context:
+            self.context_vocabularies = {
+                name: with_names(vocabulary, self._own_context.get(name), f"context {name!r}")
+                for name, vocabulary in known[1].items()
+            }
 
     def __repr__(self) -> str:
         counts = f"{self.num_sessions} sessions, {self.num_events} events, {self.num_items - 1} items"
@@ -134,7 +152,8 @@ class SessionShards(Sequence[SessionInteractions]):
             np.concatenate([table[name] for table in tables])
             for name in ("items", "user_id", "dwell", "started", "lengths")
         )
-        return SessionInteractions.from_ragged(
+        kinds, context = self._labels(tables)
+        sessions = SessionInteractions.from_ragged(
             self._items.of_old[items],
             np.r_[0, np.cumsum(lengths)],
             self._users.of_old[users],
@@ -142,12 +161,31 @@ class SessionShards(Sequence[SessionInteractions]):
             dwell_times=dwell,
             num_users=self.num_users,
             started=started,
+            kinds=kinds,
+            context=context,
             max_sequence_length=self.max_sequence_length,
         ).named(self.user_vocabulary, self.item_vocabulary)
+        return sessions.with_labels(self.kind_vocabulary, self.context_vocabularies)
+
+    def _labels(self, tables: list[dict[str, Any]]) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """Kinds and context of the sessions in tables, in the codes of the vocabularies."""
+
+        def column(name: str) -> NDArray[np.int64]:
+            return np.concatenate([table[name] for table in tables]).astype(np.int64)
+
+        kinds, context = None, None
+        if self._own_kinds is not None:
+            kinds = recoded(column(KIND), self._own_kinds, self.kind_vocabulary, "kinds of the shards")
+        if self._own_context:
+            columns = [column(f"{CONTEXT}{place}") for place in range(len(self._own_context))]
+            context = recoded_context(np.stack(columns, axis=1), self._own_context, self.context_vocabularies)
+        return kinds, context
 
     def _table(self, shard: Shard) -> dict[str, Any]:
         path = self.path / shard.file
-        table = _parquet(path, ["user_id", "started", "items", "dwell"])
+        labels = [KIND] if self._own_kinds is not None else []
+        labels += [f"{CONTEXT}{place}" for place in range(len(self._own_context))]
+        table = _parquet(path, ["user_id", "started", "items", "dwell", *labels])
         items, dwell = (table[name].combine_chunks() for name in ("items", "dwell"))
         found = Shard(shard.file, len(table), len(items.flatten()))
         require(found == shard, f"{str(path)!r} must hold what the manifest says, {shard}", found)
@@ -157,12 +195,23 @@ class SessionShards(Sequence[SessionInteractions]):
             "items": items.flatten().to_numpy(zero_copy_only=False),
             "dwell": dwell.flatten().to_numpy(zero_copy_only=False),
             "lengths": items.value_lengths().to_numpy(),
+            **{name: _flat(table[name].combine_chunks()) for name in labels},
         }
 
     def _vocabulary(self, file: str, first: int, size: int) -> Vocabulary:
         raw = _parquet(self.path / file, ["raw"])["raw"]
         require(len(raw) == size, f"{file} must hold the {size} ids of the manifest", len(raw))
         return Vocabulary(raw_array(raw.to_pylist(), file), first)
+
+
+def _names(labels: list[Any] | None) -> Vocabulary | None:
+    return None if labels is None else Vocabulary(raw_array(labels, "labels"), first=1)
+
+
+def _flat(column: pa.Array) -> NDArray[Any]:
+    """A column of lists one after the other, or of numbers."""
+    values: NDArray[Any] = (column.flatten() if hasattr(column, "flatten") else column).to_numpy(zero_copy_only=False)
+    return values
 
 
 def read_sessions(path: str | Path, like: Any = None) -> SessionInteractions:

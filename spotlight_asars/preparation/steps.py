@@ -1,6 +1,7 @@
 """The steps of a log as queries: each takes a lazy frame of events and returns one.
 
-The columns are ``user, item, time, order`` and, after ``with_sessions``, ``session`` and ``dwell``. Sessions are
+The columns are ``user, item, time, order`` and, after ``with_sessions``, ``session`` and ``dwell``; and ``kind`` and
+``context 0``, ``context 1``, ... where the log has them. Sessions are
 numbered within their user, so that no step counts across users and a part of the log with whole users can be treated
 alone. On every engine the steps must give what ``timeline`` gives for sorted arrays.
 """
@@ -16,6 +17,7 @@ import narwhals as nw
 Frame = nw.LazyFrame[Any]
 Step = Callable[[Frame], Frame]
 
+KIND, CONTEXT = "kind", "context "  # of the columns of context, this is the beginning
 IN_ORDER = ("time", "order")  # equal times keep file order
 
 
@@ -41,6 +43,7 @@ def with_sessions(events: Frame, inactivity: float, measured: bool) -> Frame:
 def collapse_repeats(events: Frame) -> Frame:
     """Each run of one item inside a session becomes its first event, with the sum of the known dwell.
 
+    Its kind is the last in the run that is known and not that of its first event, else that of its first event.
     Its ``order`` is the number of the run, for the smallest order of its events may be that of a later one.
     """
     item, session, dwell = nw.col("item"), nw.col("session"), nw.col("dwell")
@@ -51,11 +54,44 @@ def collapse_repeats(events: Frame) -> Frame:
     same = (item == nw.col("last_item")) & (session == nw.col("last_session"))
     events = events.with_columns(starts=nw.when(same).then(nw.lit(0)).otherwise(nw.lit(1)))
     events = events.with_columns(run=nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
+    names = label_columns(events)
+    if names:
+        events = _of_runs(events, names)
     runs = events.group_by("user", "session", "run").agg(
-        item.min(), nw.col("time").min(), total=dwell.sum(), known=dwell.count()
+        item.min(),
+        nw.col("time").min(),
+        *(nw.col(name).max() for name in names),
+        total=dwell.sum(),
+        known=dwell.count(),
     )
     total = nw.when(nw.col("known") > 0).then(nw.col("total").cast(nw.Float64))
     return runs.with_columns(dwell=total, order=nw.col("run")).drop("run", "total", "known")
+
+
+def label_columns(events: Frame) -> list[str]:
+    """The columns of kinds and of the context, where there are some."""
+    return [name for name in events.collect_schema() if name == KIND or name.startswith(CONTEXT)]
+
+
+def _of_runs(events: Frame, names: list[str]) -> Frame:
+    """Events whose labels are those of their run, or missing: each run has one that is not, if any is known."""
+    run, number = ("user", "run"), nw.col("number")
+    events = events.with_columns(one=nw.lit(1))
+    events = events.with_columns(number=nw.col("one").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
+    is_first = number == nw.col("first")
+    events = events.with_columns(first=number.min().over(*run))
+    firsts = {name: nw.when(is_first).then(nw.col(name)) for name in names}
+    if KIND not in names:
+        return events.with_columns(**firsts)
+    kind = nw.col(KIND)
+    events = events.with_columns(of_first=firsts.pop(KIND))
+    events = events.with_columns(of_first=nw.col("of_first").max().over(*run))
+    of_first = nw.col("of_first")
+    changed = ~kind.is_null() & (of_first.is_null() | (kind != of_first))
+    events = events.with_columns(changed=nw.when(changed).then(number), **firsts)
+    events = events.with_columns(last=nw.col("changed").max().over(*run))
+    last = nw.when(nw.col("last").is_null()).then(nw.col("first")).otherwise(nw.col("last"))
+    return events.with_columns(nw.when(number == last).then(kind).alias(KIND))
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ import numpy as np
 from spotlight_asars._checks import require
 from spotlight_asars.preparation import engines, steps
 from spotlight_asars.preparation.checks import check_events
+from spotlight_asars.preparation.disk import explained
 from spotlight_asars.preparation.shard_writer import write_shards
 from spotlight_asars.preparation.steps import Frame, Step, Support
-from spotlight_asars.runtime.disk import explained
 from spotlight_asars.sessions.cutting import LengthLimits
 
 if TYPE_CHECKING:
@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 
 
 class RecordedLog(NamedTuple):
-    """A log before any step: columns ``user, item, time, order`` and, where dwell was `measured`, ``dwell``."""
+    """A log before any step: columns ``user, item, time, order`` and, where dwell was `measured`, ``dwell``.
+
+    Also ``kind`` and ``context 0``, ..., where it has them; `context` are the names of the latter.
+    """
 
     events: Frame
     inactivity: float
     measured: bool
+    context: tuple[str, ...] = ()
 
 
 def write(
@@ -47,6 +51,7 @@ def write(
     """Write the sessions of a log after the steps `todo` into a new folder at `path`."""
     with explained(path), _new_folder(path) as (folder, work):
         check_events(log.events, log.measured)
+        labels = {name: _distinct(log.events, name) for name in steps.label_columns(log.events)}
         before = _before_support(todo)  # done once, not in each round
         parts = [
             engines.save(_apply(before, _users_between(log, low, high)), work / f"{place}.parquet")
@@ -61,7 +66,7 @@ def write(
             done.append(step)
         items = _item_counts(parts) if items is None else items
         tables = (engines.collect(_apply(done, part).sort("user", *steps.IN_ORDER)) for part in parts)
-        write_shards(folder, items["item"], tables, limits)
+        write_shards(folder, items["item"], tables, limits, labels, log.context)
         os.rename(folder, path)
 
 
@@ -80,6 +85,12 @@ def _new_folder(path: Path) -> Iterator[tuple[Path, Path]]:
         yield folder, work
     finally:
         shutil.rmtree(made)
+
+
+def _distinct(events: Frame, name: str) -> list[Any]:
+    """The labels in a column, rising."""
+    found: list[Any] = engines.collect(events.select(nw.col(name)).unique()).column(name).drop_null().to_pylist()
+    return sorted(found)
 
 
 def _user_ranges(events: Frame, events_per_shard: int) -> Iterator[tuple[Any, Any]]:

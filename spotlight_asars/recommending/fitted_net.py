@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import require
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
+from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.memory import RecallNet, Transitions
 from spotlight_asars.memory.item_transitions import OwnCounts
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
@@ -28,10 +29,6 @@ from spotlight_asars.sessions.batching import Batch
 
 COMPANIONS = 12  # items that come together with a new one most often, from which it starts
 RARE = 0.1  # quantile of the biases with which an item starts that comes together with none
-
-
-LabelSizes = tuple[int, tuple[int, ...]]
-NO_LABELS: LabelSizes = (0, ())
 
 
 class FittedNet:
@@ -52,6 +49,8 @@ class FittedNet:
         How features of items become numbers, for a net that has some.
     labels : LabelSizes
         Number of kinds of events, and of labels in each column of the context.
+    embedding_dim : int
+        That the net was built with, chosen where its options leave it open.
 
     Attributes
     ----------
@@ -69,10 +68,11 @@ class FittedNet:
         device: torch.device,
         space: FeatureSpace | None = None,
         labels: LabelSizes = NO_LABELS,
+        embedding_dim: int = 0,
     ) -> None:
         self.net: Any = net.to(device)
         self.num_items, self.num_users, self.dwell_scale = num_items, num_users, dwell_scale
-        self.space, self.labels = space, labels
+        self.space, self.labels, self.embedding_dim = space, labels, embedding_dim
         self.seen = np.zeros(num_items, dtype=bool)
         inner = net.net if isinstance(net, RecallNet) else net
         self.asars = inner if isinstance(inner, ASARSNet) else None
@@ -90,6 +90,11 @@ class FittedNet:
     def inner(self) -> Any:
         """The net without its memories."""
         return self.net.net if isinstance(self.net, RecallNet) else self.net
+
+    @property
+    def asks_kinds(self) -> bool:
+        """Whether the kind of the next event changes scores."""
+        return any(getattr(part, "of_asked", None) is not None for part in self.net.modules())
 
     @property
     def neighbour_terms(self) -> NeighbourTerms | None:

@@ -31,6 +31,7 @@ from spotlight_asars.sessions.channels import History
 
 FORMATS, OUTPUTS = ("onnx", "torch"), ("scores", "query")
 INPUTS = ("items", "dwell_times", "user_ids", "started")
+LABEL_INPUTS = ("kinds", "context", "next_kind")  # of nets that have learned something of them
 SCORES, TOP = "scores", ("top_items", "top_scores")
 
 
@@ -92,44 +93,58 @@ class SessionGraph(nn.Module):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, in their order."""
-        return (*INPUTS, *(HISTORY_INPUTS if "history" in self.memories else ()))
+        return (*INPUTS, *self.label_inputs, *(HISTORY_INPUTS if "history" in self.memories else ()))
+
+    @property
+    def label_inputs(self) -> tuple[str, ...]:
+        """Names of the inputs of kinds and context."""
+        there = self.net.kinds, self.net.context, self.net.of_asked
+        return tuple(name for name, part in zip(LABEL_INPUTS, there, strict=True) if part is not None)
 
     def forward(
-        self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor, *history: Tensor
+        self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor, *others: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Inputs and output as in ``ASARSSequenceModel.export``."""
+        names = self.label_inputs
+        labels, history = dict(zip(names, others[: len(names)], strict=True)), others[len(names) :]
+        kinds, asked = labels.get("kinds"), labels.get("next_kind")
+        channels = Channels(user_ids, dwell_times, started, kinds=kinds, context=labels.get("context"))
         if self.net.item_rnn is not None:
-            state = self._scan(items, dwell_times, user_ids, started)
+            state = self._scan(items, channels)
         else:
-            state = self.net.states(items, Channels(user_ids, dwell_times, started))[:, -1]
+            state = self.net.states(items, channels)[:, -1]
+        state = self.net.asking(state, asked)
         if self.output == "query":
             return as_query(self.net, state)
         scores = self.net.score_items(state)
         for memory in self.memories.values():
-            scores = memory(scores, state, items, *([History(*history)] if history else []))
+            scores = memory(scores, state, items, kinds, asked, *([History(*history)] if history else []))
         scores = F.pad(scores[:, 1:], (1, 0), value=NEVER)
         if self.top_k is None:
             return scores
         best = scores.topk(self.top_k, dim=1)
         return best.indices, best.values
 
-    def _scan(self, items: Tensor, dwell_times: Tensor, user_ids: Tensor, started: Tensor) -> Tensor:
+    def _scan(self, items: Tensor, channels: Channels) -> Tensor:
         """The final states, (batch, state), one event after the other."""
         from torch._higher_order_ops.scan import scan  # a loop that both formats can hold
 
-        steps = Stepper(self.net, user_ids, started, items.shape[0])
+        steps = Stepper(self.net, channels.user_ids, channels.started, items.shape[0], channels.context)
+        assert channels.dwell_times is not None
+        events = [items.T.contiguous(), channels.dwell_times.T.unsqueeze(2).contiguous()]
+        events += [] if channels.kinds is None else [channels.kinds.T.contiguous()]
         carry, state = steps.begin()
 
         def step(left: list[Tensor], event: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-            before, (at, dwell) = _unpack(left[:-1], carry), event
+            before, (at, dwell, *kinds) = _unpack(left[:-1], carry), event
             real = at != PADDING_IDX
-            arrival = steps.arrive(before, at, dwell)
+            arrival = steps.arrive(before, at, dwell, *kinds)
             state = torch.where(real.unsqueeze(1), arrival.state, left[-1])
-            after = choose(real, steps.settle(before, at, arrival, dwell), before)
+            after = choose(real, steps.settle(before, at, arrival, dwell, *kinds), before)
             return [*_pack(after), state], state[:, 0].clone()  # a scan must give something for each step
 
         start = [tensor.clone() for tensor in (*_pack(carry), state)]
-        left, _ = scan(step, start, [items.T.contiguous(), dwell_times.T.unsqueeze(2).contiguous()])
+        left, _ = scan(step, start, events)
         return left[-1]
 
 
@@ -144,10 +159,18 @@ def trace(graph: SessionGraph) -> torch.export.ExportedProgram:
         torch.zeros(2, dtype=torch.float64),
     ]
     shapes: list[Any] = [time, time, batch, batch]
-    of_history = len(graph.inputs) - len(INPUTS)
+    others: list[Any] = []
+    for name in graph.label_inputs:
+        columns = 1 if graph.net.context is None else len(graph.net.context.vectors)
+        shape, dynamic = {"kinds": ((2, 3), time), "context": ((2, columns), batch), "next_kind": ((2,), batch)}[name]
+        example.append(torch.ones(shape, dtype=torch.int64))
+        others.append(dynamic)
+    of_history = len(graph.inputs) - len(INPUTS) - len(graph.label_inputs)
     if of_history:
         example += [torch.ones(2, 5, dtype=torch.int64), *(torch.ones(2, 5) for _ in range(of_history - 1))]
-        shapes.append((slots,) * of_history)
+        others += [slots] * of_history
+    if others:
+        shapes.append(tuple(others))
     program = torch.export.export(graph, tuple(example), dynamic_shapes=tuple(shapes))
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():

@@ -78,15 +78,33 @@ class HistoryInGraph(nn.Module):
         super().__init__()
         self.terms = terms
 
-    def forward(self, scores: Tensor, state: Tensor, items: Tensor, history: History) -> Tensor:
-        """`scores` (batch, items) with the terms of states (batch, state) of sessions (batch, time)."""
+    def forward(
+        self,
+        scores: Tensor,
+        state: Tensor,
+        items: Tensor,
+        kinds: Tensor | None,
+        asked: Tensor | None,
+        history: History,
+    ) -> Tensor:
+        """`scores` (batch, items) with the terms of states (batch, state) of sessions (batch, time).
+
+        `kinds` (batch, time) are those of their events, and `asked` (batch,) those of the events to come.
+        """
         gates = self.terms.gates(state)  # (batch, 2)
         step = torch.arange(items.shape[1])
         comes_again = (items.unsqueeze(2) == items.unsqueeze(1)) & (step.unsqueeze(0) > step.unsqueeze(1))
         latest = (items != PADDING_IDX) & ~comes_again.any(dim=2)  # view of each item
         number = (items != PADDING_IDX).cumsum(dim=1)
         here = self.terms.session_terms((number[:, -1:] - number).to(state.dtype)) + gates[:, :1]
-        earlier = self.terms.earlier_terms(history) + gates[:, 1:] * (history.items != PADDING_IDX)
+        of_earlier = gates[:, 1:]
+        if self.terms.of_kind is not None and kinds is not None:
+            here = here + self.terms.of_kind(kinds)
+        if self.terms.of_pair is not None and self.terms.of_asked is not None and asked is not None:
+            viewed = torch.zeros_like(items) if kinds is None else kinds
+            here = here + self.terms.of_pair(viewed, asked.unsqueeze(1))
+            of_earlier = of_earlier + self.terms.of_asked(asked.unsqueeze(1))
+        earlier = self.terms.earlier_terms(history) + of_earlier * (history.items != PADDING_IDX)
         return scores.scatter_add(1, torch.cat([items, history.items], 1), torch.cat([here * latest, earlier], 1))
 
 
@@ -100,16 +118,28 @@ class TransitionsInGraph(nn.Module):
         super().__init__()
         offsets, (items, *strength), width = transitions.table.on_host()
         self.table = GatheredRows(offsets, [items, terms.value(strength)], width)
-        self.gate = terms.gate
+        self.gate, self.of_kind, self.of_asked = terms.gate, terms.of_kind, terms.of_asked
         self.register_buffer("weight", terms.place.detach())
         self.register_buffer("place", 1.0 / torch.arange(1, LATEST + 1))
 
-    def forward(self, scores: Tensor, state: Tensor, items: Tensor, history: History | None = None) -> Tensor:
+    def forward(
+        self,
+        scores: Tensor,
+        state: Tensor,
+        items: Tensor,
+        kinds: Tensor | None,
+        asked: Tensor | None,
+        history: History | None = None,
+    ) -> Tensor:
         """As in ``HistoryInGraph``."""
         events = latest_events(items, LATEST)
         real = events != PADDING_IDX
         candidates, value = self.table.rows(events, real)  # (batch, events, width)
         weight = (self.weight + self.gate(state) * self.place) * real
+        if self.of_kind is not None and kinds is not None:
+            weight = weight * self.of_kind(latest_events(items, LATEST, kinds))
+        if self.of_asked is not None and asked is not None:
+            weight = weight * self.of_asked(asked.unsqueeze(1))
         return scores.scatter_add(1, candidates.flatten(1), (value * weight.unsqueeze(2)).flatten(1))
 
 
@@ -123,7 +153,7 @@ class NeighboursInGraph(nn.Module):
         self.register_buffer("weight", terms.weight)
         self._neighbours = neighbours.with_table(lambda table: GatheredRows(*table.on_host()))
 
-    def forward(self, scores: Tensor, state: Tensor, items: Tensor, history: History | None = None) -> Tensor:
+    def forward(self, scores: Tensor, state: Tensor, items: Tensor, *_: Any) -> Tensor:
         """As in ``HistoryInGraph``."""
         voted, value = self._neighbours.single_votes(latest_events(items, LATEST_OF_NEIGHBOURS))
         strength = torch.zeros_like(scores).scatter_add(1, voted, value)
@@ -153,10 +183,13 @@ class GatheredRows(nn.Module):
         return items.long(), *values
 
 
-def latest_events(items: Tensor, count: int) -> Tensor:
-    """The items of the last `count` events of sessions (batch, time), the latest first; 0 where there was none."""
+def latest_events(items: Tensor, count: int, kinds: Tensor | None = None) -> Tensor:
+    """The items of the last `count` events of sessions (batch, time), the latest first; 0 where there was none.
+
+    With `kinds` of the events, (batch, time), these and not the items.
+    """
     real = items != PADDING_IDX
     number = real.cumsum(dim=1)
     left = torch.where(real, number[:, -1:] - number, -1).unsqueeze(1)  # events after each, (batch, 1, time)
     here = left == torch.arange(count).view(1, -1, 1)
-    return (items.unsqueeze(1) * here).sum(dim=2)
+    return ((items if kinds is None else kinds).unsqueeze(1) * here).sum(dim=2)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import ASARSNet
@@ -29,12 +30,15 @@ def item_matrix(fitted: FittedNet) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def query_matrix(fitted: FittedNet, sessions: SessionInteractions) -> NDArray[np.float32]:
-    """A vector for each session, float32 (session, dim), whose products with ``item_matrix`` are scores."""
+def query_matrix(fitted: FittedNet, sessions: SessionInteractions, asked: int = UNKNOWN) -> NDArray[np.float32]:
+    """A vector for each session, float32 (session, dim), whose products with ``item_matrix`` are scores.
+
+    `asked` is the kind that the next events are to be of.
+    """
     net = fitted.dot_product_net("queries")
     matrix = np.empty((len(sessions), net.embedding_dim + 1 + (net.mean is not None)), dtype=np.float32)
     for batch in scoring_batches(sessions, SESSIONS_AT_ONCE, fitted.device):
-        states = net.states(batch.items, batch.channels)[:, -1]
+        states = net.states(batch.items, batch.channels.asking(asked, batch.items))[:, -1]
         matrix[batch.rows] = as_query(net, states).cpu().numpy()
     return matrix
 

@@ -9,6 +9,7 @@ array([[3]])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,8 @@ class LiveSession:
     catalogue : Catalogue
     user_ids, started, raw, context
         As in ``start_session``.
+    asked_kind : function
+        The code of a kind that is asked for, given it and whether it is raw.
 
     Attributes
     ----------
@@ -63,8 +66,10 @@ class LiveSession:
         user_ids: Any,
         started: float | None,
         raw: bool | None,
-        context: Any = None,
+        context: Any,
+        asked_kind: Callable[[Any, bool], int],
     ) -> None:
+        self._asked_kind = asked_kind
         self._fitted, self._catalogue = fitted, catalogue
         self._raw = raw  # None until an id says what it is
         self._given_user, self._user = user_ids, self._user_code(user_ids)
@@ -74,6 +79,8 @@ class LiveSession:
         self._dwell_times: list[float] = []
         self._kinds: list[int] = []
         self._context = read_context(context, catalogue.context_vocabularies, 1)
+        if self._context is not None:
+            catalogue.check_columns(self._context.shape[1], "context")
         self._skipped: list[Any] = []
         self._dwell_is_open = False  # whether the last event of all is one that the model knows, with its dwell to come
         self._device = fitted.device
@@ -176,12 +183,13 @@ class LiveSession:
         *,
         exclude: Any = None,
         boosts: Any = None,
+        kind: Any = None,
     ) -> Recommendations:
         """The k best next items, as ``model.recommend`` gives them for one session: (1, k).
 
         Parameters
         ----------
-        k, exclude_seen, candidates, exclude, boosts
+        k, exclude_seen, candidates, exclude, boosts, kind
             As in ``ASARSSequenceModel.recommend``; ids are raw where the session is.
         """
         k, excluded = whole(k, "k", least=1), check_exclusion(exclude_seen)
@@ -193,9 +201,10 @@ class LiveSession:
             viewed = self._fitted.viewed_items(self._viewed(), self._channels)
         on_device = RulesOnDevice(rules, self._device)
         k = min(k, rules.among(self._catalogue))
+        asked = self._asked_kind(kind, bool(self._raw))
         best = no_recommendations(1, 0)
         if k:
-            best = on_device.top_k(self._scores(on_device.columns), k, np.zeros(1, np.int64), viewed)
+            best = on_device.top_k(self._scores(on_device.columns, asked), k, np.zeros(1, np.int64), viewed)
         if not self._raw:
             return best
         user = None if self._given_user is None else np.array([self._given_user])
@@ -223,8 +232,14 @@ class LiveSession:
             item, kind = self._tensor(self._items[-1:]), self._tensor(self._kinds[-1:])
             self._carry = self._stepper.settle(self._carry, item, self._arrival, dwell, kind)
 
-    def _scores(self, allowed: Tensor | None = None) -> Tensor:
-        """Scores of the catalogue, or of the `allowed` items, rising: (1, items)."""
+    def _scores(self, allowed: Tensor | None = None, asked: int = UNKNOWN) -> Tensor:
+        """Scores of the catalogue, or of the `allowed` items, rising, for an event of a kind: (1, items)."""
+        if asked != UNKNOWN:
+            viewed, channels = self._all_events()
+            state = self._fitted.states(viewed, channels.asking(asked, viewed))[:, -1]
+            if allowed is None or not len(allowed):
+                return self._fitted.score_catalogue(state, allowed)
+            return self._fitted.score_pairs(state, allowed.unsqueeze(0))
         net = self._fitted.inner
         state = self._own_state() if self._stepper is None else self._state
         scores: Tensor = net.score_items(state, allowed)
@@ -242,13 +257,14 @@ class LiveSession:
 
     def _own_state(self) -> Tensor:
         """The state of a net that reads the whole session again, (1, ...)."""
-        viewed = self._viewed()
+        state: Tensor = self._fitted.inner.states(*self._all_events())[:, -1]
+        return state
+
+    def _all_events(self) -> tuple[Tensor, Channels]:
+        """The session so far, int64 (1, time), with its channels."""
         dwell = torch.tensor([self._dwell_times or [np.nan]], dtype=torch.float32, device=self._device)
         kinds = self._tensor(self._kinds or [UNKNOWN]).unsqueeze(0)
-        state: Tensor = self._fitted.inner.states(viewed, self._channels._replace(dwell_times=dwell, kinds=kinds))[
-            :, -1
-        ]
-        return state
+        return self._viewed(), self._channels._replace(dwell_times=dwell, kinds=kinds)
 
     def _viewed(self) -> Tensor:
         """Items so far, int64 (1, time); padding where there is none."""

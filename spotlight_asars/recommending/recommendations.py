@@ -28,6 +28,11 @@ class Recommendations(NamedTuple):
     items: NDArray[Any]
     scores: NDArray[np.float32]
 
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Where there is an item: bool (session, k)."""
+        return self.scores > NEVER
+
 
 class RawRecommendations(Recommendations):
     """``Recommendations`` in raw ids.
@@ -76,7 +81,7 @@ class RawRecommendations(Recommendations):
 
     def columns(self) -> dict[str, Any]:
         """Columns with a row for each recommendation: user (where known), session, rank from 1, item and score."""
-        session, place = np.nonzero(self.scores > NEVER)
+        session, place = np.nonzero(self.found)
         user, item = self._names
         columns: dict[str, Any] = {} if self.user_ids is None else {user: self.user_ids[session]}
         columns |= {"session": session, "rank": place + 1, item: self.items[session, place]}

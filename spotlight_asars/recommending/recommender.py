@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import integers, reject, require, whole
 from spotlight_asars.events import Vocabulary
-from spotlight_asars.events.labels import Vocabularies, read_context
+from spotlight_asars.events.labels import UNKNOWN, Vocabularies, read_context
 from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.recommendations import RawRecommendations, Recommendations
 from spotlight_asars.recommending.requests import check_exclusion, read_request
@@ -32,7 +32,7 @@ class Recommender(ABC):
 
     A subclass has ``states`` and ``score_catalogue``, sets ``_catalogue`` in ``fit``, and keeps each argument of its
     constructor as ``self._name`` or overrides ``get_params``. States may be anything that is indexed like a tensor
-    (batch, time, ...).
+    (batch, time, ...). Whatever needs a fitted model raises ``RuntimeError`` before ``fit``.
     """
 
     _catalogue: Catalogue | None = None  # what fit learned of items and users; None before
@@ -90,6 +90,18 @@ class Recommender(ABC):
             raise RuntimeError(f"{caller} needs a fitted model; call fit first")
         return self._catalogue
 
+    @property
+    def asks_kinds(self) -> bool:
+        """Whether the next event may be asked for by its kind."""
+        return False
+
+    def _asked_kind(self, kind: Any, raw: bool) -> int:
+        """The code of the kind that the next event is to be of; 0 for None."""
+        if kind is None:
+            return UNKNOWN
+        require(self.asks_kinds, "kind must be left out for a model that was not fitted to several kinds", kind)
+        return self.known_catalogue("recommend").kind_code(kind, raw)
+
     def viewed_items(self, batch: Batch) -> Tensor:
         """Items of each row's session and of its user's earlier ones, int64 (batch, slots), padded with 0."""
         raise ValueError("exclude_seen must be False or 'session' for a model without history; got 'history'")
@@ -103,6 +115,7 @@ class Recommender(ABC):
         started: ArrayLike | None = None,
         kinds: ArrayLike | None = None,
         context: Any = None,
+        kind: Any = None,
     ) -> NDArray[np.float32]:
         """Scores of the next item.
 
@@ -121,6 +134,7 @@ class Recommender(ABC):
         kinds : int, of the shape of `sequence`, optional
             Kind of each event; 0, or any that training did not meet, is unknown.
         context : dict, or int (session, columns), optional
+        kind : optional
             As in ``recommend``.
 
         Returns
@@ -130,17 +144,16 @@ class Recommender(ABC):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For ids out of range, and channels that don't fit.
         """
         catalogue = self.known_catalogue("predict")
-        num_items = catalogue.num_items
+        num_items, asked = catalogue.num_items, self._asked_kind(kind, raw=False)
         if context is not None:
             context = read_context(context, catalogue.context_vocabularies, len(np.atleast_2d(sequence)))
         channels = {"dwell_times": dwell_times, "started": started, "kinds": kinds, "context": context}
         rows = SessionInteractions.from_rows(sequence, user_ids, num_items, **channels, argument="sequence")
+        catalogue.check_ids(rows, "sequence")
         candidates, num_scores = None, num_items
         if item_ids is not None:
             ids = integers(item_ids, "item_ids").ravel()
@@ -149,7 +162,7 @@ class Recommender(ABC):
             candidates, num_scores = moved(torch.from_numpy(ids), self.device), len(ids)
         scores = np.empty((len(rows), num_scores), dtype=np.float32)
         for batch in scoring_batches(rows, rows_at_once(self.device, num_scores), self.device):
-            final = self.states(batch.items, batch.channels)[:, -1]
+            final = self.states(batch.items, batch.channels.asking(asked, batch.items))[:, -1]
             scores[batch.rows] = self.score_catalogue(final, candidates).cpu().numpy()
         return scores[0] if len(scores) == 1 else scores
 
@@ -167,6 +180,7 @@ class Recommender(ABC):
         started: ArrayLike | None = None,
         kinds: Any = None,
         context: Any = None,
+        kind: Any = None,
         raw: bool | None = None,
         columns: Mapping[str, Any] | None = None,
         inactivity: float | None = None,
@@ -196,7 +210,7 @@ class Recommender(ABC):
         boosts : dict, or float (items,), optional
             What is added to the score of an item, by its id; or numbers for the whole catalogue, padding included.
         user_ids : one id or (session,), optional
-            For arrays and lists. An unknown one, and None among raw ids, is the unknown user, who has no history.
+            For arrays and lists. An unknown one, and None among others, is the unknown user, who has no history.
         dwell_times : float, in the shape of `sessions`, optional
             Seconds; NaN where unknown. For arrays and lists.
         started : float or float (session,), optional
@@ -207,6 +221,10 @@ class Recommender(ABC):
         context : dict, or int (session, columns), optional
             What is known of the sessions, for arrays and lists: one label or one for each session, by the name of its
             column; or codes.
+        kind : optional
+            Ask for the next event as one of this kind, say the next purchase: what the kind is called, or its code. For
+            models fitted to several kinds of events; one that ``update`` brought changes nothing until ``fit`` learns
+            of it.
         raw : bool, optional
             Whether ids are raw on the way in and out. By default strings, logs and tables are, other input is not.
         columns : dict, optional
@@ -223,12 +241,10 @@ class Recommender(ABC):
 
         Raises
         ------
-        RuntimeError
-            Before ``fit``.
         ValueError
             For contiguous ids out of range or of another vocabulary, raw ids for a model that knows none, candidates
             of which the model knows none, lists for another number of sessions, boosts that are no finite
-            numbers, and "history" for a model without memory.
+            numbers, "history" for a model without memory, and a kind that is not known or never predicted.
         TypeError
             For raw ids that are strings where the model knows integers, or the other way round.
 
@@ -245,21 +261,24 @@ class Recommender(ABC):
         channels |= {"kinds": kinds, "context": context}
         request = read_request(catalogue, sessions, **channels, raw=raw, columns=columns, inactivity=inactivity)
         rules = read_rules(catalogue, len(request.sessions), request.raw, candidates, exclude, boosts)
-        best = self._best(request.sessions, min(k, rules.among(catalogue)), excluded, rules)
+        asked = self._asked_kind(kind, request.raw)
+        best = self._best(request.sessions, min(k, rules.among(catalogue)), excluded, rules, asked)
         if not request.raw:
             return best
         vocabulary, frame = catalogue.raw_items("sessions"), (request.backend, request.names)
         return RawRecommendations.of(best, vocabulary, request.user_ids, request.unknown, rules.unknown, *frame)
 
-    def _best(self, sessions: SessionInteractions, k: int, excluded: str | None, rules: Rules) -> Recommendations:
-        """The k best items for each session."""
+    def _best(
+        self, sessions: SessionInteractions, k: int, excluded: str | None, rules: Rules, asked: int
+    ) -> Recommendations:
+        """The k best items for each session, for an event of the kind that is `asked` for."""
         own, device = rules.candidates if isinstance(rules.candidates, ItemLists) else None, self.device
         best, on_device = no_recommendations(len(sessions), k), RulesOnDevice(rules, device)
         columns = self.num_items if own is None else int(own.lengths.max(initial=0)) * NUMBERS_OF_A_PAIR
         if on_device.columns is not None:
             columns = len(on_device.columns) + 1
         for batch in scoring_batches(sessions, rows_at_once(device, columns), device):
-            states = self.states(batch.items, batch.channels)[:, -1]
+            states = self.states(batch.items, batch.channels.asking(asked, batch.items))[:, -1]
             seen = self.viewed_items(batch) if excluded == "history" else batch.items if excluded else None
             if own is None:
                 scores = self.score_catalogue(states, on_device.columns)

@@ -182,7 +182,7 @@ def _of_rows(
             kinds = encode_labels(catalogue.kind_vocabulary, _flat(rows, kinds, "kinds"), "kinds")
         context = read_context(context, catalogue.context_vocabularies, len(rows))
         return _without_unknown(catalogue, codes, items, offsets, users, dwell, started, kinds, context)
-    if rows is not None and len({len(row) for row in rows}) > 1:
+    if rows is not None and (len({len(row) for row in rows}) > 1 or not any(len(row) for row in rows)):
         if dwell_times is not None:
             _flat_dwell(rows, dwell_times)  # a check of the lengths
             dwell_times = _padded(dwell_times, np.nan)
@@ -190,6 +190,8 @@ def _of_rows(
             _flat(rows, kinds, "kinds")
             kinds = _padded(kinds, UNKNOWN)
         given = _padded(rows, PADDING_IDX)
+    if isinstance(user_ids, (list, tuple)) or (isinstance(user_ids, np.ndarray) and user_ids.dtype == object):
+        user_ids = [UNKNOWN_USER if user is None else user for user in user_ids]
     rows_given = len(given) if np.ndim(given) == 2 else 1
     context = read_context(context, catalogue.context_vocabularies, rows_given)
     channels = {"dwell_times": dwell_times, "started": started, "kinds": kinds, "context": context}
@@ -210,8 +212,8 @@ def _rows(given: Any, argument: str) -> list[Any] | None:
 
 
 def _padded(rows: Sequence[Any], filler: float) -> list[list[Any]]:
-    """Rows of one length, filled up from the left."""
-    width = max(len(row) for row in rows)
+    """Rows of one length, a step or more, filled up from the left."""
+    width = max(1, *(len(row) for row in rows))
     return [[filler] * (width - len(row)) + list(row) for row in rows]
 
 

@@ -190,11 +190,11 @@ def _read_boosts(
 ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], int]:
     if isinstance(given, Mapping):
         codes, unknown = _encode(catalogue, list(given), raw, "boosts")
-        values = floats(list(given.values()), "boosts")
+        values = floats(list(given.values()), "boosts", unit="")
         require(values.shape == (len(given),), "boosts must be one number for each id", values.shape)
     else:
         width = catalogue.num_items
-        values = floats(given, "boosts")
+        values = floats(given, "boosts", unit="")
         rule = f"boosts must be a dict, or numbers of shape ({width},) for the catalogue, padding included"
         require(values.shape == (width,), rule, values.shape)
         codes, values, unknown = np.arange(1, width), values[1:], 0

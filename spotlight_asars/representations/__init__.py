@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -99,7 +100,33 @@ REPRESENTATIONS: dict[str, Callable[[Blueprint], nn.Module]] = {
 
 
 def build(representation: str | nn.Module | Callable[[Blueprint], nn.Module], blueprint: Blueprint) -> nn.Module:
-    """The net that `representation` names, builds or is; a net of Spotlight's kind is wrapped in a ``SpotlightNet``."""
+    """The net that `representation` names, builds or is; a net of Spotlight's kind is wrapped in a ``SpotlightNet``.
+
+    Raises
+    ------
+    TypeError
+        For something else than a net with ``user_representation``.
+    ValueError
+        For a net of the caller's own that has fewer items than there are.
+    """
+    net: Any = representation
     if not isinstance(representation, nn.Module):
-        representation = resolve(representation, REPRESENTATIONS, "representation")(blueprint)
-    return representation if hasattr(representation, "states") else SpotlightNet(representation, blueprint.num_items)
+        net = resolve(representation, REPRESENTATIONS, "representation")(blueprint)
+    if not isinstance(net, nn.Module) or not (hasattr(net, "states") or hasattr(net, "user_representation")):
+        raise TypeError(f"representation must be or make a net with user_representation; got {type(net).__name__}")
+    net = net if hasattr(net, "states") else SpotlightNet(net, blueprint.num_items)
+    if not isinstance(representation, str):
+        _check_size(net, blueprint.num_items)
+    return net
+
+
+@torch.no_grad()
+def _check_size(net: Any, num_items: int) -> None:
+    """Look the last item up, where that tells whether there is one: on a GPU it would end the process."""
+    if any(weight.device.type != "cpu" for weight in net.parameters()):
+        return
+    try:
+        net.eval().states(torch.tensor([[num_items - 1]]), None)
+    except IndexError:
+        rule = f"representation must have all {num_items} items, padding included"
+        raise ValueError(f"{rule}; got {type(getattr(net, 'net', net)).__name__} with fewer") from None

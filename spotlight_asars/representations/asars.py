@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
 from spotlight_asars.events.item_features import FeatureSizes
+from spotlight_asars.representations.asked_kinds import AskedKinds
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.feature_vectors import FeatureVectors
 from spotlight_asars.representations.item_graph import ItemGraph
@@ -88,7 +89,7 @@ class ASARSNet(nn.Module):
         Chance that an item is all features for a moment, in training.
     num_kinds : int
         Number of the kinds of events, the unknown one included; a vector of its kind is added to that of an event's
-        item where there are several.
+        item where there are several, and the kind of the event to come changes the state, where it is known.
     context_sizes : tuple of int
         Number of labels in each column of the context, likewise; vectors of a session's labels are added to its states.
     """
@@ -145,6 +146,7 @@ class ASARSNet(nn.Module):
             self.item_features = FeatureVectors(num_items, embedding_dim, feature_sizes, id_dropout)
         self.kinds = label_vectors([num_kinds], embedding_dim)
         self.context = label_vectors(context_sizes, embedding_dim)
+        self.of_asked = AskedKinds(num_kinds, embedding_dim) if num_kinds > 2 else None
         self.dropout = nn.Dropout(dropout)
         input_dim = embedding_dim + (time_dim if time == "cat" else 0)
         self.item_rnn = CELLS[cell](input_dim, hidden_dim, batch_first=True) if reader == "rnn" else None
@@ -214,14 +216,23 @@ class ASARSNet(nn.Module):
         items : int64 (batch, time)
             Padded with 0 anywhere.
         channels : Channels, optional
-            Users, dwell times, starts, kinds and context; without them all are unknown.
+            Users, dwell times, starts, kinds and context, and the kinds that are asked for; without them all are
+            unknown.
 
         Returns
         -------
         float (batch, time, state)
             At padding, the state after the last event before it.
         """
-        return self._trace(items, channels)[:, 1:]
+        states = self._trace(items, channels)[:, 1:]
+        return states if channels is None else self.asking(states, channels.asked)
+
+    def asking(self, states: Tensor, asked: Tensor | None) -> Tensor:
+        """States (..., state) that ask for a next event of some kind, int64 (...); see ``AskedKinds``."""
+        if self.of_asked is None or asked is None:
+            return states
+        query, offset = states[..., : self.embedding_dim], states[..., self.embedding_dim :]
+        return torch.cat([self.of_asked(query, asked), offset], dim=-1)
 
     def user_representation(self, items: Tensor, channels: Channels | None = None) -> tuple[Tensor, Tensor]:
         """The states as Spotlight's nets return them.

@@ -30,21 +30,16 @@ class LabelVectors(nn.Module):
     torch.Size([2, 4])
     """
 
-    sizes: Tensor
-    before: Tensor
-
     def __init__(self, sizes: Sequence[int], dim: int) -> None:
         super().__init__()
-        known = torch.tensor(sizes) - 1
-        self.register_buffer("sizes", torch.tensor(sizes))
-        self.register_buffer("before", known.cumsum(0) - known)  # vectors of the columns before each
-        self.vectors = nn.Parameter(torch.zeros(1 + int(known.sum()), dim))
+        self.vectors = nn.Parameter(torch.zeros(len(sizes), max(sizes), dim))  # as large for each column: so it grows
 
     def forward(self, codes: Tensor) -> Tensor:
         """int64 (..., columns) -> float (..., dim)."""
-        known = (codes > UNKNOWN) & (codes < self.sizes)
-        place = torch.where(known, codes + self.before, 0)
-        return F.embedding(place, self.vectors, padding_idx=0).sum(dim=-2)
+        columns, size, _ = self.vectors.shape
+        known = (codes > UNKNOWN) & (codes < size)
+        place = torch.where(known, codes + size * torch.arange(columns, device=codes.device), 0)
+        return F.embedding(place, self.vectors.flatten(0, 1), padding_idx=0).sum(dim=-2)
 
 
 def label_vectors(sizes: Sequence[int], dim: int) -> LabelVectors | None:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spotlight_asars._checks import LARGEST_ID, require
 from spotlight_asars.representations.attention import triangle_attention
 
 UNKNOWN = 0  # row of the unknown user in every embedding of users
@@ -31,6 +32,8 @@ class Users(nn.Module):
 
     def __init__(self, num_users: int, user_dim: int, dropout: float, sparse: bool) -> None:
         super().__init__()
+        way_out = "EventLog gives contiguous ones"
+        require(num_users <= LARGEST_ID, "user_ids must be below 2**31 where users are learned", num_users - 1, way_out)
         self.dropout = nn.Dropout(dropout)
         self.embedding = nn.Embedding(num_users + 1, user_dim, sparse=sparse)
         nn.init.normal_(self.embedding.weight, std=1 / user_dim)

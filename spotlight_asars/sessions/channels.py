@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 
+from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.runtime.devices import moved, take
 from spotlight_asars.sessions.session_array import pick
 
@@ -151,6 +153,7 @@ class Channels(NamedTuple):
     neighbours : finds the training sessions that are like each session
     kinds : int64 (batch, time), kind of each event, 0 where unknown
     context : int64 (batch, columns), labels of each session, 0 where unknown
+    asked : int64 (batch, time), kind of the event after each, where it is known: the one that is asked for; 0 elsewhere
     """
 
     user_ids: torch.Tensor | None = None
@@ -162,6 +165,7 @@ class Channels(NamedTuple):
     neighbours: NeighbourQuery | None = None
     kinds: torch.Tensor | None = None
     context: torch.Tensor | None = None
+    asked: torch.Tensor | None = None
 
     def rows(self, chosen: slice) -> Channels:
         """Channels of some rows, without their chain."""
@@ -174,6 +178,7 @@ class Channels(NamedTuple):
             neighbours=self.neighbours and self.neighbours.select(chosen),
             kinds=pick(self.kinds, chosen),
             context=pick(self.context, chosen),
+            asked=pick(self.asked, chosen),
         )
 
     def to(self, device: torch.device) -> Channels:
@@ -187,9 +192,19 @@ class Channels(NamedTuple):
             self.neighbours,
             None if self.kinds is None else moved(self.kinds, device),
             None if self.context is None else moved(self.context, device),
+            None if self.asked is None else moved(self.asked, device),
         )
 
     def steps(self, chosen: slice) -> Channels:
         """Channels of some steps of every row."""
         every_row = slice(None), chosen
-        return self._replace(dwell_times=pick(self.dwell_times, every_row), kinds=pick(self.kinds, every_row))
+        of_steps = {name: pick(getattr(self, name), every_row) for name in ("dwell_times", "kinds", "asked")}
+        return self._replace(**of_steps)
+
+    def asking(self, kind: int, items: torch.Tensor) -> Channels:
+        """Channels of `items`, (batch, time), that ask for events of one kind; 0 for any."""
+        return self if kind == UNKNOWN else self._replace(asked=torch.full_like(items, kind))
+
+    def asking_for_own_kinds(self) -> Channels:
+        """Channels that ask for each event as one of its own kind; that of the event after the last is unknown."""
+        return self if self.kinds is None else self._replace(asked=F.pad(self.kinds[:, 1:], (0, 1), value=UNKNOWN))

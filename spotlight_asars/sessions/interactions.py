@@ -247,8 +247,9 @@ class SessionInteractions(SequenceInteractions):
         """Events of each session, int64 (session,)."""
         return np.diff(self.offsets)
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> SessionInteractions:
-        """The sessions `rows`, in their order."""
+    def take(self, rows: ArrayLike) -> SessionInteractions:
+        """The sessions `rows`, int or a mask bool (session,), in their order; ``ValueError`` for rows that are not."""
+        rows = _row_numbers(rows, len(self))
         places, offsets = self.places(rows), np.r_[0, np.cumsum(self.lengths[rows])]
         taken = SessionInteractions.from_ragged(
             self.items[places],
@@ -324,38 +325,45 @@ class SessionInteractions(SequenceInteractions):
     @cached_property
     def sequences(self) -> SessionArray:  # type: ignore[override]
         """Item ids, int32 (session, time), padded with 0 from the left, with the channels attached."""
-        real = ragged.real_steps(self.lengths, self.max_sequence_length)
-        matrix = ragged.padded(self.items, real, PADDING_IDX).view(SessionArray)
+        matrix = self._padded(self.items, PADDING_IDX).view(SessionArray)
         matrix.attach(self.user_ids, self.dwell_times, self.started, self.kinds, self.context)
-        matrix.flags.writeable = False
         return matrix
 
     @cached_property
     def dwell_times(self) -> NDArray[np.float32] | None:
         """Dwell [s], float32 (session, time), NaN at padding and where unknown; None where none is known."""
-        if self.flat_dwell_times is None:
-            return None
-        matrix = ragged.padded(self.flat_dwell_times, ragged.real_steps(self.lengths, self.max_sequence_length), np.nan)
-        matrix.flags.writeable = False
-        return matrix
+        return None if self.flat_dwell_times is None else self._padded(self.flat_dwell_times, np.nan)
 
     @cached_property
     def kinds(self) -> NDArray[np.int64] | None:
         """Kinds, int64 (session, time), 0 at padding and where unknown; None where none is known."""
-        if self.flat_kinds is None:
-            return None
-        matrix = ragged.padded(self.flat_kinds, ragged.real_steps(self.lengths, self.max_sequence_length), UNKNOWN)
+        return None if self.flat_kinds is None else self._padded(self.flat_kinds, UNKNOWN)
+
+    def _padded(self, flat: NDArray[Any], filler: float) -> NDArray[Any]:
+        """Values of the events at their places, (session, time), read-only."""
+        matrix = ragged.padded(flat, ragged.real_steps(self.lengths, self.max_sequence_length), filler)
         matrix.flags.writeable = False
         return matrix
 
 
-def as_sessions(interactions: SequenceInteractions) -> SessionInteractions:
-    """`interactions` unchanged, or Spotlight's plain sequences as sessions of unknown dwell."""
+def _row_numbers(rows: ArrayLike, number: int) -> NDArray[np.int64]:
+    chosen = np.asarray(rows)
+    if chosen.dtype == bool:
+        require(chosen.shape == (number,), f"rows must have shape ({number},) as a mask", chosen.shape)
+        chosen = np.flatnonzero(chosen)
+    require(chosen.ndim == 1 and len(chosen) > 0, "rows must be a list of one session or more", rows)
+    chosen = integers(chosen, "rows")
+    reject((chosen < 0) | (chosen >= number), chosen, f"rows must lie in 0..{number - 1}")
+    return chosen
+
+
+def as_sessions(interactions: SequenceInteractions, argument: str = "sessions") -> SessionInteractions:
+    """`interactions` unchanged, or Spotlight's plain sequences as sessions of unknown dwell; errors name `argument`."""
     if isinstance(interactions, SessionInteractions):
         return interactions
     if not isinstance(interactions, SequenceInteractions):
         raise TypeError(
-            f"sessions must be SessionInteractions or Spotlight's SequenceInteractions; got "
+            f"{argument} must be SessionInteractions or Spotlight's SequenceInteractions; got "
             f"{type(interactions).__name__}. to_sessions(interactions) makes them of a log"
         )
     return SessionInteractions(interactions.sequences, interactions.user_ids, interactions.num_items)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from numpy.random import RandomState
 from torch import Tensor
@@ -17,11 +16,13 @@ from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
 from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
-from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.batching import Batch
-from spotlight_asars.sessions.channels import Channels
-from spotlight_asars.sessions.interactions import UNKNOWN_USER, SessionInteractions
+from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels
+from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.targets import weight_of_targets, weights_of_targets
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
+
+ASKED = 0.3  # share of the events that are asked for by their kind
 
 
 class NextItemObjective:
@@ -45,6 +46,8 @@ class NextItemObjective:
         Shares of the rows whose user, and independently whose dwell times, kinds and context, are hidden.
     event_dropout : float
         Share of the viewed events that are hidden; they are still to be predicted.
+    asks : bool
+        Ask for some of the events as ones of their kind, if there are several.
     kind_weights : floats, optional
         What a target of each kind weighs, the unknown one first; means over targets are weighted by it.
     by_targets : bool
@@ -67,6 +70,7 @@ class NextItemObjective:
         user_dropout: float = 0.0,
         dwell_dropout: float = 0.0,
         event_dropout: float = 0.0,
+        asks: bool = False,
         kind_weights: Sequence[float] | None = None,
         by_targets: bool = False,
         device: torch.device = HOST,
@@ -74,7 +78,8 @@ class NextItemObjective:
     ) -> None:
         self._loss, self._num_negatives, self._random_state = find_loss(loss), num_negatives, random_state
         self._user_dropout, self._dwell_dropout, self._event_dropout = user_dropout, dwell_dropout, event_dropout
-        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0  # a single kind tells nothing
+        self._asks = asks and sessions.num_kinds > 2  # a single kind tells nothing
+        self._kind_dropout = dwell_dropout if sessions.num_kinds > 2 else 0.0
         self._context_dropout = dwell_dropout if max(sessions.context_sizes, default=0) > 2 else 0.0
         self._processes, self._num_items = processes, sessions.num_items
         self._weights: Tensor | None = None
@@ -97,6 +102,9 @@ class NextItemObjective:
         if self._loss.over_catalogue is None:
             draw = Draw(self._random_state.randint(2**31), batch.items.device)
         weights = self._weights_of(batch)
+        if self._asks:
+            asked = some_asked(batch, Draw(self._random_state.randint(2**31), batch.items.device))
+            batch = batch._replace(channels=batch.channels._replace(asked=asked))
         if len(batch.rows):
             loss, mask = self._mean_loss(net, batch, draw, weights)
         else:  # more ranks than sessions
@@ -116,14 +124,7 @@ class NextItemObjective:
 
     def _weights_of(self, batch: Batch) -> Tensor | None:
         """The weight of each target, float (targets,); None where all weigh the same."""
-        if self._weights is None:
-            return None
-        row, step = batch.viewed
-        kinds = batch.channels.kinds
-        if kinds is None:
-            return self._weights[:1].expand(len(row))
-        kinds = kinds[row, step + 1]
-        return take(self._weights, 0, kinds.where(kinds < len(self._weights), UNKNOWN))
+        return None if self._weights is None else weights_of_targets(batch, self._weights)
 
     def _mean_loss(
         self, net: Representation, batch: Batch, draw: Draw | None, weights: Tensor | None
@@ -199,40 +200,14 @@ class NextItemObjective:
         return luck * self._sample.log_probability(drawn, batch.whole.events).exp() < self._chance
 
 
-def weight_of_targets(sessions: SessionInteractions, kind_weights: Sequence[float] | None) -> float:
-    """The number of targets of sessions, or the sum of their weights."""
-    if kind_weights is None or sessions.flat_kinds is None:
-        weight = 1.0 if kind_weights is None else kind_weights[UNKNOWN]
-        return weight * float((sessions.lengths - 1).clip(min=0).sum())
-    kinds = np.delete(sessions.flat_kinds, sessions.offsets[:-1][sessions.lengths > 0])  # without the first events
-    return float(np.array(kind_weights)[np.where(kinds < len(kind_weights), kinds, UNKNOWN)].sum())
+def some_asked(batch: Batch, draw: Draw) -> Tensor | None:
+    """The kinds of a share of the events to come, int64 (batch, time); the others are unknown, as to who does not ask.
 
-
-def hide_labels(channels: Channels, kind_share: float, context_share: float) -> Channels:
-    """Forget the kinds of one share of the rows, and the context of another."""
-    kinds, context = channels.kinds, channels.context
-    if kinds is not None and kind_share > 0:
-        kinds = kinds.masked_fill(torch.rand(len(kinds), 1, device=kinds.device) < kind_share, UNKNOWN)
-    if context is not None and context_share > 0:
-        context = context.masked_fill(torch.rand(len(context), 1, device=context.device) < context_share, UNKNOWN)
-    return channels._replace(kinds=kinds, context=context)
-
-
-def hide_events(items: Tensor, share: float) -> Tensor:
-    """Padding in the place of this share of the events: the session as if they had not been seen."""
-    if share == 0:
-        return items
-    return items.masked_fill(torch.rand(items.shape, device=items.device) < share, PADDING_IDX)
-
-
-def hide_channels(channels: Channels, user_share: float, dwell_share: float) -> Channels:
-    """Forget the users of one share of the rows, and the dwell times of another.
-
-    So what stands for an unknown user and for unknown dwell is trained, too.
+    Events are drawn by their places from the end of their sessions, so that processes which share a mini-batch draw the
+    same ones, however wide their shares are.
     """
-    users, dwell = channels.user_ids, channels.dwell_times
-    if users is not None and user_share > 0:
-        users = users.masked_fill(torch.rand(users.shape, device=users.device) < user_share, UNKNOWN_USER)
-    if dwell is not None and dwell_share > 0:
-        dwell = dwell.masked_fill(torch.rand(len(dwell), 1, device=dwell.device) < dwell_share, torch.nan)
-    return channels._replace(user_ids=users, dwell_times=dwell)
+    asked, time = batch.channels.asking_for_own_kinds().asked, batch.items.shape[1]
+    if asked is None:
+        return None
+    luck = draw.uniform_at(batch.numbers.unsqueeze(1), time - torch.arange(time, device=asked.device))
+    return asked.masked_fill(luck >= ASKED, UNKNOWN)

@@ -51,6 +51,10 @@ WRONG = {
     ),
     "an unknown loss": (["train", "log.parquet", "--model", "m", "--set", "loss=joy"], "loss must be .*; got 'joy'"),
     "no cut-offs": (["evaluate", "log.parquet", "--model", "m", "-k", "ten"], "must be whole numbers .*; got 'ten'"),
+    "targets by kind without kinds": (
+        ["evaluate", "log.parquet", "--model", "m", "--by", "kind"],
+        "must come with --kind",
+    ),
     "neither events nor items": (["recommend", "--model", "m"], "must have either EVENTS or --items"),
     "events and items": (["recommend", "a.csv", "--model", "m", "--items", "a"], "must have either EVENTS or --items"),
     "no place to write": (

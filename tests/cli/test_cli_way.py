@@ -246,3 +246,54 @@ def test_published_data_sets_are_read_by_name(tmp_path, capsys, monkeypatch):
     answer = call(capsys, "prepare", tmp_path, *dataset, *files)
     assert answer["read"] == 40
     assert answer["train"]["events"] + answer["test"]["events"] == 40
+
+
+def test_kinds_and_context_go_the_whole_way(tmp_path, capsys):
+    frame = raw_frame()
+    frame = frame.assign(what=np.array(["view", "buy", None])[np.arange(len(frame)) % 3], device="tv", place=7)
+    frame.loc[frame.visitor < "u5", "device"] = "phone"
+    frame.to_parquet(tmp_path / "clicks.parquet")
+    files = ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]
+    context = ["--context", "device,place"]
+    call(capsys, "prepare", tmp_path / "clicks.parquet", *COLUMNS, "--kind", "what", *context, *files, "--text-ids")
+    labels = ["--kind", "kind", *context, "--text-ids"]
+    call(capsys, "train", tmp_path / "train.csv", "--model", tmp_path / "model", *labels, *SMALL[:-1])
+    log = EventLog.from_frame(frame, "visitor", "sku", "t", kind="what", context=["device", "place"])
+    train, test = log.collapse_repeats().filter_support().split_by_time()
+    call(
+        capsys,
+        "prepare",
+        tmp_path / "clicks.parquet",
+        *COLUMNS,
+        "--kind",
+        "what",
+        *context,
+        "--sessions",
+        tmp_path / "s",
+    )
+    in_folder, whole = SessionShards(tmp_path / "s").read(), to_sessions(log.collapse_repeats().filter_support())
+    np.testing.assert_array_equal(in_folder.flat_kinds, whole.flat_kinds)
+    np.testing.assert_array_equal(in_folder.context, whole.context)
+    small = {"embedding_dim": 8, "hidden_dim": 8, "user_dim": 8, "time_dim": 8, "n_iter": 1}
+    read, model = to_sessions(train), ASARSSequenceModel.load(tmp_path / "model")
+    assert model.kind_vocabulary.raw.tolist() == ["buy", "view"]
+    assert {name: one.raw.tolist() for name, one in model.context_vocabularies.items()} == {
+        "device": ["phone", "tv"],
+        "place": [7],
+    }
+    same = ASARSSequenceModel(**small, random_state=0).fit(read)
+    assert model._catalogue.labels == same._catalogue.labels
+    report = evaluate(model, to_sessions(test.encode_like(model)), k=10, by="kind", ask_kinds=True)
+    asked = ["-k", 10, "--by", "kind", "--ask-kinds"]
+    answer = call(capsys, "evaluate", tmp_path / "test.csv", "--model", tmp_path / "model", *labels, *asked)
+    assert answer["metrics"]["mrr@10"] == pytest.approx(report["mrr@10"])
+    for kind in ("buy", "view", "unknown"):
+        assert answer["by"][kind]["recall@10"] == pytest.approx(report.by[kind]["recall@10"])
+        assert answer["by"][kind]["targets"] == len(report.by[kind].ranks)
+    asked = ["--next-kind", "buy", "-k", 2]
+    answer = call(capsys, "recommend", "--items", "001,002", "--model", tmp_path / "model", *asked)
+    best = model.recommend([["001", "002"]], k=2, kind="buy")
+    assert [row["item_id"] for row in answer["recommendations"]] == best.items[0].tolist()
+    answer = call(capsys, "recommend", tmp_path / "test.csv", "--model", tmp_path / "model", *labels, *asked)
+    best = model.recommend(test, k=2, kind="buy")
+    assert [row["item_id"] for row in answer["recommendations"]] == best.items.ravel().tolist()

@@ -166,10 +166,10 @@ def test_the_seed_decides_everything():
         ({"user_effect": float("nan")}, "user_effect must be a probability; got nan"),
         (
             {"predictability": 0.5, "dwell_effect": 0.5, "user_effect": 0.5},
-            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect, kind_effect must "
-            "not add up to more than 1; "
+            "predictability, dwell_effect, user_effect, drift_effect, repeat_effect, category_effect, kind_effect, "
+            "intent_effect must not add up to more than 1; "
             "got {'predictability': 0.5, 'dwell_effect': 0.5, 'user_effect': 0.5, 'drift_effect': 0.0, "
-            "'repeat_effect': 0.0, 'category_effect': 0.0, 'kind_effect': 0.0}",
+            "'repeat_effect': 0.0, 'category_effect': 0.0, 'kind_effect': 0.0, 'intent_effect': 0.0}",
         ),
         ({"num_users": 0}, "num_users must be 1 or more; got 0"),
         ({"num_items": 0}, "num_items must be 1 or more; got 0"),

@@ -61,13 +61,12 @@ def test_every_step_keeps_labels_with_their_events():
     assert early.flat_kinds.tolist() + late.flat_kinds.tolist() == [3, 1, 0, 3, 2, 3]
 
 
-@pytest.mark.parametrize("grow", [False, True])
-def test_labels_of_another_log_are_translated_and_those_it_lacks_are_unknown(grow):
+def test_labels_of_another_log_are_translated_and_those_it_lacks_are_unknown():
     log = EventLog.from_frame(pd.DataFrame(COLUMNS), **NAMES)
     other = pd.DataFrame(COLUMNS).replace({"behavior": {"cart": "add", "buy": "abuy"}, "device": {"tv": "radio"}})
     columns = {"kind": "behavior", "context": ["country", "device"]}
     for like in (log, to_sessions(log)):
-        same = EventLog.from_frame(other, **columns).encode_like(like, grow=grow)
+        same = EventLog.from_frame(other, **columns).encode_like(like)
         assert same.kinds.tolist() == [3, 0, 0, 3, 3, 0]
         assert same.context.tolist() == [[0, 2], [0, 2], [1, 2], [1, 1], [0, 1], [0, 1]]
         assert same.kind_vocabulary is like.kind_vocabulary

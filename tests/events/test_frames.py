@@ -219,6 +219,18 @@ def test_timestamps_that_are_missing_are_refused(table):
         EventLog.from_frame(TABLES[table]({**COLUMNS, "timestamp": [0, None, 1, 2, 3, 4]}))
 
 
+@pytest.mark.parametrize("dtype", [object, float, "Int64", "string"])
+def test_a_column_of_missing_dwell_is_unknown_whatever_its_type(dtype):
+    log = EventLog.from_frame(change(dwell=pd.Series([None] * 6, dtype=dtype)), dwell="dwell")
+    assert np.isnan(log.dwell_times()).all()
+
+
+def test_two_columns_of_one_name_are_refused():
+    table = change()
+    with refuses("frame must have columns of different names: Expected unique column names, got: - 'item_id' 2 times"):
+        EventLog.from_frame(pd.concat([table, table[["item_id"]]], axis=1))
+
+
 def test_timestamps_and_dwell_that_are_text_are_refused():
     for argument in ("timestamp", "dwell"):
         with refuses(f"{argument} column 'topic' must be numbers, in seconds; got 'String'"):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-FEW, MANY = 60, 1500  # cases of one test: by default, and with -m fuzz
+FEW, MANY = 40, 1500  # cases of one test: by default, and with -m fuzz
 CASES = [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.fuzz)]
 
 

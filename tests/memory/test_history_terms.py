@@ -101,7 +101,7 @@ def test_every_loss_learns_that_items_repeat_or_that_they_do_not(loss):
             rows.reshape(-1, 5), np.repeat(users, count), started=np.tile(np.arange(count) * 1e6, USERS)
         )
         model = ASARSSequenceModel(
-            loss, "gru4rec", n_iter=6, batch_size=16, learning_rate=0.03, transitions=False, random_state=0
+            loss, "gru4rec", 64, n_iter=6, batch_size=16, learning_rate=0.03, transitions=False, random_state=0
         ).fit(sessions)
         history = Memory(sessions).recall(torch.from_numpy(users), torch.full((USERS,), np.nan).double())
         viewed, left = torch.from_numpy(rows[:, -1, :-1]), torch.from_numpy(rows[:, -1, -1])

@@ -64,6 +64,25 @@ def test_an_item_of_the_session_has_the_weight_of_the_kind_of_its_last_view():
     torch.testing.assert_close(with_kinds.detach(), expected, rtol=1e-6, atol=1e-6)
 
 
+def test_terms_for_an_event_of_a_kind_weigh_by_it_and_by_the_kind_of_the_last_view():
+    net, (items, kinds, channels) = make_net(history=True, transitions=True), make_batch()
+    asked = torch.randint(0, KINDS + 2, items.shape, generator=torch.Generator().manual_seed(1))
+    channels = channels._replace(transitions=Transitions(SESSIONS).query(items), kinds=kinds)
+    everywhere, (history, transitions) = torch.ones(items.shape, dtype=torch.bool), net.terms
+    found = net.score_items(net.states(items, channels._replace(asked=asked))[everywhere]).detach()
+    plain, own = (net.score_items(net.states(items, given)[everywhere]).detach()
+                  for given in (channels, channels._replace(transitions=None)))  # fmt: skip
+    scales = [1.0, *transitions.of_asked.weight.tolist()[1:], 1.0, 1.0]
+    expected = own + (plain - own) * torch.tensor(scales)[asked.flatten()].unsqueeze(1)
+    for place, (row, step) in enumerate(np.ndindex(BATCH, TIME)):
+        last = dict(zip(items[row, : step + 1].tolist(), kinds[row, : step + 1].tolist(), strict=True))
+        kind = int(asked[row, step])
+        for item, of_view in last.items():
+            if item and 0 < kind < KINDS:
+                expected[place, item] += float(history.of_pair.weight[of_view if of_view < KINDS else 0, kind].detach())
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_weights_of_kinds_have_names_and_start_without_a_part():
     net = with_recall(build("gru4rec", BLUEPRINT), ITEMS, history=True, transitions=True, num_kinds=KINDS)
     weights = net.weights()

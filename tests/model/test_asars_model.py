@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from itertools import product
 
 import contracts
 import numpy as np
@@ -16,6 +17,7 @@ from spotlight_asars import ASARSSequenceModel, SessionInteractions, to_sessions
 from spotlight_asars._spotlight import (
     SPOTLIGHT,
     ImplicitSequenceModel,
+    LSTMNet,
     SequenceInteractions,
     spotlight_sequence_mrr_score,
 )
@@ -39,8 +41,14 @@ def model(sessions):
     return quick().fit(sessions)
 
 
-@pytest.mark.parametrize("representation", REPRESENTATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+def pairs():
+    """Every loss and every representation, each with some of the others; with -m slow each with all."""
+    for loss, representation in product(LOSSES, REPRESENTATIONS):
+        chosen = loss in ("cross_entropy", "pointwise") or representation in ("gru4rec", "time_dynamics", "mixture")
+        yield pytest.param(loss, representation, marks=() if chosen else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("loss", "representation"), list(pairs()))
 def test_every_loss_trains_every_representation(loss, representation, sessions):
     model = quick(loss=loss, representation=representation)
     assert model.fit(sessions) is model
@@ -77,6 +85,60 @@ def test_a_net_of_ones_own_is_trained_in_place(sessions):
     before = copy.deepcopy(net.state_dict())
     quick(representation=net).fit(sessions)
     assert not torch.equal(net.item_embeddings.weight, before["item_embeddings.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"representation": lambda blueprint: 3},
+            TypeError,
+            "representation must be or make a net with user_representation; got int",
+        ),
+        (
+            {"representation": nn.Linear(2, 3)},
+            TypeError,
+            "representation must be or make a net with user_representation; got Linear",
+        ),
+        *(
+            (
+                {"representation": net},
+                ValueError,
+                f"representation must have all 6 items, padding included; got {type(net).__name__} with fewer",
+            )
+            for net in (LSTMNet(5), ASARSNet(5))
+        ),
+        (
+            {"optimizer_func": lambda weights: None},
+            TypeError,
+            "optimizer_func must return an optimizer of torch; got NoneType",
+        ),
+        *(
+            (
+                {"loss": "bpr", "negative_sampling": lambda sessions, device, draw=draw: lambda count, *_: draw(count)},
+                TypeError if "tensor" in message else ValueError,
+                f"negative_sampling must give {message}",
+            )
+            for draw, message in (
+                (lambda count: torch.zeros(count).long(), "items in 1..5; got 0 at 0"),
+                (lambda count: torch.arange(count), "items in 1..5; got 0 at 0"),
+                (lambda count: torch.full((count,), 6), "items in 1..5; got 6 at 0"),
+                (lambda count: torch.ones(3).long(), r"256 items; got \(3,\)"),
+                (lambda count: torch.ones(count), "an int64 tensor; got torch.float32"),
+                (lambda count: np.ones(count, int), "an int64 tensor; got ndarray"),
+            )
+        ),
+        ({"loss": lambda *_, mask: 3.0}, TypeError, "loss must return a tensor of one number; got float"),
+        ({"loss": lambda positive, *_, mask: positive[:2]}, TypeError, r"loss must return .* one number; got \(2,"),
+    ],
+)  # fmt: skip
+def test_own_parts_that_cannot_work_are_refused_by_name(sessions, options, error, message):
+    model = quick(**options)
+    with pytest.raises(error, match=f"^{message}"):
+        model.fit(sessions)
+    if "loss" not in options:  # which is asked in training
+        with pytest.raises(RuntimeError, match="predict needs a fitted model"):
+            model.predict([1])
 
 
 # Randomness
@@ -229,7 +291,7 @@ def spotlight(module):
 def test_it_drops_into_a_spotlight_pipeline():
     random_state = np.random.RandomState(42)
     log = spotlight("datasets.synthetic").generate_sequential(
-        num_users=60, num_items=50, num_interactions=6000, concentration_parameter=1e-3, random_state=random_state
+        num_users=60, num_items=50, num_interactions=3000, concentration_parameter=1e-3, random_state=random_state
     )
     train, test = spotlight("cross_validation").user_based_train_test_split(log, random_state=random_state)
     train, test = train.to_sequence(max_sequence_length=10), test.to_sequence(max_sequence_length=10)
@@ -241,7 +303,7 @@ def test_it_drops_into_a_spotlight_pipeline():
 
 def test_sessions_replace_sequences_in_that_pipeline():
     log = spotlight("datasets.synthetic").generate_sequential(
-        num_users=20, num_items=30, num_interactions=2000, random_state=np.random.RandomState(0)
+        num_users=20, num_items=30, num_interactions=500, random_state=np.random.RandomState(0)
     )
     sessions = to_sessions(log, max_sequence_length=10)  # seconds 0, 1, 2, ...: one session of each user, in rows
     model = quick().fit(sessions)
@@ -252,20 +314,20 @@ def test_sessions_replace_sequences_in_that_pipeline():
 
 
 def test_the_best_epoch_on_held_out_sessions_is_kept():
-    log = generate_sessions(num_users=20, num_items=30, num_sessions=300, random_state=0)
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=120, random_state=0)
     train, held_out = to_sessions(log).split_latest(0.3)
-    model = quick(n_iter=25, learning_rate=0.3, monitor="mrr@10", embedding_dim=32, batch_size=16).fit(
+    model = quick(n_iter=15, learning_rate=0.3, monitor="mrr@10", embedding_dim=32, batch_size=16).fit(
         train, validation=held_out
     )
     found = [epoch.validation for epoch in model.epochs]
-    assert len(found) == 25
+    assert len(found) == 15
     assert max(found) > found[-1], "this test needs a run that overfits"
     assert evaluate(model, held_out, k=10)["mrr@10"] == pytest.approx(max(found))
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "bpr"])
 def test_patience_stops_when_the_validation_loss_no_longer_falls(loss):
-    log = generate_sessions(num_users=20, num_items=30, num_sessions=300, random_state=0)
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=120, random_state=0)
     model = quick(loss=loss, n_iter=60, learning_rate=0.3, patience=2, embedding_dim=32, batch_size=16)
     model.fit(to_sessions(log), validation=0.3)
     found = [epoch.validation for epoch in model.epochs]
@@ -274,7 +336,7 @@ def test_patience_stops_when_the_validation_loss_no_longer_falls(loss):
 
 
 def test_the_validation_loss_is_the_loss_of_every_target():
-    log = generate_sessions(num_users=20, num_items=30, num_sessions=200, random_state=0)
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=60, random_state=0)
     train, held_out = to_sessions(log).split_latest(0.3)
     model = quick(n_iter=1, batch_size=7).fit(train, validation=held_out)
     losses = []
@@ -288,7 +350,7 @@ def test_the_validation_loss_is_the_loss_of_every_target():
 
 
 def test_a_share_holds_the_latest_sessions_out():
-    log = generate_sessions(num_users=20, num_items=30, num_sessions=200, random_state=0)
+    log = generate_sessions(num_users=20, num_items=30, num_sessions=60, random_state=0)
     sessions = to_sessions(log)
     earlier, later = sessions.split_latest(0.25)
     by_share = quick(n_iter=2).fit(sessions, validation=0.25)
@@ -415,9 +477,27 @@ def test_a_bad_call_of_recommend_is_refused(model):
         model.recommend([1, 7])
 
 
-def test_something_else_than_sessions_is_refused():
-    with pytest.raises(TypeError, match="must be SessionInteractions or Spotlight's SequenceInteractions; got list"):
-        quick().fit([[1, 2]])
+@pytest.mark.parametrize("given", [[[1, 2]], "0.1", None, object()])
+def test_something_else_than_sessions_is_refused_by_its_name(given, model, sessions):
+    calls = {
+        "interactions": lambda: quick().fit(given),
+        "test": lambda: evaluate(model, given),
+        "sessions": lambda: model.update(given),
+    }
+    if given is not None:
+        calls["validation"] = lambda: quick().fit(sessions, validation=given)
+    for argument, call in calls.items():
+        rule = f"{argument} must be SessionInteractions or Spotlight's SequenceInteractions; got {type(given).__name__}"
+        with pytest.raises(TypeError, match=f"^{rule}"):
+            call()
+
+
+@pytest.mark.parametrize("representation", ["user_cat", "dynamics"])
+def test_users_that_no_memory_could_hold_are_refused(representation):
+    rule = r"user_ids must be below 2\*\*31 where users are learned; got 4611686018427387904"
+    with pytest.raises(ValueError, match=rf"^{rule}\. EventLog gives contiguous ones$"):
+        quick(representation=representation).fit(SessionInteractions([[1, 2]], user_ids=[2**62]))
+    assert quick().fit(SessionInteractions([[1, 2]], user_ids=[2**62])).predict([1], user_ids=2**62).shape == (3,)
 
 
 def test_sessions_of_one_event_teach_nothing():

@@ -11,8 +11,10 @@ import torch
 from small_models import make_log, quick
 
 from spotlight_asars import ASARSSequenceModel, EventLog, ItemFeatures, SessionInteractions, to_sessions
+from spotlight_asars._spotlight import PoolNet
 from spotlight_asars.datasets.synthetic import CATEGORIES, generate_sessions
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.representations import ASARSNet
 
 ITEMS = ("ä", "b", "", "dd", "日本", "🐙")
 NAMES = (*ITEMS, "cold", "neu")
@@ -187,7 +189,7 @@ def test_a_checkpoint_is_of_a_fit_with_these_features(tmp_path):
 @cache
 def planted():
     """Sessions where the next category is known, of which no item of some is in the training; and the features."""
-    log = generate_sessions(60, 100, 1500, predictability=0, dwell_effect=0, user_effect=0, category_effect=0.9,
+    log = generate_sessions(60, 100, 900, predictability=0, dwell_effect=0, user_effect=0, category_effect=0.9,
                             random_state=0)  # fmt: skip
     hidden = np.arange(1, 101) % 7 == 0
     early = np.asarray(log.timestamps) < np.quantile(log.timestamps, 0.85)
@@ -237,10 +239,13 @@ def test_what_does_not_go_with_features_is_refused():
         quick().fit(SessionInteractions([[1, 2]]), item_features=features_of())
     with pytest.raises(TypeError, match="item_features must be strings, as in training; got integers, like 1"):
         quick().fit(TRAIN, item_features=features_of([1, 2]))
-    with pytest.raises(
-        ValueError, match="representation must be one of ASARS's where item_features are given; got 'cnn'"
-    ):
-        fit(representation="cnn")
+    num_items = fit().num_items
+    own_nets = PoolNet(num_items), ASARSNet(num_items), lambda known: PoolNet(known.num_items)
+    for other in ("cnn", *own_nets):
+        with pytest.raises(
+            ValueError, match="representation must be one of ASARS's where item_features are given; got"
+        ):
+            fit(representation=other)
     with pytest.raises(ValueError, match="item_features must come with the first call of fit; got <ItemFeatures "):
         quick().fit(TRAIN).fit(TRAIN, item_features=features_of())
 

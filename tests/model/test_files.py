@@ -36,7 +36,7 @@ from spotlight_asars.runtime.tensor_files import CHECKSUM, CHECKSUMS, HEADER
 from spotlight_asars.sampling import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = list(product(REPRESENTATIONS, (True, False)))
+KINDS = [*product(REPRESENTATIONS, (True,)), ("gru4rec", False), ("time_dynamics", False)]
 
 
 def answers(model):

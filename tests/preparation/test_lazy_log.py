@@ -77,6 +77,12 @@ def assert_same_sessions(found, expected, log):
     np.testing.assert_allclose(sessions.flat_dwell_times, expected.flat_dwell_times, rtol=1e-6)
     for name in ("num_items", "num_users", "max_sequence_length"):
         assert getattr(sessions, name) == getattr(expected, name)
+    for name in ("flat_kinds", "context", "num_kinds", "context_sizes"):
+        np.testing.assert_array_equal(getattr(sessions, name), getattr(expected, name))
+    if log.kind_vocabulary is not None:
+        assert sessions.kind_vocabulary.raw.tolist() == log.kind_vocabulary.raw.tolist()
+    for name, labels in log.context_vocabularies.items():
+        assert sessions.context_vocabularies[name].raw.tolist() == labels.raw.tolist()
     assert users.raw.tolist() == log.user_vocabulary.raw.tolist()
     assert items.raw.tolist() == log.item_vocabulary.raw.tolist()
 
@@ -88,6 +94,7 @@ TASKS = st.fixed_dictionaries(
         "events": LOGS,
         "text": st.booleans(),
         "measured": st.booleans(),
+        "labelled": st.booleans(),
         "steps": st.lists(
             st.one_of(
                 st.just(None), st.tuples(st.sampled_from([0, 1, 2, 4]), st.integers(0, 3), st.sampled_from([0, 1, 2]))
@@ -99,6 +106,17 @@ TASKS = st.fixed_dictionaries(
         "events_per_shard": st.sampled_from([1, 7, 1000]),
     }
 )
+
+
+LABELS = {"kind": "what", "context": ["device", "place"]}
+
+
+def labelled(table):
+    """The table with kinds and a context of strings and of numbers, some missing."""
+    place = np.arange(len(table))
+    kinds = np.array(["view", "buy", None, "view", "cart"], object)[place * 7 % 5]
+    devices = np.array(["tv", None, "phone"], object)[place % 3]
+    return table.assign(what=kinds, device=devices, place=place * 3 % 4 - 1)
 
 
 def table_of(events, text, measured):
@@ -115,9 +133,14 @@ def table_of(events, text, measured):
 def same_or_same_error(task, lazy_log):
     """``EventLog`` and ``LazyLog`` write the same sessions, or refuse the log with the same words."""
     table, inactivity = table_of(task["events"], task["text"], task["measured"]), task["inactivity"]
-    dwell = "look" if task["measured"] else None
+    dwell, labels = "look" if task["measured"] else None, {}
+    if task["labelled"]:
+        table, labels = labelled(table), LABELS
     most, least = task["lengths"]
-    log, lazy = EventLog.from_frame(table, dwell=dwell), lazy_log(table, dwell=dwell, inactivity=inactivity)
+    log, lazy = (
+        EventLog.from_frame(table, dwell=dwell, **labels),
+        lazy_log(table, dwell=dwell, inactivity=inactivity, **labels),
+    )
     try:
         for step in task["steps"]:
             lazy = lazy.collapse_repeats() if step is None else lazy.filter_support(*step)
@@ -163,13 +186,13 @@ UNSORTED = st.lists(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(UNSORTED)
 @example([("a", 2, 5), ("a", 1, 0), ("a", 2, 0)])
 def test_runs_of_an_unsorted_log_are_those_of_the_log_in_memory(engine, lazy_log, events):
-    table = pd.DataFrame(events, columns=["user_id", "item_id", "timestamp"])
-    expected = to_sessions(log := EventLog.from_frame(table).collapse_repeats(), min_sequence_length=1)
-    lazy = lazy_log(table).collapse_repeats()
+    table = labelled(pd.DataFrame(events, columns=["user_id", "item_id", "timestamp"]))
+    expected = to_sessions(log := EventLog.from_frame(table, **LABELS).collapse_repeats(), min_sequence_length=1)
+    lazy = lazy_log(table, **LABELS).collapse_repeats()
     assert_same_sessions(written(lazy, min_sequence_length=1, events_per_shard=4), expected, log)
 
 

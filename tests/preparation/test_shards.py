@@ -195,3 +195,20 @@ def test_shards_have_the_ids_of_a_model_and_new_ones_after_them(table, folder):
 def test_shards_are_not_read_like_a_model_without_raw_ids(folder):
     with pytest.raises(ValueError, match=r"other must know raw ids, .*; got int without"):
         SessionShards(folder, like=3)
+
+
+def test_kinds_and_context_of_another_vocabulary_come_after_its_own(tmp_path):
+    table = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 2, 1], "timestamp": range(4)})
+    table = table.assign(what=["view", "buy", "sell", None], device=["tv", "tv", "car", "car"])
+    labels = {"kind": "what", "context": "device"}
+    LazyLog.from_frame(table, **labels).write_sessions(tmp_path / "clicks")
+    known = EventLog.from_frame(table.assign(what="view", device="phone"), kind="what", context=["device"])
+    read = SessionShards(tmp_path / "clicks", like=known).read()
+    assert read.kind_vocabulary.raw.tolist() == ["view", "buy", "sell"]
+    assert read.flat_kinds.tolist() == [1, 2, 3, 0]
+    assert read.context_vocabularies["device"].raw.tolist() == ["phone", "car", "tv"]
+    assert read.context[:, 0].tolist() == [3, 2]
+    own = SessionShards(tmp_path / "clicks")
+    assert own[0].kind_vocabulary.raw.tolist() == ["buy", "sell", "view"]
+    plain = EventLog.from_frame(table)
+    assert SessionShards(tmp_path / "clicks", like=plain).read().flat_kinds.tolist() == own.read().flat_kinds.tolist()

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_models import LATER, TRAIN, make_log, quick
 
-from spotlight_asars import to_sessions
+from spotlight_asars import SessionInteractions, to_sessions
 from spotlight_asars.memory import RecallNet
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
 from spotlight_asars.recommending import NEVER
-from spotlight_asars.recommending.graph_export import INPUTS, SessionGraph
+from spotlight_asars.recommending.graph_export import INPUTS, LABEL_INPUTS, SessionGraph
 from spotlight_asars.recommending.graph_memories import HISTORY_INPUTS, memories_of
 
 needs_a_scan = pytest.mark.skipif(
@@ -105,13 +105,12 @@ def run_onnx(path):
     return run
 
 
-def check_both_formats(model, output, folder):
-    for format, run in (("torch", run_torch), ("onnx", run_onnx)):
-        if format == "onnx":
-            pytest.importorskip("onnxscript")
-        path = folder / f"model.{'pt2' if format == 'torch' else format}"
-        model.export(path, format=format, output=output)
-        check(model, run(path), output)
+def check_format(model, format, run, folder):
+    if format == "onnx":
+        pytest.importorskip("onnxscript")
+    path = folder / f"model.{'pt2' if format == 'torch' else format}"
+    model.export(path, format=format)
+    check(model, run(path), "scores")
 
 
 def run_eagerly(model, memories=True):
@@ -168,13 +167,16 @@ def test_neighbours_that_are_worth_nothing_are_not_in_a_graph():
 
 
 @needs_a_scan
-def test_a_graph_gives_the_best_items(tmp_path):
+def test_a_graph_ranks_all_items_as_the_model_does(tmp_path, capfd):
     pytest.importorskip("onnxscript")
-    ALL.export(tmp_path / "best.onnx", top_k=4)
+    ALL.export(tmp_path / "best.onnx", top_k=(most := TRAIN.num_items - 1))
     run = run_onnx(tmp_path / "best.onnx")
+    assert capfd.readouterr() == ("", "")
+    graph = (tmp_path / "best.onnx").read_bytes()
+    assert b"graph_export.py" not in graph, "no paths of this machine"
     for inputs in requests(ALL):
         items, scores = run(inputs)
-        best = ALL.recommend(inputs["items"], k=4, **{name: inputs[name] for name in ("user_ids", "started")})
+        best = ALL.recommend(inputs["items"], k=most, **{name: inputs[name] for name in ("user_ids", "started")})
         np.testing.assert_allclose(scores, best.scores, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(items, best.items)
 
@@ -205,18 +207,16 @@ def test_odd_users_and_starts_are_refused(users, starts, message):
 
 
 @needs_a_scan
-def test_a_graph_scores_as_the_model_does(tmp_path, capfd):
-    check_both_formats(remembering(**VARIANTS[2]), "scores", tmp_path)
-    assert capfd.readouterr() == ("", "")
-    graph = (tmp_path / "model.onnx").read_bytes()
-    assert b"stepping.py" not in graph, "no paths of this machine"
+def test_a_graph_scores_as_the_model_does(tmp_path):
+    check_format(remembering(**VARIANTS[2]), "torch", run_torch, tmp_path)
 
 
 @needs_a_scan
 @pytest.mark.slow
 @pytest.mark.parametrize("options", VARIANTS, ids=lambda options: options["representation"])
 def test_every_variant_can_be_exported(options, tmp_path):
-    check_both_formats(remembering(**options), "scores", tmp_path)
+    for format, run in (("torch", run_torch), ("onnx", run_onnx)):
+        check_format(remembering(**options), format, run, tmp_path)
 
 
 @needs_a_scan
@@ -259,3 +259,45 @@ def test_a_torch_without_a_scan_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("spotlight_asars.recommending.graph_export.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"^export needs a newer torch, one with a scan; got "):
         quick().fit(TRAIN).export(tmp_path / "graph.onnx")
+
+
+def with_labels(representation):
+    """A model of kinds and context, all of whose weights of them are at random, and inputs of its graph."""
+    draw = np.random.RandomState(0)
+    kinds, context = draw.randint(0, 4, TRAIN.sequences.shape), draw.randint(0, 3, (len(TRAIN), 2))
+    channels = {"dwell_times": TRAIN.dwell_times, "started": TRAIN.started, "kinds": kinds, "context": context}
+    sessions = SessionInteractions(np.array(TRAIN.sequences), TRAIN.user_ids, TRAIN.num_items, **channels)
+    model = quick(representation=representation).fit(sessions)
+    torch.manual_seed(0)
+    for name, weight in model._net.named_parameters():
+        if "kinds" in name or "context" in name or "of_" in name:
+            weight.data.normal_(std=0.5)
+    items = draw.randint(0, TRAIN.num_items, (5, 4))
+    labels = {"kinds": draw.randint(0, 6, items.shape), "context": draw.randint(0, 5, (5, 2))}
+    unknown = np.full(items.shape, np.nan, np.float32)
+    return model, {"items": items, "dwell_times": unknown, **labels, **model.history_inputs(TRAIN.user_ids[:5], 1e7)}
+
+
+def check_labels(model, run, inputs):
+    channels = {name: inputs[name] for name in ("dwell_times", "user_ids", "started", "kinds", "context")}
+    for kind in (0, 2, 3):
+        found = run({**inputs, "next_kind": np.full(len(inputs["items"]), kind)})
+        expected = model.predict(inputs["items"], **channels, kind=kind or None)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_kinds_and_context_are_inputs_of_a_graph():
+    model, inputs = with_labels("time_transformer")
+    check_labels(model, run_eagerly(model), inputs)
+
+
+@needs_a_scan
+@pytest.mark.slow
+def test_kinds_and_context_are_inputs_in_both_formats(tmp_path):
+    pytest.importorskip("onnxscript")
+    model, inputs = with_labels("gru4rec")
+    names = (*INPUTS, *LABEL_INPUTS, *HISTORY_INPUTS)
+    for format, run in (("torch", run_torch), ("onnx", run_onnx)):
+        model.export(tmp_path / format, format=format)
+        exported = run(tmp_path / format)
+        check_labels(model, lambda given, run=exported: run({name: given[name] for name in names}), inputs)

@@ -81,6 +81,18 @@ def test_a_batch_gives_what_single_calls_give(model):
     assert together.user_ids.tolist() == users
 
 
+def test_a_user_who_has_viewed_nothing_yet_is_recommended_for(model):
+    wanted = model.recommend([[0]], k=3, user_ids=[1])
+    for rows, users in (([[]], [1]), ([], [1]), ([[], []], [1, 1]), ([[], [2]], [1, -1])):
+        found = model.recommend(rows, k=3, user_ids=users)
+        assert found.items[0].tolist() == wanted.items[0].tolist()
+    found = model.recommend([[1], [1]], k=3, user_ids=[None, 1])
+    assert found.items.tolist() == model.recommend([[1], [1]], k=3, user_ids=[-1, 1]).items.tolist()
+    assert found.found.all()
+    raw = model.recommend([[]], k=3, user_ids=model.user_vocabulary.decode([1]), raw=True)
+    assert raw.items.tolist() == model.item_vocabulary.decode(wanted.items).tolist()
+
+
 def test_integers_are_raw_only_when_the_caller_says_so():
     log = EventLog.from_frame(pd.DataFrame(make_frame(name=lambda item: 100 - ITEMS.index(item))))
     model = quick().fit(to_sessions(log))

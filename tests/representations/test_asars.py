@@ -12,7 +12,7 @@ import torch
 from contracts import BATCH, BLUEPRINT, DIM, ITEMS, TIME, random_batch
 from torch import nn
 
-from spotlight_asars._spotlight import ImplicitSequenceModel
+from spotlight_asars._spotlight import ImplicitSequenceModel, LSTMNet
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, SpotlightNet, build
 from spotlight_asars.sessions.channels import Channels
 
@@ -216,7 +216,7 @@ def test_our_nets_serve_spotlights_own_model(name, sessions):
 def test_a_net_of_spotlights_kind_is_wrapped_and_ours_is_not():
     ours = ASARSNet(ITEMS)
     assert build(ours, BLUEPRINT) is ours
-    assert isinstance(build(ours.item_rnn, BLUEPRINT), SpotlightNet)
+    assert isinstance(build(LSTMNet(ITEMS), BLUEPRINT), SpotlightNet)
     assert isinstance(build(lambda blueprint: ASARSNet(blueprint.num_items), BLUEPRINT), ASARSNet)
 
 

@@ -166,7 +166,7 @@ def test_dynamics_win_where_taste_drifts_from_session_to_session():
     log = generate_sessions(
         num_users=30,
         num_items=30,
-        num_sessions=1000,
+        num_sessions=700,
         session_length=4,
         predictability=0.0,
         dwell_effect=0.0,

@@ -87,6 +87,28 @@ def test_sessions_that_are_taken_are_aligned(rows):
     assert (taken.num_items, taken.num_users) == (telling().num_items, ROWS)
 
 
+def test_sessions_are_taken_by_a_mask_or_a_list():
+    mask = np.arange(ROWS) % 2 == 1
+    for rows in (mask, mask.tolist(), np.flatnonzero(mask).tolist()):
+        np.testing.assert_array_equal(telling().take(rows).items, telling().take(np.flatnonzero(mask)).items)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, -1], f"rows must lie in 0..{ROWS - 1}; got -1 at 1"),
+        ([ROWS], f"rows must lie in 0..{ROWS - 1}; got {ROWS} at 0"),
+        ([], "rows must be a list of one session or more; got []"),
+        ([False] * ROWS, f"rows must be a list of one session or more; got {[False] * ROWS}"),
+        ([True], f"rows must have shape ({ROWS},) as a mask; got (1,)"),
+        ([0.5], "rows must be whole numbers of 64 bits; got 0.5 at 0"),
+    ],
+)
+def test_rows_that_there_are_none_of_are_refused(rows, message):
+    with refuses(message):
+        telling().take(rows)
+
+
 def test_the_latest_sessions_are_split_off():
     sessions = telling()
     sessions.started = np.array([5.0, 1.0, 4.0, 2.0, 3.0])

@@ -69,7 +69,7 @@ def assert_same(state, other):
         assert state == other
 
 
-@pytest.mark.parametrize("batch", [0, 1, CHECK_EVERY - 1, CHECK_EVERY, CHECK_EVERY + 1, BATCHES - 1])
+@pytest.mark.parametrize("batch", [0, CHECK_EVERY - 1, CHECK_EVERY, BATCHES - 1])
 def test_a_loss_that_is_not_finite_is_found_soon_and_undone(batch):
     run, good = Run(faults={(1, batch): np.nan}), Run(n_epochs=1)
     with pytest.raises(ValueError, match=rf"loss must stay finite; got nan in epoch 2, batch {batch + 1}\. "):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spotlight_asars.runtime.tables import markdown_table, text_table
+from spotlight_asars.analysis.tables import markdown_table, text_table
 
 
 def test_text_lines_end_without_spaces():

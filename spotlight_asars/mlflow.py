@@ -194,7 +194,13 @@ def _signature(model: ASARSSequenceModel) -> Any:
 
     item, user = kind(model.item_vocabulary), kind(model.user_vocabulary)
     users = user if user is DataType.string else AnyType()
-    columns = {"session": AnyType(), "item": item, "timestamp": AnyType(), "user": users, "items": Array(item)}
+    columns: dict[str, Any] = {
+        "session": AnyType(),
+        "item": item,
+        "timestamp": AnyType(),
+        "user": users,
+        "items": Array(item),
+    }
     inputs = Schema([ColSpec(kind, name, required=False) for name, kind in columns.items()])
     params = [ParamSpec("k", DataType.long, 20), ParamSpec("exclude_seen", DataType.string, NOTHING_EXCLUDED)]
     return ModelSignature(inputs=inputs, params=ParamSchema(params))

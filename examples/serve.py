@@ -4,10 +4,9 @@
     curl -d '{"session": "s1", "user": "ann", "item": "A17"}' localhost:8000/events
     curl -d '{"session": "s1", "k": 5, "exclude": ["A17"]}' localhost:8000/recommend
 
-A request to /recommend may bring an event, too. A new model file is read by itself, at SIGHUP, or at a POST to /reload,
-while requests are answered. A session ends an hour after its last event and rolls into the model's memory, unless that
-was before the model file was written. Sessions are in memory; with --state they are in a file, which several workers
-share, and from which a server that was killed goes on. A worker answers one request after the other.
+A request to /recommend may bring an event, too. A new model file is read by itself, at SIGHUP, or at a POST to /reload.
+A session ends an hour after its last event and rolls into the model's memory, unless that was before the model file was
+written. Sessions are in memory; with --state in a file, from which a server goes on, and which several workers share.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from typing import Any
 
 import torch
 import uvicorn
+from serving.connections import bind_socket
 from serving.metrics import Metrics
 from serving.requests import read_fields, rules_of
 from serving.visits import Visits
@@ -118,10 +118,9 @@ def app() -> Starlette:
     """A worker's application, by the settings of ``main``."""
     torch.set_num_threads(1)
     server = Server(**json.loads(os.environ[SETTINGS]))
-    posts = {"/events": server.events, "/recommend": server.recommend, "/reload": server.reload}
-    routes = [Route(path, server.told.watch(endpoint), methods=["POST"]) for path, endpoint in posts.items()]
-    for path, endpoint in {"/health": server.health, "/metrics": server.metrics}.items():
-        routes.append(Route(path, server.told.watch(endpoint)))
+    posts, gets = (server.events, server.recommend, server.reload), (server.health, server.metrics)
+    asked = [(endpoint, "POST") for endpoint in posts] + [(endpoint, "GET") for endpoint in gets]
+    routes = [Route(f"/{one.__name__}", server.told.watch(one), methods=[how]) for one, how in asked]
     return Starlette(routes=routes, lifespan=server.running)
 
 
@@ -141,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("--workers must be 1 without --state")
     os.environ[SETTINGS] = json.dumps({n: getattr(args, n) for n in ("model", "state", "idle", "sweep", "sessions")})
     how = {"factory": True, "app_dir": str(Path(__file__).parent), "access_log": False, "log_level": "warning"}
-    how |= {"timeout_graceful_shutdown": 10, "timeout_worker_healthcheck": 120, "http": "serving.connections:Prompt"}
+    how |= {"timeout_graceful_shutdown": 10, "timeout_worker_healthcheck": 120}  # a worker takes seconds to start
+    uvicorn.Config.bind_socket = bind_socket  # for several workers
     uvicorn.run("serve:app", host=args.host, port=args.port, workers=args.workers, **how)
 
 

@@ -1,4 +1,4 @@
 """Of ``serve.py``: ``visits`` are its sessions, ``requests`` what it is asked, ``metrics`` what it tells.
 
-``connections`` is how its answers leave.
+``connections`` are the sockets of several workers.
 """

@@ -190,8 +190,8 @@ def written(frame: Any, columns: Columns, text: Collection[str] = ()) -> Any:
         if numeric[name]:
             frame = _with_numbers(frame, name, argument)
         elif name not in text and _all(frame, name, INTEGER):
-            kind = next((kind for kind in (nw.Int64, nw.UInt64) if _holds(frame, name, kind)), nw.String)
-            frame = frame.with_columns(nw.col(name).cast(kind))
+            kind = next((kind for kind in (nw.Int64, nw.UInt64) if _holds(frame, name, kind)), None)
+            frame = frame if kind is None else frame.with_columns(nw.col(name).cast(kind))
     return frame
 
 

@@ -7,6 +7,7 @@ import http.client
 import importlib
 import json
 import os
+import pickle
 import re
 import signal
 import socket
@@ -269,6 +270,22 @@ def test_a_model_is_reloaded_without_a_dropped_request(serve, model_file, tmp_pa
     assert status == 400
     assert "path must be a whole file" in answer["error"]
     assert server.post("/recommend", session="s", k=2)[0] == 200, "the old model goes on"
+
+
+def test_the_system_deals_connections_out_among_workers():
+    connections, uvicorn = (importlib.import_module(name) for name in ("serving.connections", "uvicorn"))
+    with contextlib.ExitStack() as opened:
+        first = opened.enter_context(connections.bind_socket(uvicorn.Config("serve:app", port=0)))
+        workers = [opened.enter_context(pickle.loads(pickle.dumps(first))) for _ in range(2)]
+        for worker in workers:
+            assert worker.getsockname() == first.getsockname()
+            assert worker.proto == socket.IPPROTO_TCP  # by which asyncio knows that answers may go at once
+            worker.listen(100)
+            worker.setblocking(False)
+        for _ in range(60):
+            opened.enter_context(socket.create_connection(first.getsockname()))
+        for worker in workers:
+            opened.enter_context(worker.accept()[0])  # BlockingIOError where there is none
 
 
 def test_several_workers_share_sessions_and_only_with_a_file(serve, model_file, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -162,6 +163,8 @@ FIELD = st.one_of(TEXT, ODD, st.integers(-9, 2**64).map(str))
 
 def check_file(fields, separator, packing, bad):
     """Every library, at once or lazily, reads the same of a file, or refuses it."""
+    if sys.version_info < (3, 11) and "\0" in "".join(map("".join, fields)):
+        return  # Python 3.10 writes no csv file with it
     rows = pd.DataFrame(fields, columns=["user_id", "item_id", "timestamp"])
     text = rows.to_csv(index=False, sep=separator).encode()
     text = text[: len(text) // 2] if bad else text

@@ -107,7 +107,7 @@ def load(address: str, items: int, connections: int, seconds: int, folder: str, 
     if done.returncode:
         raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
     said = done.stdout
-    latencies = [re.search(rf"{share}%\s+(\S+)", said).group(1) for share in (50, 90, 99)]
+    latencies = [re.search(rf"\s{share}%\s+(\S+)", said).group(1) for share in (50, 90, 99)]
     rate = float(re.search(r"Requests/sec:\s+(\S+)", said).group(1))
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     broken = re.search(r"Socket errors: (.*)", said)

@@ -18,7 +18,7 @@ from spotlight_asars._checks import number, one_of, positive, require, switch, w
 from spotlight_asars._spotlight import Interactions
 from spotlight_asars.events import frames, splitting, timeline
 from spotlight_asars.events.columns import Columns
-from spotlight_asars.events.labels import grown_names, known_names, own_names, recoded, recoded_context
+from spotlight_asars.events.labels import grown_context, grown_names, known_names, own_names, recoded, recoded_context
 from spotlight_asars.events.reading import read_frame
 from spotlight_asars.events.splitting import Dropped, Part
 from spotlight_asars.events.timeline import HOUR
@@ -370,7 +370,7 @@ class EventLog(Interactions):
         if grow and kinds is not None:
             kinds = grown_names(kinds, log.kind_vocabulary, log.kinds, "kinds of the log")
         if grow and context:
-            context = _grown_context(context, log)
+            context = grown_context(context, log.context_vocabularies, log.context)
         if kinds is not None and log.kind_vocabulary is not None:
             log.kinds = log._columns.kinds = recoded(log.kinds, log.kind_vocabulary, kinds, "kinds of the log")
             log.kind_vocabulary = kinds
@@ -427,13 +427,3 @@ class EventLog(Interactions):
         log._name_labels(self.kind_vocabulary, self.context_vocabularies)
         log.dropped = part.dropped
         return log
-
-
-def _grown_context(known: Mapping[str, Vocabulary], log: EventLog) -> dict[str, Vocabulary]:
-    """The columns of a context, each with the labels that a log brings beyond it."""
-    names, context, grown = list(log.context_vocabularies), log.context, dict(known)
-    for place, name in enumerate(names):
-        if name in grown and context is not None:
-            own = log.context_vocabularies[name]
-            grown[name] = grown_names(grown[name], own, context[:, place], f"context {name!r}")
-    return grown

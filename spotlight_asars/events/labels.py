@@ -79,6 +79,16 @@ def grown_names(
     return with_names(known, Vocabulary(own.decode(used), own.first), argument)
 
 
+def grown_context(known: Vocabularies, own: Vocabularies, codes: NDArray[np.int64] | None) -> Vocabularies:
+    """The columns `known` of a context, with the labels in `codes` (rows, columns of `own`) that each does not have."""
+    if codes is None:
+        return known
+    columns = dict(zip(own, codes.T, strict=True))
+    return {
+        name: grown_names(names, own.get(name), columns.get(name), f"context {name!r}") for name, names in known.items()
+    }
+
+
 def with_names(known: Vocabulary, own: Vocabulary | None, argument: str) -> Vocabulary:
     """The vocabulary `known`, and after its labels those of another that it does not have."""
     if own is None:

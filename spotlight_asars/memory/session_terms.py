@@ -24,9 +24,7 @@ from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import History
 
-Found = tuple[
-    NDArray[Any], NDArray[np.float32]
-]  # int (n,), float32 (n,): an item has the sum of all that it stands with
+Found = tuple[NDArray[Any], NDArray[np.float32]]  # items and terms, (n,) each: an item has the sum of all its terms
 
 SHARE = np.exp(-np.arange(SHARED, dtype=np.float32) / POSITION_DECAY)
 OFFSETS = np.arange(-REACH, REACH + 1)

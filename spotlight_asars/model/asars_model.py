@@ -247,8 +247,7 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
 
         A second call may bring items and users with ids beyond the model's, and kinds and labels of the context that it
         does not know: embeddings, biases and the optimizer's state grow, and nothing else changes until something is
-        learned. The memories are made anew, of these sessions
-        alone; ``update`` adds sessions to them.
+        learned. The memories are made anew, of these sessions alone; ``update`` adds sessions to them.
 
         With `checkpoint`, a fit that was killed goes on from its latest checkpoint when the program is run again, and
         ends in the weights, to the bit, of one that was never killed on such a machine. A fit that has ended already

@@ -237,9 +237,7 @@ class LiveSession:
         if asked != UNKNOWN:
             viewed, channels = self._all_events()
             state = self._fitted.states(viewed, channels.asking(asked, viewed))[:, -1]
-            if allowed is None or not len(allowed):
-                return self._fitted.score_catalogue(state, allowed)
-            return self._fitted.score_pairs(state, allowed.unsqueeze(0))
+            return self._fitted.score_catalogue(state, allowed)
         net = self._fitted.inner
         state = self._own_state() if self._stepper is None else self._state
         scores: Tensor = net.score_items(state, allowed)

@@ -45,7 +45,7 @@ def peak_memory(
     for name, options in {"hinge": {"loss": "hinge"}, "cross entropy": {}}.items():
         work = {f"{n:,} sessions": (partial(peak_of_training, n, steps, options), None) for n in sessions}
         first, *larger = work
-        what = f"peak memory of training, {name}, both memories"
+        what = f"peak memory of training, {name}, all memories"
         yield Comparison(what, "MB", work, {(n, first): "<= 1.1" for n in larger})
     work = {f"{n:,} rows": (partial(peak_of_evaluation, n, num_items), None) for n in rows}
     work["one chunk of scores"] = (partial(float, SCORES_AT_ONCE * 4 / 1e6), None)

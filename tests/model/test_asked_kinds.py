@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from small_models import quick
 from test_labels import ALONE, OURS, PLAIN, TRAIN, log_of, make_log
 
@@ -12,6 +13,9 @@ from spotlight_asars import ASARSSequenceModel, EventLog, to_sessions
 from spotlight_asars.baselines import BASELINES
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
+from spotlight_asars.sampling import Draw
+from spotlight_asars.sessions.batching import scoring_batches
+from spotlight_asars.training.objective import ASKED, some_asked
 
 ROWS, KINDS = np.array(TRAIN.sequences[:6]), TRAIN.kinds[:6]
 MODELS = {name: quick(n_iter=3, representation=name, learning_rate=0.2).fit(TRAIN) for name in OURS}
@@ -226,3 +230,11 @@ def test_contexts_of_another_number_of_columns_are_refused():
         MODEL.predict(ROWS, context=np.ones((6, 2), int))
     with pytest.raises(ValueError, match=message):
         MODEL.start_session(context=[1, 2])
+
+
+def test_training_asks_for_a_share_of_the_events_as_ones_of_their_own_kind():
+    (batch,) = scoring_batches(TRAIN, len(TRAIN), torch.device("cpu"))
+    own = batch.channels.asking_for_own_kinds().asked
+    asked = torch.stack([some_asked(batch, Draw(seed, own.device)) for seed in range(300)])
+    assert ((asked == own) | (asked == 0)).all()
+    assert float((asked > 0).float().mean() / (own > 0).float().mean()) == pytest.approx(ASKED, abs=0.02)

@@ -3,11 +3,11 @@
     python examples/benchmarks/serving.py
     python examples/benchmarks/serving.py --items 30000 --soak 600
 
-Each request brings an event of one of many sessions, and asks for the twenty best items. wrk sends a request on each of
-its connections as soon as the last one was answered: with one connection the latencies are those of the server alone,
-with several the requests a second are the most that it can do. On a machine that others use, too, the processor time
-of the server for a request says what it could do alone. With ``--soak`` the server is loaded for so many seconds, its
-model is reloaded four times, and its memory and errors are looked at.
+Each request brings an event of one of many sessions, of five events each, and asks for the twenty best items. wrk sends
+a request on each of its connections as soon as the last one was answered: with one connection the latencies are those
+of the server alone, with several the requests a second are the most that it can do. On a machine that others use, too,
+the processor time of the server for a request says what it could do alone. With ``--soak`` the server is loaded for so
+many seconds, its model is reloaded four times, and its memory and errors are looked at.
 
 References
 ----------
@@ -41,11 +41,14 @@ from spotlight_asars.analysis.tables import text_table
 SERVER = Path(__file__).parent.parent / "serve.py"
 PUBLISHED = ["Serenade, as published", "6.5 million", "2 cores", "", "1,000", "", "", "< 7 ms", "", ""]
 HEAD = ("server", "items", "workers", "connections", "requests/s", "CPU a request", "p50", "p90", "p99", "errors")
-SESSIONS, VISITORS, LENGTH = 20_000, 5_000, 5.0  # to train on, of the load, and events of each to train on
+SESSIONS, VISITORS, LENGTH = 20_000, 5_000, 5.0  # to train on, of the load at a time, and events of each
 LUA = """
 math.randomseed({seed})
+local asked = {seed} * 1e7
 request = function()
-  local body = string.format('{{"session": "s%d", "item": %d}}', math.random({visitors}), math.random({items}))
+  asked = asked + 1
+  local session = math.floor(asked / {length}) + math.random({visitors})
+  local body = string.format('{{"session": "s%d", "item": %d}}', session, math.random({items}))
   return wrk.format("POST", "/recommend", {{["Content-Type"] = "application/json"}}, body)
 end
 """
@@ -101,7 +104,7 @@ def ask(address: str, data: bytes | None = None) -> str:
 def load(address: str, items: int, connections: int, seconds: int, folder: str, seed: int = 0) -> list[str]:
     """Requests a second, latencies and errors, as texts."""
     script = Path(folder) / "load.lua"
-    script.write_text(LUA.format(seed=seed, visitors=VISITORS, items=items))
+    script.write_text(LUA.format(seed=seed, visitors=VISITORS, items=items, length=LENGTH))
     how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", str(script), address]
     done = subprocess.run(["wrk", *how], capture_output=True, text=True, check=False, timeout=seconds + 60)
     if done.returncode:

@@ -11,12 +11,14 @@ import contextlib
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
+from spotlight_asars.events.vocabulary import Vocabulary
 
 Followed = tuple[Any, int, float | None]
 LONGEST = 500  # events, after which a new session begins
@@ -108,29 +110,45 @@ class Visits:
             self._db.execute("UPDATE visits SET ended = ? WHERE ended IS NULL AND seen < ?", (now, now - self.idle))
             evict = f"UPDATE visits SET ended = ? WHERE {beyond.format('NULL')}"
             self.evicted += self._db.execute(evict, (now, self.limit)).rowcount
-            self._db.execute(f"DELETE FROM visits WHERE {beyond.format('NOT NULL')}", (self.limit,))
             self.going_on = self._db.execute("SELECT COUNT(*) FROM visits WHERE ended IS NULL").fetchone()[0]
-            query = "SELECT visit, user, started, ended FROM visits WHERE ended > ? ORDER BY ended, seen"
+            query = """
+                SELECT ended, visit, user, started, item, time FROM visits JOIN events USING (visit) WHERE ended > ?
+                ORDER BY ended, seen, visit, events.rowid"""
             over = self._db.execute(query, (self._rolled,)).fetchall()
+            self._db.execute(f"DELETE FROM visits WHERE {beyond.format('NOT NULL')}", (self.limit,))
         if over:
-            self._roll([self._follow(self._start(*row[1:3]), row[0])[0].as_sessions() for row in over])
-            self._rolled = over[-1][3]
+            self._roll(*zip(*over, strict=True))
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
-    def _roll(self, parts: list[SessionInteractions]) -> None:
-        items, users, dwell, started = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("items", "user_ids", "flat_dwell_times", "started")
+    def _roll(self, ended: Any, visits: Any, users: Any, started: Any, items: Any, times: Any) -> None:
+        """Take in events of sessions that have ended, in the order in which they ended."""
+        first = np.flatnonzero(np.diff(visits, prepend=-1))
+        dwell = np.diff(times, append=np.nan).clip(min=0.0)  # NaN stays
+        dwell[first[1:] - 1] = np.nan
+        items, users = self._ids("item", items), self._ids("user", [users[place] for place in first])
+        known = items != Vocabulary.ABSENT
+        sessions = SessionInteractions.from_ragged(
+            items[known],
+            np.r_[0, np.cumsum(np.add.reduceat(known, first, dtype=np.int64))],
+            users,
+            self._model.num_items,
+            dwell_times=dwell[known],
+            started=np.array(started)[first],
         )
-        offsets = np.cumsum([0, *(len(part.items) for part in parts)])
-        size = self._model.num_items
-        self._model.update(
-            SessionInteractions.from_ragged(items, offsets, users, size, dwell_times=dwell, started=started)
-        )
+        self._model.update(sessions)
         self._live.clear()  # what follows starts from the new memory
+        self._rolled = ended[-1]
+
+    def _ids(self, kind: str, values: Sequence[Any]) -> NDArray[np.int64]:
+        """Contiguous ids, -1 where unknown, of raw ones where the model knows these."""
+        vocabulary = getattr(self._model, f"{kind}_vocabulary")
+        if vocabulary is not None:
+            return vocabulary.encode(np.array(values, dtype=object))
+        names = self._model.item_vocabulary is not None  # which users of a log without any have, too
+        return np.array([-1 if value is None or names else value for value in values], dtype=np.int64)
 
     def _start(self, user: Any, started: float | None) -> Any:
         return self._model.start_session(user, started, raw=self._model.item_vocabulary is not None)

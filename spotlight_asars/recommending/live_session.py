@@ -85,6 +85,7 @@ class LiveSession:
         self._dwell_is_open = False  # whether the last event of all is one that the model knows, with its dwell to come
         self._device = fitted.device
         self._arrival: Arrival | None = None
+        self._stepped = 0  # events that the state has taken in: the others wait until scores are asked for
         if fitted.net.training:
             fitted.net.eval()
         start = torch.tensor([self._started], dtype=torch.float64, device=self._device)
@@ -113,7 +114,6 @@ class LiveSession:
         unknown_user = bool(self._raw) and self._given_user is not None and self._user == UNKNOWN_USER
         return Unknown(len(self._skipped), len(set(self._skipped)), int(unknown_user))
 
-    @torch.no_grad()
     def append(
         self, item: Any, dwell_times: float | None = None, *, kind: Any = None, dwell: float | None = None
     ) -> LiveSession:
@@ -155,7 +155,7 @@ class LiveSession:
         rule = "dwell_times must be left out with the first event, for it is that of the event before"
         require(not is_first or np.isnan(seconds), rule, dwell_times)
         if self._dwell_is_open:
-            self._settle(seconds)
+            self._dwell_times[-1] = seconds
         self._dwell_is_open = code != Vocabulary.ABSENT
         if not self._dwell_is_open:
             self._skipped.append(item)
@@ -163,9 +163,6 @@ class LiveSession:
         self._items.append(code)
         self._dwell_times.append(np.nan)
         self._kinds.append(kind)
-        if self._stepper is not None:
-            self._arrival = self._stepper.arrive(self._carry, self._tensor([code]), kinds=self._tensor([kind]))
-            self._state = self._arrival.state
         return self
 
     @torch.no_grad()
@@ -224,14 +221,6 @@ class LiveSession:
         ).named(self._catalogue.user_vocabulary, self._catalogue.item_vocabulary)
         return sessions.with_labels(self._catalogue.kind_vocabulary, self._catalogue.context_vocabularies)
 
-    def _settle(self, seconds: float) -> None:
-        """Take in the dwell of the last event, which is known now."""
-        self._dwell_times[-1] = seconds
-        if self._stepper is not None and self._arrival is not None:
-            dwell = torch.full_like(self._carry.dwell, seconds)
-            item, kind = self._tensor(self._items[-1:]), self._tensor(self._kinds[-1:])
-            self._carry = self._stepper.settle(self._carry, item, self._arrival, dwell, kind)
-
     def _scores(self, allowed: Tensor | None = None, asked: int = UNKNOWN) -> Tensor:
         """Scores of the catalogue, or of the `allowed` items, rising, for an event of a kind: (1, items)."""
         if asked != UNKNOWN:
@@ -239,7 +228,7 @@ class LiveSession:
             state = self._fitted.states(viewed, channels.asking(asked, viewed))[:, -1]
             return self._fitted.score_catalogue(state, allowed)
         net = self._fitted.inner
-        state = self._own_state() if self._stepper is None else self._state
+        state = self._own_state() if self._stepper is None else self._stepped_state(self._stepper)
         scores: Tensor = net.score_items(state, allowed)
         if self._terms is not None:
             items, values = self._terms.of(state.flatten().cpu().numpy(), self._items, self._kinds)
@@ -257,6 +246,19 @@ class LiveSession:
         """The state of a net that reads the whole session again, (1, ...)."""
         state: Tensor = self._fitted.inner.states(*self._all_events())[:, -1]
         return state
+
+    def _stepped_state(self, stepper: Stepper) -> Tensor:
+        """The state of a net that takes in event by event, after those that have come since the last scores."""
+        for place in range(self._stepped, len(self)):
+            if self._arrival is not None:  # of the event before, whose dwell is known by now
+                dwell = torch.full_like(self._carry.dwell, self._dwell_times[place - 1])
+                item, kind = self._tensor(self._items[place - 1 : place]), self._tensor(self._kinds[place - 1 : place])
+                self._carry = stepper.settle(self._carry, item, self._arrival, dwell, kind)
+            item, kind = self._tensor(self._items[place : place + 1]), self._tensor(self._kinds[place : place + 1])
+            self._arrival = stepper.arrive(self._carry, item, kinds=kind)
+            self._state = self._arrival.state
+        self._stepped = len(self)
+        return self._state
 
     def _all_events(self) -> tuple[Tensor, Channels]:
         """The session so far, int64 (1, time), with its channels."""

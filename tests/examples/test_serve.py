@@ -233,6 +233,33 @@ def wait_for(holds, seconds=60):
         time.sleep(0.05)
 
 
+def test_sessions_roll_in_as_live_ones_say_they_were(model_file, monkeypatch):
+    monkeypatch.syspath_prepend(SERVER.parent)
+    model, rolled = ASARSSequenceModel.load(model_file), []
+    visits = importlib.import_module("serving.visits").Visits(":memory:", 3600.0, 0)
+    visits.use(0.0, model)
+    events = [("i3", 10.0), ("none", 15.0), ("i1", 13.0), ("i3", 40.0)], [("none", 5.0)], [("i2", 7.0), ("i2", 7.0)]
+    expected = []
+    for name, (user, visited) in enumerate(zip(("u2", None, "nobody"), events, strict=True)):
+        for item, moment in visited:
+            visits.append(str(name), user, item, moment)
+        expected.append(visits.session(str(name)).as_sessions())
+    monkeypatch.setattr(model, "update", rolled.append)
+    visits.sweep()
+    visits.sweep()
+    (found,) = rolled
+    for name in ("items", "lengths", "user_ids", "flat_dwell_times", "started"):
+        np.testing.assert_array_equal(getattr(found, name), np.concatenate([getattr(one, name) for one in expected]))
+    assert found.lengths.tolist() == [3, 0, 2]
+    assert found.flat_dwell_times.tolist() == [
+        5.0,
+        27.0,
+        pytest.approx(np.nan, nan_ok=True),
+        0.0,
+        pytest.approx(np.nan, nan_ok=True),
+    ]
+
+
 def test_the_oldest_sessions_are_ended_where_there_are_too_many(serve, model_file):
     server = serve(model_file, "--sessions", 5, "--sweep", 0.1)
     for number in range(60):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import sys
 import tempfile
@@ -166,7 +167,9 @@ def check_file(fields, separator, packing, bad):
     if sys.version_info < (3, 11) and "\0" in "".join(map("".join, fields)):
         return  # Python 3.10 writes no csv file with it
     rows = pd.DataFrame(fields, columns=["user_id", "item_id", "timestamp"])
-    text = rows.to_csv(index=False, sep=separator).encode()
+    returns = "\r" in "".join(map("".join, fields))  # which Python before 3.13 leaves bare, where it may end a line
+    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    text = rows.to_csv(index=False, sep=separator, quoting=quoting).encode()
     text = text[: len(text) // 2] if bad else text
     found = []
     with tempfile.TemporaryDirectory() as folder:

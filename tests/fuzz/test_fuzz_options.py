@@ -44,7 +44,7 @@ def is_valid(name, value):
         return is_number(value, whole=False) and math.isfinite(value) and least
     if name == "patience" and value is None:
         return True
-    return is_number(value, whole=True) and (0 if name == "n_iter" else 1) <= value < 2**31
+    return is_number(value, whole=True) and (0 if name in ("n_iter", "item_neighbours") else 1) <= value < 2**31
 
 
 def check(name, value):

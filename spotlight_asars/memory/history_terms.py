@@ -4,17 +4,17 @@ r"""Learned terms in the score for the items that the user has viewed before.
                     + [k \in S_j] \, \big( g_S(q_j) + T_S(j, k) \big)
 
 .. math:: T_H(k) = w_{seen} + w_{times} \log(1 + n_k) + w_{sessions} \, a_k^{-\lambda_1}
-                   + w_{time} \, (1 + \delta_k)^{-\lambda_2} + w_{dwell} \log(1 + d_k)
+                   + w_{time} \, (1 + \delta_k)^{-\lambda_2} + w_{dwell} \log(1 + d_k) + c_k
 
 .. math:: T_S(j, k) = w_{here} + w_{steps} \, (1 + b_{jk})^{-\lambda_3} + w_{last} \, [b_{jk} = 0] + c_{jk}
 
 :math:`H_u` are the items of the user's earlier sessions: viewed :math:`n_k` times, for :math:`d_k` seconds on average,
 the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` are the items of this session up to event
-j, viewed :math:`b_{jk}` steps ago; :math:`c_{jk}` is the weight of the kind of that view, 0 where it is unknown. Where
-the kind of the event to come is known, there is one more weight of each pair of these kinds, and one of it alone for
-:math:`H_u`. The gates :math:`g` are linear in the state :math:`q_j`: inside a softmax, they trade repeating for
-exploring. All weights start at 0, so an untrained memory changes no score; all :math:`\lambda` start at 1. Only the
-items of a history have terms: their cost does not depend on the catalogue.
+j, viewed :math:`b_{jk}` steps ago; :math:`c` is the weight of the kind of the last view, 0 where it is unknown. Where
+the kind of the event to come is known, there is one more weight of each pair of these kinds. The gates :math:`g` are
+linear in the state :math:`q_j`: inside a softmax, they trade repeating for exploring. All weights start at 0, so an
+untrained memory changes no score; all :math:`\lambda` start at 1. Only the items of a history have terms: their cost
+does not depend on the catalogue.
 
 References
 ----------
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars._checks import LARGEST_ID
-from spotlight_asars.memory.kind_weights import PairWeights, kind_weights
+from spotlight_asars.memory.kind_weights import kind_weights, pair_weights
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
@@ -49,22 +49,21 @@ class HistoryTerms(nn.Module):
         self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
         self.gates = nn.Linear(state_size, 2, bias=False)
         nn.init.zeros_(self.gates.weight)
-        self.of_kind, self.of_asked = kind_weights(num_kinds, start=0.0), kind_weights(num_kinds, start=0.0)
-        self.of_pair = None if self.of_kind is None else PairWeights(num_kinds)
+        self.of_kind, self.of_earlier_kind = kind_weights(num_kinds, start=0.0), kind_weights(num_kinds, start=0.0)
+        self.of_pair, self.of_earlier_pair = pair_weights(num_kinds), pair_weights(num_kinds)
 
     def weights(self) -> dict[str, float]:
         r"""The learned weight of each term, by its name; "decay of ..." is its :math:`\lambda`."""
         weights = torch.cat([self.earlier, self.here, self.log_decay.exp()]).tolist()
         names = (*EARLIER_TERMS, *SESSION_TERMS, *(f"decay of {name}" for name in DECAYS))
         found = dict(zip(names, weights, strict=True))
-        if self.of_kind is None or self.of_asked is None or self.of_pair is None:
-            return found
-        of_kinds = (
-            self.of_kind.named("here, of"),
-            self.of_pair.named("here, of"),
-            self.of_asked.named("seen, asked for"),
-        )
-        return {name: weight for part in (found, *of_kinds) for name, weight in part.items()}
+        for what, parts in (
+            ("here, of", (self.of_kind, self.of_pair)),
+            ("seen, of", (self.of_earlier_kind, self.of_earlier_pair)),
+        ):
+            for part in parts:
+                found |= {} if part is None else part.named(what)
+        return found
 
     def recall(self, items: Tensor, channels: Channels) -> ViewedItems:
         """What the users of a batch viewed before each step of items, int64 (batch, time)."""
@@ -87,6 +86,8 @@ class HistoryTerms(nn.Module):
             torch.log1p(history.dwell).nan_to_num(0.0),
         )
         terms = sum(weight * feature for weight, feature in zip(self.earlier, features, strict=True))
+        if self.of_earlier_kind is not None:
+            terms = terms + self.of_earlier_kind(history.kinds)
         return terms * (history.items != PADDING_IDX)
 
     def session_terms(self, ago: Tensor) -> Tensor:
@@ -105,11 +106,10 @@ class HistoryTerms(nn.Module):
         terms = take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]
         if self.of_kind is not None and viewed.kinds is not None:
             terms = terms + self.of_kind(viewed.kinds[rows, : items.shape[1]])
-        if self.of_asked is not None and self.of_pair is not None and viewed.asked is not None:
-            asked = viewed.asked[rows, steps].unsqueeze(1)
+        asked = None if viewed.asked is None else viewed.asked[rows, steps].unsqueeze(1)
+        if self.of_pair is not None and asked is not None:
             kinds = torch.zeros_like(items) if viewed.kinds is None else viewed.kinds[rows, : items.shape[1]]
             terms = terms + self.of_pair(kinds, asked)
-            gates = torch.cat([gates[:, :1], gates[:, 1:] + self.of_asked(asked)], dim=1)
         found = [ScoreTerms(items * latest, terms * latest)]
         if viewed.history is not None and viewed.earlier_terms is not None:
             before, row = viewed.history.items, rows.unsqueeze(1)  # (batch, slots), (states, 1)
@@ -118,6 +118,9 @@ class HistoryTerms(nn.Module):
             weight = torch.cat([torch.ones_like(gates[:, 1:]), gates[:, 1:]], dim=1)
             row = torch.cat([row, row + len(before)], dim=1)
             found.append(ScoreTerms(torch.cat([before, before]), values, row, weight))
+            if self.of_earlier_pair is not None and asked is not None:
+                earlier = self.of_earlier_pair(viewed.history.kinds[rows], asked)
+                found.append(ScoreTerms(before[rows], earlier * (before[rows] != PADDING_IDX)))
         return found
 
 

@@ -78,3 +78,8 @@ def met(kinds: Tensor, num_kinds: int) -> Tensor:
 def kind_weights(num_kinds: int, start: float) -> KindWeights | None:
     """``KindWeights``, or None where there are no two kinds."""
     return KindWeights(num_kinds, start) if num_kinds > 2 else None
+
+
+def pair_weights(num_kinds: int) -> PairWeights | None:
+    """``PairWeights``, or None where there are no two kinds."""
+    return PairWeights(num_kinds) if num_kinds > 2 else None

@@ -1,8 +1,8 @@
 """What each user viewed in earlier sessions, as of any moment.
 
-A *posting* says that a user viewed an item in a session: how often up to then, and for how long. Postings are sorted by
-user, and by time within a user; so what a session may know of its user is a range, found by binary search, and the
-latest posting of each item in it has the counts. The design satisfies:
+A *posting* says that a user viewed an item in a session: how often up to then, for how long, and how. Postings are
+sorted by user, and by time within a user; so what a session may know of its user is a range, found by binary search,
+and the latest posting of each item in it has the counts. The design satisfies:
 
 - a session sees the postings of its own user's sessions that started before it, and no others. A user's sessions
   follow each other, so these have ended;
@@ -41,6 +41,7 @@ class Views(NamedTuple):
     session : int64, number that tells sessions of one user and start apart
     item, times : int32
     dwell, known : float64 [s] and int32, sum and count of the known dwell times
+    kind : int16, of the latest event, 0 where unknown
     """
 
     user: NDArray[Any]
@@ -50,6 +51,7 @@ class Views(NamedTuple):
     times: NDArray[Any]
     dwell: NDArray[Any]
     known: NDArray[Any]
+    kind: NDArray[Any]
 
     def append(self, more: Views) -> Views:
         return Views(*(np.concatenate(columns) for columns in zip(self, more, strict=True)))
@@ -64,7 +66,7 @@ class Memory:
     Two indices share them: one of what was there at first, and a small one of all sessions of the users to whom
     ``with_sessions`` added some; so an addition costs the histories of its users, and not the memory.
 
-    A posting takes 44 bytes on the host, from which additions and model files are made, and 28 on the device, or 16
+    A posting takes 46 bytes on the host, from which additions and model files are made, and 30 on the device, or 16
     where that is the host. Each session takes 24 bytes more on the device, and each user 16 on both.
 
     Parameters
@@ -95,7 +97,7 @@ class Memory:
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], size: int, device: torch.device = HOST) -> Memory:
         """The memory whose ``arrays`` these are."""
         memory = cls(size=size)
-        memory._keep(Views(**arrays), device)
+        memory._keep(Views(**{"kind": np.zeros(len(arrays["item"]), np.int16), **arrays}), device)  # older files
         return memory
 
     def _keep(self, views: Views, device: torch.device) -> None:
@@ -210,6 +212,7 @@ class Memory:
             (end - self._column("session", place)).float(),
             (now - self._column("started", place)).float(),
             self._column("dwell", place),
+            self._column("kind", place).long(),
         )
 
     def _column(self, name: str, place: Tensor) -> Tensor:
@@ -279,6 +282,7 @@ class _Index:
             "dwell": on_device(dwell.astype(np.float32)),
             "session": on_device(session.astype(np.int32)),
             "next": on_device(next_view),
+            "kind": on_device(views.kind),
         }
 
     def __len__(self) -> int:
@@ -318,7 +322,7 @@ class _Index:
         return found, start, stop, end
 
 
-_NO_VIEWS = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4")))
+_NO_VIEWS = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4", "i2")))
 
 
 def _views(sessions: SessionInteractions) -> Views:
@@ -335,6 +339,9 @@ def _views(sessions: SessionInteractions) -> Views:
     pairs, view = np.unique(session * sessions.num_items + items, return_inverse=True)
     row, item = np.divmod(pairs, sessions.num_items)
     started = np.full(len(rows), np.nan) if sessions.started is None else sessions.started[rows]
+    kind = np.zeros(len(pairs), np.int16)
+    if sessions.flat_kinds is not None:
+        kind[view] = sessions.flat_kinds[places]  # the latest one stays
     return Views(
         sessions.user_ids[rows][row],
         started[row],
@@ -343,4 +350,5 @@ def _views(sessions: SessionInteractions) -> Views:
         np.bincount(view, minlength=len(pairs)).astype(np.int32),
         np.bincount(view, np.where(known, dwell, 0.0), minlength=len(pairs)),
         np.bincount(view, known, minlength=len(pairs)).astype(np.int32),
+        kind,
     )

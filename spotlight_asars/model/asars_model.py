@@ -560,12 +560,13 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
         Its inputs are, for any number of sessions, ``items`` int64 (batch, time), padded with 0 anywhere;
         ``dwell_times`` float32 (batch, time) [s], NaN where unknown; ``user_ids`` int64 (batch,), -1 where unknown;
         ``started`` float64 (batch,) [s], NaN where unknown. A graph with history also has, of what each user viewed
-        before, ``history_items`` int64 (batch, slots), padded with 0, and float32 (batch, slots) each
-        ``history_times``, ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, as in ``History``;
-        ``history_inputs`` fills them. Transitions and neighbours are constants, as the model has them now. One of a
-        model that was fitted to several kinds or to a context has codes of these, int64 and 0 where unknown, after
-        ``started``: ``kinds`` (batch, time), ``context`` (batch, columns), and ``next_kind`` (batch,), which is that
-        of the event to come, where it is asked for by its kind. It is one of the CPU, wherever the model is.
+        before, ``history_items`` int64 (batch, slots), padded with 0, float32 (batch, slots) each ``history_times``,
+        ``history_sessions_ago``, ``history_seconds_ago`` and ``history_dwell``, and ``history_kinds`` int64 (batch,
+        slots), as in ``History``; ``history_inputs`` fills them. Transitions and neighbours are constants, as the model
+        has them now. One of a model that was fitted to several kinds or to a context has codes of these, int64 and 0
+        where unknown, after ``started``: ``kinds`` (batch, time), ``context`` (batch, columns), and ``next_kind``
+        (batch,), which is that of the event to come, where it is asked for by its kind. It is one of the CPU, wherever
+        the model is.
 
         Parameters
         ----------

@@ -113,7 +113,10 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             tensor.copy_(given)
     counts = _take(arrays, "item_counts", path)
     fitted.seen = counts > 0
-    fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in fitted.users.arrays()})
+    recalled = [
+        name for name in fitted.users.arrays() if name != "kind" or "users.kind" in arrays
+    ]  # older files lack it
+    fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in recalled})
     if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}
         fitted.neighbours = NeighbourSessions.from_arrays(kept, fitted.num_items, fitted.device)

@@ -167,7 +167,7 @@ def trace(graph: SessionGraph) -> torch.export.ExportedProgram:
         others.append(dynamic)
     of_history = len(graph.inputs) - len(INPUTS) - len(graph.label_inputs)
     if of_history:
-        example += [torch.ones(2, 5, dtype=torch.int64), *(torch.ones(2, 5) for _ in range(of_history - 1))]
+        example += [column.repeat(1, 5) for column in History.empty(2)]
         others += [slots] * of_history
     if others:
         shapes.append(tuple(others))

@@ -97,14 +97,14 @@ class HistoryInGraph(nn.Module):
         latest = (items != PADDING_IDX) & ~comes_again.any(dim=2)  # view of each item
         number = (items != PADDING_IDX).cumsum(dim=1)
         here = self.terms.session_terms((number[:, -1:] - number).to(state.dtype)) + gates[:, :1]
-        of_earlier = gates[:, 1:]
         if self.terms.of_kind is not None and kinds is not None:
             here = here + self.terms.of_kind(kinds)
-        if self.terms.of_pair is not None and self.terms.of_asked is not None and asked is not None:
+        before = gates[:, 1:]
+        if self.terms.of_pair is not None and self.terms.of_earlier_pair is not None and asked is not None:
             viewed = torch.zeros_like(items) if kinds is None else kinds
             here = here + self.terms.of_pair(viewed, asked.unsqueeze(1))
-            of_earlier = of_earlier + self.terms.of_asked(asked.unsqueeze(1))
-        earlier = self.terms.earlier_terms(history) + of_earlier * (history.items != PADDING_IDX)
+            before = before + self.terms.of_earlier_pair(history.kinds, asked.unsqueeze(1))
+        earlier = self.terms.earlier_terms(history) + before * (history.items != PADDING_IDX)
         return scores.scatter_add(1, torch.cat([items, history.items], 1), torch.cat([here * latest, earlier], 1))
 
 

@@ -39,6 +39,7 @@ class History(NamedTuple):
     sessions_ago : float, 1 where the latest view was in the session before
     seconds_ago : float [s], from the start of the session of the latest view to that of this one; NaN where unknown
     dwell : float [s], mean dwell time on the item; NaN where unknown
+    kinds : int64, kind of the latest view; 0 where unknown
     """
 
     items: torch.Tensor
@@ -46,12 +47,13 @@ class History(NamedTuple):
     sessions_ago: torch.Tensor
     seconds_ago: torch.Tensor
     dwell: torch.Tensor
+    kinds: torch.Tensor
 
     @classmethod
     def empty(cls, batch: int) -> History:
         """The histories of a batch in which no user has one."""
-        items = torch.zeros(batch, 1, dtype=torch.int64)
-        return cls(items, *(torch.zeros(batch, 1) for _ in range(4)))
+        ids, values = torch.zeros(batch, 1, dtype=torch.int64), torch.zeros(batch, 1)
+        return cls(ids, values, values, values, values, ids)
 
     def padded(self, row: torch.Tensor, batch: int) -> History:
         """From columns (entries,) of all rows one after the other, padded from the left to the longest row.

@@ -26,7 +26,7 @@ HISTORIES = [  # {item: (times, sessions ago, seconds ago, dwell)} of each row o
 def as_history(histories):
     row = torch.arange(len(histories)).repeat_interleave(torch.tensor([len(one) for one in histories]))
     items, *columns = torch.tensor([(item, *values) for one in histories for item, values in one.items()]).double().T
-    return History(items.long(), *columns).padded(row, len(histories))
+    return History(items.long(), *columns, kinds=torch.zeros_like(row)).padded(row, len(histories))
 
 
 def make_net(name="time_user", at_random=True):

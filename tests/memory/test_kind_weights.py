@@ -14,6 +14,7 @@ from spotlight_asars.memory import Transitions, with_recall
 from spotlight_asars.memory.item_transitions import LATEST
 from spotlight_asars.memory.pair_counts import WINDOW
 from spotlight_asars.representations import build
+from spotlight_asars.sessions.channels import History
 
 KINDS = 4
 SESSIONS = SessionInteractions(random_batch(batch=20, seed=1)[0].numpy(), num_items=ITEMS)
@@ -62,6 +63,30 @@ def test_an_item_of_the_session_has_the_weight_of_the_kind_of_its_last_view():
         for item, kind in last.items():
             expected[place, item] += weights[kind] if item else 0.0
     torch.testing.assert_close(with_kinds.detach(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_an_item_of_earlier_sessions_has_the_weights_of_the_kind_of_its_last_view_and_of_that_asked_for():
+    net, (items, _, channels) = make_net(history=True, transitions=False), make_batch()
+    earlier, of_view = torch.tensor([[1, 2, 0, 3, 4]] * BATCH), torch.tensor([[0, 1, 2, KINDS - 1, KINDS + 1]] * BATCH)
+    some = torch.ones(earlier.shape, dtype=torch.float64) * (earlier != 0)
+    history, everywhere = History(earlier, some, some, some, some, of_view), torch.ones(items.shape, dtype=torch.bool)
+    asked = torch.randint(0, KINDS + 2, items.shape, generator=torch.Generator().manual_seed(1))
+    unknown = channels._replace(history=history._replace(kinds=torch.zeros_like(of_view)))
+    channels = channels._replace(history=history)
+    of_kind, of_pair = net.terms[0].of_earlier_kind.weight.tolist(), net.terms[0].of_earlier_pair.weight.tolist()
+    for given in (torch.zeros_like(asked), asked):
+        with torch.no_grad():
+            net.terms[0].of_pair.weight.zero_()  # which weighs items of the session itself
+            found = net.score_items(net.states(items, channels._replace(asked=given))[everywhere])
+            expected = net.score_items(net.states(items, unknown._replace(asked=None))[everywhere])
+        for place, (row, step) in enumerate(np.ndindex(BATCH, TIME)):
+            for item, view in zip(earlier[row].tolist(), of_view[row].tolist(), strict=True):
+                if item:
+                    view = view if view < KINDS else 0
+                    expected[place, item] += of_kind[view] if view else 0.0
+                    kind = int(given[row, step])
+                    expected[place, item] += of_pair[view][kind] if 0 < kind < KINDS else 0.0
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_terms_for_an_event_of_a_kind_weigh_by_it_and_by_the_kind_of_the_last_view():

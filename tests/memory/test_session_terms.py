@@ -34,7 +34,9 @@ class Net(nn.Module):
 def as_sessions(log):
     offsets, users = np.cumsum([0, *map(len, log)]), np.arange(len(log)) % USERS
     started = np.arange(len(log)) * 1e5
-    return SessionInteractions.from_ragged(np.concatenate(log), offsets, users, ITEMS, started=started)
+    items = np.concatenate(log).astype(np.int64)
+    kinds = items % (KINDS + 1)
+    return SessionInteractions.from_ragged(items, offsets, users, ITEMS, started=started, kinds=kinds)
 
 
 def random_net(num_kinds):

@@ -24,20 +24,20 @@ QUESTIONS = st.lists(  # users, some of whom no memory has, and when their sessi
 
 @st.composite
 def logs(draw, min_size=1):
-    """Sessions of a few users with repeats, ties in time, unknown users, dwell times and starts."""
+    """Sessions of a few users with repeats, ties in time, unknown users, dwell times, starts and kinds."""
     size = draw(st.integers(min_size, 12))
     rows = [draw(st.lists(st.integers(1, 5), min_size=1, max_size=6)) for _ in range(size)]
     users = draw(st.lists(st.integers(-1, 2), min_size=size, max_size=size))
     started = draw(st.lists(st.one_of(st.integers(0, 6), st.just(math.nan)), min_size=size, max_size=size))
     flat = [item for row in rows for item in row]
     dwell = draw(st.lists(st.one_of(st.integers(0, 50), st.just(math.nan)), min_size=len(flat), max_size=len(flat)))
-    return SessionInteractions.from_ragged(
-        flat, np.r_[0, np.cumsum([len(row) for row in rows])], users, 6, dwell_times=dwell, num_users=3, started=started
-    )
+    kinds = draw(st.one_of(st.none(), st.lists(st.integers(0, 3), min_size=len(flat), max_size=len(flat))))
+    offsets, channels = np.r_[0, np.cumsum([len(row) for row in rows])], {"dwell_times": dwell, "kinds": kinds}
+    return SessionInteractions.from_ragged(flat, offsets, users, 6, num_users=3, started=started, **channels)
 
 
 def by_hand(sessions, user, now):
-    """{item: (times, sessions ago, seconds ago, mean dwell)} of a user's sessions before `now`, NaN for after all."""
+    """{item: (times, sessions ago, seconds ago, mean dwell, kind)} of sessions before `now`, NaN for after all."""
     mine = []
     for row in range(len(sessions)):
         start = sessions.started[row]
@@ -48,22 +48,21 @@ def by_hand(sessions, user, now):
     latest = np.nanmax(starts, initial=-np.inf)
     actual, dwells = {}, defaultdict(list)
     for place, (start, row) in enumerate(mine):
-        events = slice(*sessions.offsets[row : row + 2])
-        for item, dwell in zip(
-            sessions.items[events].tolist(), sessions.flat_dwell_times[events].tolist(), strict=True
-        ):
+        for event in range(*sessions.offsets[row : row + 2]):
+            item, dwell = int(sessions.items[event]), float(sessions.flat_dwell_times[event])
+            kind = 0 if sessions.flat_kinds is None else int(sessions.flat_kinds[event])
             times = actual.get(item, (0,))[0] + 1
             if not math.isnan(dwell):
                 dwells[item].append(dwell)
             mean = np.mean(dwells[item]) if dwells[item] else math.nan
             ago = math.nan if start == math.inf else (latest if math.isnan(now) else now) - start
-            actual[item] = (times, len(mine) - place, ago, mean)
+            actual[item] = (times, len(mine) - place, ago, mean, kind)
     return actual
 
 
 def recalled(history, row):
     """The same of what a memory recalls."""
-    columns = (history.times, history.sessions_ago, history.seconds_ago, history.dwell)
+    columns = (history.times, history.sessions_ago, history.seconds_ago, history.dwell, history.kinds)
     return {
         int(item): tuple(float(column[row, slot]) for column in columns)
         for slot, item in enumerate(history.items[row])

@@ -7,7 +7,8 @@ Each request brings an event of one of many sessions, of five events each, and a
 a request on each of its connections as soon as the last one was answered: with one connection the latencies are those
 of the server alone, with several the requests a second are the most that it can do. On a machine that others use, too,
 the processor time of the server for a request says what it could do alone. With ``--soak`` the server is loaded for so
-many seconds, its model is reloaded four times, and its memory and errors are looked at.
+many seconds, with fewer sessions than there come, its model is reloaded four times, and its memory and errors are
+looked at.
 
 References
 ----------
@@ -42,6 +43,7 @@ SERVER = Path(__file__).parent.parent / "serve.py"
 PUBLISHED = ["Serenade, as published", "6.5 million", "2 cores", "", "1,000", "", "", "< 7 ms", "", ""]
 HEAD = ("server", "items", "workers", "connections", "requests/s", "CPU a request", "p50", "p90", "p99", "errors")
 SESSIONS, VISITORS, LENGTH = 20_000, 5_000, 5.0  # to train on, of the load at a time, and events of each
+GOING_ON = 20_000  # sessions at most in the long run, so that they have to end and are forgotten
 LUA = """
 math.randomseed({seed})
 local asked = {seed} * 1e7
@@ -63,13 +65,14 @@ def make_model(items: int, path: Path) -> None:
 
 
 @contextmanager
-def running(model: Path, workers: int, folder: str) -> Iterator[tuple[str, int]]:
+def running(model: Path, workers: int, folder: str, *options: str) -> Iterator[tuple[str, int]]:
     """The address of a server and its process, which is stopped in the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     state = ["--state", f"{folder}/sessions-{port}.db"] if workers > 1 else []
     command = [sys.executable, str(SERVER), str(model), "--port", str(port), "--workers", str(workers), *state]
+    command += options
     server = subprocess.Popen(command)
     try:
         for _ in range(600):
@@ -137,7 +140,7 @@ def soak(items: int, seconds: int, connections: int) -> Iterator[list[str]]:
     """Memory [MB] and answers over time, a row for each eighth of it."""
     with tempfile.TemporaryDirectory() as folder:
         make_model(items, model := Path(folder) / "model.safetensors")
-        with running(model, 1, folder) as (address, _):
+        with running(model, 1, folder, "--sessions", str(GOING_ON)) as (address, _):
             for part in range(8):
                 if part % 2:
                     ask(f"{address}/reload", b"")

@@ -26,7 +26,7 @@ LIVE = 2000  # sessions that are kept as objects, too
 TABLES = """
 PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 9000; PRAGMA foreign_keys = 1;
 CREATE TABLE IF NOT EXISTS visits (visit INTEGER PRIMARY KEY, name, user, started, seen, events, ended);
-CREATE TABLE IF NOT EXISTS events (visit REFERENCES visits ON DELETE CASCADE, item, time);
+CREATE TABLE IF NOT EXISTS events (visit INTEGER REFERENCES visits ON DELETE CASCADE, item, time);
 CREATE UNIQUE INDEX IF NOT EXISTS going_on ON visits (name) WHERE ended IS NULL;
 CREATE INDEX IF NOT EXISTS ages ON visits (ended, seen);
 CREATE INDEX IF NOT EXISTS places ON events (visit);

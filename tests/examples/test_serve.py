@@ -260,6 +260,22 @@ def test_sessions_roll_in_as_live_ones_say_they_were(model_file, monkeypatch):
     ]
 
 
+def test_no_statement_reads_the_events_of_all_sessions(model_file, monkeypatch):
+    monkeypatch.syspath_prepend(SERVER.parent)
+    visits, told = importlib.import_module("serving.visits").Visits(":memory:", 3600.0, 1), []
+    visits.use(0.0, ASARSSequenceModel.load(model_file))
+    visits._db.set_trace_callback(told.append)
+    for name in "abca":
+        visits.append(name, None, "i1", 5.0)
+        visits.session(name)
+    visits.sweep()
+    visits._db.set_trace_callback(None)
+    told = {statement for statement in told if statement.split()[0] in ("SELECT", "UPDATE", "INSERT", "DELETE")}
+    plans = {one: [row[-1] for row in visits._db.execute(f"EXPLAIN QUERY PLAN {one}")] for one in told}
+    assert sum("SEARCH events USING" in " ".join(plan) for plan in plans.values()) >= 3
+    assert not [one for one, plan in plans.items() if any(step.startswith("SCAN") for step in plan)]
+
+
 def test_the_oldest_sessions_are_ended_where_there_are_too_many(serve, model_file):
     server = serve(model_file, "--sessions", 5, "--sweep", 0.1)
     for number in range(60):

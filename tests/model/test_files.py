@@ -291,6 +291,15 @@ def test_a_file_of_another_version_is_refused(number, told, saved, tmp_path):
         ASARSSequenceModel.load(rewritten(saved, tmp_path / "model", format=number))
 
 
+def test_a_history_of_before_kinds_is_one_of_unknown_kinds(saved, tmp_path):
+    """Drop the one column that older files of this format lack."""
+    older = ASARSSequenceModel.load(rewritten(saved, tmp_path / "model", drop=["users.kind"]))
+    assert not older._fitted.users.memory.arrays()["kind"].any()
+    np.testing.assert_array_equal(
+        older.predict([1, 2], user_ids=1), ASARSSequenceModel.load(saved).predict([1, 2], user_ids=1)
+    )
+
+
 def test_tensors_that_do_not_fit_the_options_are_refused(saved, tmp_path):
     path, name = tmp_path / "model", "net.net.output.weight"
     assert ASARSSequenceModel.load(rewritten(saved, path)).num_items == 7

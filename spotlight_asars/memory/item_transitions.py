@@ -74,13 +74,8 @@ class Transitions:
 
     def __init__(self, sessions: SessionInteractions, kept: int = KEPT, device: torch.device = HOST) -> None:
         require(kept >= 1, "kept must be 1 or more", kept)
-        num_items = sessions.num_items
-        counts = [sp.csr_array((num_items, num_items)) for _ in EVIDENCE]
-        for part in pairs_in_parts(sessions):
-            keys, *values = part.summed(sessions.items, num_items)
-            counts = [count + matrix_of(value, keys, count.shape) for count, value in zip(counts, values, strict=True)]
-        occurrences = np.bincount(sessions.items, minlength=num_items)
-        self._load([strongest(count, kept) for count in counts], occurrences, device)
+        counts = [strongest(count, kept) for count in _counts(sessions)]
+        self._load(counts, np.bincount(sessions.items, minlength=sessions.num_items), device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, for a model file."""
@@ -118,8 +113,8 @@ class Transitions:
         before = np.pad(self._occurrences, (0, num_items - len(self._occurrences)))
         more = np.bincount(sessions.items, minlength=num_items)
         rows = np.flatnonzero(more)
-        added = Transitions(sessions, num_items)._matrices
-        for kind, (old, new) in enumerate(zip(matrices, added, strict=True)):
+        changed = []
+        for kind, (old, new) in enumerate(zip(matrices, _counts(sessions), strict=True)):
             old_rows, new_rows = old[rows], new[rows]
             if EVIDENCE[kind] == "together":  # which is divided by the root of how often the item occurs
                 total = before[rows] + more[rows]
@@ -127,9 +122,12 @@ class Transitions:
                 new_rows = sp.csr_array(sp.diags_array(np.sqrt(more[rows] / total)) @ new_rows)
             together = sp.csr_array(old_rows + new_rows)
             together.sort_indices()
-            matrices[kind] = with_rows(old, rows, strongest(together, kept))
+            changed.append(strongest(together, kept))
+            matrices[kind] = with_rows(old, rows, changed[kind])
         transitions = Transitions.__new__(Transitions)
-        transitions._load(matrices, before + more, self.table.device)
+        transitions._matrices, transitions._occurrences = matrices, before + more
+        table = self.table.with_empty_rows(num_items - len(self._occurrences))
+        transitions.table = table.with_rows(rows, _table_of(changed, self.table.device))
         return transitions
 
     def grown(self, num_items: int) -> Transitions:
@@ -143,12 +141,7 @@ class Transitions:
         return grown
 
     def _load(self, matrices: list[sp.csr_array], occurrences: NDArray[np.int64], device: torch.device) -> None:
-        self._matrices, self._occurrences = matrices, occurrences
-        keys = [keys_of(matrix) for matrix in matrices]
-        either, num_items = np.sort(np.concatenate(keys), kind="stable"), matrices[0].shape[1]  # merges what is sorted
-        either = either[np.diff(either, prepend=-1) != 0]
-        strength = (values_at(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
-        self.table = RaggedRows(offsets_of(either, num_items, num_items), either % num_items, *strength, device=device)
+        self._matrices, self._occurrences, self.table = matrices, occurrences, _table_of(matrices, device)
 
     def nearest(self, number: int, of: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """The items that come together with each item most often, and their shares of the counts G of all of these.
@@ -183,6 +176,25 @@ class Transitions:
         events begin at the places `first`, int64 (batch,).
         """
         return TransitionQuery(self.table, items, own, first)
+
+
+def _counts(sessions: SessionInteractions) -> list[sp.csr_array]:
+    """The counts of all pairs in these sessions, (items, items) for each kind of evidence."""
+    shape = sessions.num_items, sessions.num_items
+    counts = [sp.csr_array(shape) for _ in EVIDENCE]
+    for part in pairs_in_parts(sessions):
+        keys, *values = part.summed(sessions.items, sessions.num_items)
+        counts = [count + matrix_of(value, keys, shape) for count, value in zip(counts, values, strict=True)]
+    return counts
+
+
+def _table_of(matrices: list[sp.csr_array], device: torch.device) -> RaggedRows:
+    """The counts of each item, (n, items) for each kind of evidence, as one table of the candidates of any kind."""
+    keys, shape = [keys_of(matrix) for matrix in matrices], matrices[0].shape
+    either = np.sort(np.concatenate(keys), kind="stable")  # merges what is sorted
+    either = either[np.diff(either, prepend=-1) != 0]
+    strength = (values_at(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
+    return RaggedRows(offsets_of(either, *shape), either % shape[1], *strength, device=device)
 
 
 class OwnCounts:

@@ -35,6 +35,7 @@ from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
 from spotlight_asars.sessions.interactions import SessionInteractions
+from spotlight_asars.sessions.ragged import flat_ranges
 
 LATEST = 5  # events of a session whose items are shared
 PER_ITEM = 128  # latest sessions of each item
@@ -92,14 +93,23 @@ class NeighbourSessions:
     def with_added(self, sessions: SessionInteractions) -> NeighbourSessions:
         """Neighbours among these sessions as well, which are later than all others and may have new items.
 
-        All is indexed anew, which takes time in proportion to all events.
+        The latest sessions are found anew for their items alone; the rest is copied.
         """
         later, before = sessions.take(in_order_of_time(sessions)), self.arrays()
-        together = {
-            "items": np.r_[before["items"], later.items],
-            "offsets": np.r_[before["offsets"], later.offsets[1:] + before["offsets"][-1]],
-        }
-        return self.from_arrays(together, max(self.num_items, sessions.num_items), self._items.device)
+        offsets, table, device = later.offsets + before["offsets"][-1], self._events_of, self._items.device
+        item, number = _latest_events(later.items, later.offsets, first=int(offsets[0]))
+        rows = np.unique(item)
+        table = table.with_empty_rows(max(self.num_items, sessions.num_items) - self.num_items)
+        begins, (earlier,), _ = table.on_host()
+        starts, stops = begins.numpy()[rows], begins.numpy()[rows + 1]
+        item = np.r_[item, np.repeat(rows, stops - starts)]
+        order = np.argsort(item, kind="stable")  # the later ones first
+        number = np.r_[number, earlier.numpy()[flat_ranges(starts, stops)]][order]
+        table = table.with_rows(rows, _events_of(np.searchsorted(rows, item[order]), number, len(rows), device))
+        added = NeighbourSessions.__new__(NeighbourSessions)
+        added._keep(np.r_[before["items"], later.items], np.r_[before["offsets"], offsets[1:]], table, device)
+        added.num_items = max(self.num_items, sessions.num_items)
+        return added
 
     def grown(self, num_items: int) -> NeighbourSessions:
         """The same sessions in a larger catalogue."""
@@ -110,19 +120,16 @@ class NeighbourSessions:
     def _index(
         self, items: NDArray[np.int32], offsets: NDArray[np.int64], num_items: int, device: torch.device
     ) -> None:
+        self.num_items = num_items
+        self._keep(items, offsets, _events_of(*_latest_events(items, offsets), num_items, device), device)
+
+    def _keep(
+        self, items: NDArray[np.int32], offsets: NDArray[np.int64], events_of: RaggedRows, device: torch.device
+    ) -> None:
         lengths = np.diff(offsets)
-        self.num_items, number = num_items, len(lengths)
-        place, session = np.arange(len(items)), np.repeat(np.arange(number), lengths)
-        order = np.lexsort((-place, items))  # the latest first
-        again = np.zeros(len(order), dtype=bool)
-        again[1:] = (np.diff(items[order]) == 0) & (np.diff(session[order]) == 0)
-        order = order[~again]
-        counts = np.bincount(items[order], minlength=self.num_items)
-        latest = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts) < PER_ITEM
-        order = order[latest]
+        number, self._events_of = len(lengths), events_of
+        session = np.repeat(np.arange(number), lengths)
         weight = np.exp(-np.arange(number)[::-1] / (RECENCY_DECAY * number)) / np.sqrt(lengths.clip(min=1))
-        # an event stands for its session: its place finds both the session and where the shared item is; 0 is none
-        self._events_of = RaggedRows(np.r_[0, np.cumsum(np.minimum(counts, PER_ITEM))], order + 1, device=device)
 
         def on_device(array: NDArray[Any]) -> Tensor:
             return moved(torch.from_numpy(array), device)
@@ -212,6 +219,31 @@ class NeighbourSessions:
         similarity = total * first * self._weight[session.clamp(max=last - 1)]
         similarity, best = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1)
         return events.flatten(1).gather(1, order.gather(1, best)), similarity
+
+
+def _latest_events(
+    items: NDArray[np.integer[Any]], offsets: NDArray[np.int64], first: int = 0
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
+    """Items, rising, and the number of the last event of each session that has them, the latest first.
+
+    An event stands for its session: its number finds both the session and where the shared item is. Numbers begin
+    after `first`, for 0 is none.
+    """
+    place, session = np.arange(len(items)), np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.lexsort((-place, items))
+    again = np.zeros(len(order), dtype=bool)
+    again[1:] = (np.diff(items[order]) == 0) & (np.diff(session[order]) == 0)
+    order = order[~again]
+    return items[order], order + first + 1
+
+
+def _events_of(
+    rows: NDArray[np.integer[Any]], number: NDArray[np.int64], num_rows: int, device: torch.device
+) -> RaggedRows:
+    """The numbers of events by row; `rows` rise, and the first ``PER_ITEM`` numbers of each are kept."""
+    counts = np.bincount(rows, minlength=num_rows)
+    latest = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) < PER_ITEM
+    return RaggedRows(np.r_[0, np.cumsum(np.minimum(counts, PER_ITEM))], number[latest], device=device)
 
 
 class NeighboursOfBatch:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spotlight_asars.memory.sparse_rows import spliced
 from spotlight_asars.runtime.devices import moved
 
 
@@ -56,7 +57,7 @@ class RaggedRows:
         self._offsets = moved(torch.from_numpy(offsets.astype(np.int64)), device)
         self._columns = [
             moved(
-                torch.from_numpy(np.append(column.astype(kind), np.zeros(self._width, kind))), device
+                torch.from_numpy(np.append(column.astype(kind, copy=False), np.zeros(self._width, kind))), device
             )  # also the last
             for column, kind in ((items, np.int32), *((value, np.float32) for value in values))
         ]
@@ -71,6 +72,16 @@ class RaggedRows:
         longer = copy.copy(self)
         longer._offsets = torch.cat([self._offsets, self._offsets[-1:].expand(number)])
         return longer
+
+    def with_rows(self, rows: NDArray[np.int64], by: RaggedRows) -> RaggedRows:
+        """The same table with other `rows`, int64 (n,), rising: those of `by`."""
+        tables = (
+            (offsets.numpy(), [c.numpy() for c in columns])
+            for offsets, columns, _ in map(RaggedRows.on_host, (self, by))
+        )
+        old, new = tables
+        offsets, columns = spliced(old, rows, new)
+        return RaggedRows(offsets, *columns, device=self.device)
 
     @cached_property
     def arrays(self) -> ArrayRows:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+Table = tuple[NDArray[np.int64], Sequence[NDArray[Any]]]  # where each row starts, and columns of entries
 
 
 def matrix_of(values: NDArray[Any], keys: NDArray[np.int64], shape: tuple[int, int]) -> sp.csr_array:
@@ -49,14 +52,27 @@ def wider(matrix: sp.csr_array, num_items: int) -> sp.csr_array:
 
 def with_rows(matrix: sp.csr_array, rows: NDArray[np.int64], by: sp.csr_array) -> sp.csr_array:
     """The matrix with other `rows`, which rise: those of `by`."""
-    here = np.zeros(matrix.shape[0], dtype=bool)
-    here[rows] = True
-    before = np.diff(matrix.indptr)
-    after = before.copy()
-    after[rows] = np.diff(by.indptr)
-    indptr = np.r_[0, np.cumsum(after)]
-    kept, new = np.repeat(~here, before), np.repeat(here, after)
-    data, indices = np.empty(indptr[-1], by.data.dtype), np.empty(indptr[-1], matrix.indices.dtype)
-    data[~new], data[new] = matrix.data[kept], by.data
-    indices[~new], indices[new] = matrix.indices[kept], by.indices
+    indptr, (data, indices) = spliced(
+        (matrix.indptr, (matrix.data, matrix.indices)), rows, (by.indptr, (by.data, by.indices))
+    )
     return sp.csr_array((data, indices, indptr), shape=matrix.shape)
+
+
+def spliced(table: Table, rows: NDArray[np.int64], by: Table) -> Table:
+    """The table with other `rows`, which rise: those of `by`. What stays is copied in one piece.
+
+    >>> spliced((np.array([0, 2, 3]), [np.array([7, 5, 9])]), np.array([0]), (np.array([0, 1]), [np.array([4])]))
+    (array([0, 1, 2]), [array([4, 9])])
+    """
+    (offsets, columns), (other_offsets, other_columns) = table, by
+    here = np.zeros(len(offsets) - 1, dtype=bool)
+    here[rows] = True
+    before = np.diff(offsets)
+    after = before.copy()
+    after[rows] = np.diff(other_offsets)
+    kept, new = np.repeat(~here, before), np.repeat(here, after)
+    found = []
+    for column, other in zip(columns, other_columns, strict=True):
+        found.append(np.empty(len(new), column.dtype))
+        found[-1][~new], found[-1][new] = column[: len(kept)][kept], other[: other_offsets[-1]]
+    return np.r_[0, np.cumsum(after)], found

@@ -133,6 +133,20 @@ def test_sessions_that_are_added_later_vote_as_if_they_had_been_there(rows, late
     assert votes_of(added, viewed) == votes_of(together, viewed)
 
 
+@given(LOGS, LOGS, st.sampled_from([1, 2, neighbour_sessions.PER_ITEM]))
+def test_an_addition_keeps_the_latest_sessions_of_each_item(rows, later, kept):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbour_sessions, "PER_ITEM", kept)
+        added = NeighbourSessions(as_sessions(rows)).with_added(as_sessions(later)).on_host
+        together = NeighbourSessions(as_sessions([*rows, *later])).on_host
+    for one, other in zip(added.events_of.columns, together.events_of.columns, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(
+        (added.events_of.offsets, *added[1:]), (together.events_of.offsets, *together[1:]), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 @given(LOGS, ROW, st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=6))
 def test_strength_of_some_items_alone_is_that_of_the_votes(rows, viewed, wanted):
     query = NeighbourSessions(as_sessions(rows)).query(torch.tensor([viewed]))

@@ -88,7 +88,7 @@ class Visits:
                 self.going_on += 1
             self._db.execute("UPDATE visits SET seen = ?, events = events + 1 WHERE visit = ?", (now, visit))
             self._db.execute("INSERT INTO events VALUES (?, ?, ?)", (visit, item, moment))
-        if self.going_on > 1.02 * self.limit + 10:
+        if self.going_on > 1.1 * self.limit + 10:  # a server also sweeps now and then
             self.sweep()
 
     def session(self, name: str, user: Any = None) -> Any:

@@ -99,16 +99,17 @@ class NeighbourSessions:
         offsets, table, device = later.offsets + before["offsets"][-1], self._events_of, self._items.device
         item, number = _latest_events(later.items, later.offsets, first=int(offsets[0]))
         rows = np.unique(item)
-        table = table.with_empty_rows(max(self.num_items, sessions.num_items) - self.num_items)
+        num_items = max(self.num_items, sessions.num_items)
+        table = table.with_empty_rows(num_items - self.num_items)
         begins, (earlier,), _ = table.on_host()
         starts, stops = begins.numpy()[rows], begins.numpy()[rows + 1]
         item = np.r_[item, np.repeat(rows, stops - starts)]
         order = np.argsort(item, kind="stable")  # the later ones first
         number = np.r_[number, earlier.numpy()[flat_ranges(starts, stops)]][order]
         table = table.with_rows(rows, _events_of(np.searchsorted(rows, item[order]), number, len(rows), device))
+        items, offsets = np.r_[before["items"], later.items], np.r_[before["offsets"], offsets[1:]]
         added = NeighbourSessions.__new__(NeighbourSessions)
-        added._keep(np.r_[before["items"], later.items], np.r_[before["offsets"], offsets[1:]], table, device)
-        added.num_items = max(self.num_items, sessions.num_items)
+        added._keep(items, offsets, num_items, table, device)
         return added
 
     def grown(self, num_items: int) -> NeighbourSessions:
@@ -120,14 +121,19 @@ class NeighbourSessions:
     def _index(
         self, items: NDArray[np.int32], offsets: NDArray[np.int64], num_items: int, device: torch.device
     ) -> None:
-        self.num_items = num_items
-        self._keep(items, offsets, _events_of(*_latest_events(items, offsets), num_items, device), device)
+        events_of = _events_of(*_latest_events(items, offsets), num_items, device)
+        self._keep(items, offsets, num_items, events_of, device)
 
     def _keep(
-        self, items: NDArray[np.int32], offsets: NDArray[np.int64], events_of: RaggedRows, device: torch.device
+        self,
+        items: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        num_items: int,
+        events_of: RaggedRows,
+        device: torch.device,
     ) -> None:
         lengths = np.diff(offsets)
-        number, self._events_of = len(lengths), events_of
+        number, self.num_items, self._events_of = len(lengths), num_items, events_of
         session = np.repeat(np.arange(number), lengths)
         weight = np.exp(-np.arange(number)[::-1] / (RECENCY_DECAY * number)) / np.sqrt(lengths.clip(min=1))
 

@@ -75,12 +75,12 @@ class RaggedRows:
 
     def with_rows(self, rows: NDArray[np.int64], by: RaggedRows) -> RaggedRows:
         """The same table with other `rows`, int64 (n,), rising: those of `by`."""
-        tables = (
-            (offsets.numpy(), [c.numpy() for c in columns])
-            for offsets, columns, _ in map(RaggedRows.on_host, (self, by))
-        )
-        old, new = tables
-        offsets, columns = spliced(old, rows, new)
+
+        def arrays(of: RaggedRows) -> ArrayRows:  # which are not kept, as those of ``arrays`` are
+            offsets, columns, _ = of.on_host()
+            return ArrayRows(offsets.numpy(), [column.numpy() for column in columns])
+
+        offsets, columns = spliced(arrays(self), rows, arrays(by))
         return RaggedRows(offsets, *columns, device=self.device)
 
     @cached_property

@@ -41,7 +41,7 @@ class Views(NamedTuple):
     session : int64, number that tells sessions of one user and start apart
     item, times : int32
     dwell, known : float64 [s] and int32, sum and count of the known dwell times
-    kind : int16, of the latest event, 0 where unknown
+    kind : int32, of the latest event, 0 where unknown
     """
 
     user: NDArray[Any]
@@ -66,7 +66,7 @@ class Memory:
     Two indices share them: one of what was there at first, and a small one of all sessions of the users to whom
     ``with_sessions`` added some; so an addition costs the histories of its users, and not the memory.
 
-    A posting takes 46 bytes on the host, from which additions and model files are made, and 30 on the device, or 16
+    A posting takes 48 bytes on the host, from which additions and model files are made, and 32 on the device, or 16
     where that is the host. Each session takes 24 bytes more on the device, and each user 16 on both.
 
     Parameters
@@ -97,7 +97,7 @@ class Memory:
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], size: int, device: torch.device = HOST) -> Memory:
         """The memory whose ``arrays`` these are."""
         memory = cls(size=size)
-        memory._keep(Views(**{"kind": np.zeros(len(arrays["item"]), np.int16), **arrays}), device)  # older files
+        memory._keep(Views(**{"kind": np.zeros(len(arrays["item"]), np.int32), **arrays}), device)  # older files
         return memory
 
     def _keep(self, views: Views, device: torch.device) -> None:
@@ -322,7 +322,7 @@ class _Index:
         return found, start, stop, end
 
 
-_NO_VIEWS = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4", "i2")))
+_NO_VIEWS = Views(*(np.zeros(0, dtype) for dtype in ("i8", "f8", "i8", "i4", "i4", "f8", "i4", "i4")))
 
 
 def _views(sessions: SessionInteractions) -> Views:
@@ -339,7 +339,7 @@ def _views(sessions: SessionInteractions) -> Views:
     pairs, view = np.unique(session * sessions.num_items + items, return_inverse=True)
     row, item = np.divmod(pairs, sessions.num_items)
     started = np.full(len(rows), np.nan) if sessions.started is None else sessions.started[rows]
-    kind = np.zeros(len(pairs), np.int16)
+    kind = np.zeros(len(pairs), np.int32)
     if sessions.flat_kinds is not None:
         kind[view] = sessions.flat_kinds[places]  # the latest one stays
     return Views(

@@ -113,9 +113,9 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
             tensor.copy_(given)
     counts = _take(arrays, "item_counts", path)
     fitted.seen = counts > 0
-    recalled = [
-        name for name in fitted.users.arrays() if name != "kind" or "users.kind" in arrays
-    ]  # older files lack it
+    recalled = fitted.users.arrays()
+    if "users.kind" not in arrays:  # as in older files
+        recalled.pop("kind", None)
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in recalled})
     if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}

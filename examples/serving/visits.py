@@ -2,7 +2,7 @@
 
 The rows are what counts: a live session takes in the events that have come since it was last asked, from whichever
 process, and is made anew after a restart or with another model. A session that has ended rolls into the model's memory.
-That memory grows, by about 44 bytes an event, until there is another model file; all else is bounded.
+That memory grows, by about 48 bytes an event, until there is another model file; all else is bounded.
 """
 
 from __future__ import annotations

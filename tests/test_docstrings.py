@@ -28,7 +28,7 @@ def public(module):
             yield thing.__name__, thing
             for name, method in inspect.getmembers(thing, inspect.isroutine) if inspect.isclass(thing) else ():
                 ours = (getattr(method, "__module__", None) or "").startswith("spotlight_asars.")
-                if ours and not name.startswith("_") and "._core" not in method.__module__:
+                if ours and callable(method) and not name.startswith("_") and "._core" not in method.__module__:
                     yield f"{thing.__name__}.{name}", method
 
 

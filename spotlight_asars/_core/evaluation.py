@@ -41,7 +41,8 @@ def _sequences(
 def _mean_reciprocal_ranks(rows: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[Any]:
     from scipy.stats import rankdata  # a third of the package's import, and only needed here
 
-    return np.array([(1.0 / rankdata(costs)[targets]).mean() for costs, targets in rows])
+    ranks = (rankdata(costs)[targets] for costs, targets in rows)
+    return np.array([(1.0 / rank.astype(np.float64)).mean() for rank in ranks])  # scipy 1.18 ranks float32 in float32
 
 
 def _get_precision_recall(predictions: NDArray[Any], targets: NDArray[Any], k: int) -> tuple[float, float]:

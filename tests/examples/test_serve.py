@@ -233,10 +233,18 @@ def wait_for(holds, seconds=60):
         time.sleep(0.05)
 
 
-def test_sessions_roll_in_as_live_ones_say_they_were(model_file, monkeypatch):
+@pytest.fixture
+def visits_of(monkeypatch):
+    """Visits in memory, of sessions up to a limit; they are closed in the end."""
     monkeypatch.syspath_prepend(SERVER.parent)
+    with contextlib.ExitStack() as opened:
+        make = importlib.import_module("serving.visits").Visits
+        yield lambda limit: opened.enter_context(contextlib.closing(make(":memory:", 3600.0, limit)))
+
+
+def test_sessions_roll_in_as_live_ones_say_they_were(visits_of, model_file, monkeypatch):
     model, rolled = ASARSSequenceModel.load(model_file), []
-    visits = importlib.import_module("serving.visits").Visits(":memory:", 3600.0, 0)
+    visits = visits_of(0)
     visits.use(0.0, model)
     events = [("i3", 10.0), ("none", 15.0), ("i1", 13.0), ("i3", 40.0)], [("none", 5.0)], [("i2", 7.0), ("i2", 7.0)]
     expected = []
@@ -260,9 +268,8 @@ def test_sessions_roll_in_as_live_ones_say_they_were(model_file, monkeypatch):
     ]
 
 
-def test_no_statement_reads_the_events_of_all_sessions(model_file, monkeypatch):
-    monkeypatch.syspath_prepend(SERVER.parent)
-    visits, told = importlib.import_module("serving.visits").Visits(":memory:", 3600.0, 1), []
+def test_no_statement_reads_the_events_of_all_sessions(visits_of, model_file):
+    visits, told = visits_of(1), []
     visits.use(0.0, ASARSSequenceModel.load(model_file))
     visits._db.set_trace_callback(told.append)
     for name in "abca":

@@ -64,7 +64,7 @@ def test_users_help_where_they_have_an_effect_and_shuffled_users_do_not():
 
 
 def test_dwell_helps_where_it_has_an_effect_and_shuffled_dwell_does_not():
-    data = planted(num_sessions=500, **DWELL_EFFECT)
+    data = planted(num_sessions=800, **DWELL_EFFECT)
     alone = recall("gru4rec", data, k=1)
     for representation in ("time_att", "time_user"):
         assert recall(representation, data, k=1) > alone + 0.06, representation

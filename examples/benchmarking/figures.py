@@ -43,7 +43,8 @@ def draw_all(summaries: Mapping[str, Summary], families: Mapping[str, str], fold
                     drawn = [summary.draws.get(model) for model in order]
                     ends = np.transpose([(np.nan, np.nan) if d is None else interval(d[column]) for d in drawn])
                 panel.barh(order, mean[column], 0.8, color=[COLOURS[families[model]] for model in order])
-                panel.hlines(range(len(order)), *ends, color="0.1", linewidth=1)
+                known = np.isfinite(np.asarray(ends, float)).all(axis=0)
+                panel.hlines(np.flatnonzero(known), *np.asarray(ends)[:, known], color="0.1", linewidth=1)
                 if name == "memory":
                     panel.barh(order, mean["held before [MiB]"], 0.8, color="0.2", alpha=0.35)
                 panel.set_title(data, loc="left", fontweight="bold")

@@ -40,7 +40,9 @@ def cost_of(name: str, what: str, sessions: int, num_items: int, batch_size: int
         return targets(log) / whole
     with profile(activities=[ProfilerActivity.CUDA if use_cuda else ProfilerActivity.CPU]) as profiled:
         seconds(run)
-    return 100 * sum(event.self_device_time_total for event in profiled.key_averages()) / 1e6 / whole
+    events = profiled.key_averages()
+    name = "self_device_time_total" if hasattr(events[0], "self_device_time_total") else "self_cuda_time_total"  # 2.2
+    return 100 * sum(getattr(event, name) for event in events) / 1e6 / whole
 
 
 def seconds(run: Callable[[], Any]) -> float:

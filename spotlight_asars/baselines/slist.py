@@ -70,8 +70,8 @@ class SLIST(Baseline):
     Examples
     --------
     >>> sessions = SessionInteractions([[1, 2, 3], [0, 4, 5]])
-    >>> SLIST().fit(sessions).predict([1, 2]).argmax()
-    np.int64(3)
+    >>> SLIST().fit(sessions).predict([1, 2]).argmax().item()
+    3
     """
 
     def __init__(

@@ -163,8 +163,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     >>> from spotlight_asars import SessionInteractions
     >>> sessions = SessionInteractions([[0, 1, 2, 3], [1, 2, 3, 1], [0, 0, 2, 3]], user_ids=[0, 1, 0])
     >>> model = ASARSSequenceModel(n_iter=30, batch_size=2, random_state=0).fit(sessions)
-    >>> model.predict([1, 2]).argmax()
-    np.int64(3)
+    >>> model.predict([1, 2]).argmax().item()
+    3
     """
 
     def __init__(

@@ -55,15 +55,19 @@ def collapse_repeats(events: Frame) -> Frame:
     events = events.with_columns(starts=nw.when(same).then(nw.lit(0)).otherwise(nw.lit(1)))
     events = events.with_columns(run=nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
     names = label_columns(events)
+    labels = []
     if names:
-        events = _of_runs(events, names)
+        events, labels = _of_runs(events, names)
     runs = events.group_by("user", "session", "run").agg(
         item.min(),
         nw.col("time").min(),
-        *(nw.col(name).max() for name in names),
+        *(nw.col(place).max() for place, _ in labels),
         total=dwell.sum(),
         known=dwell.count(),
     )
+    for place, columns in labels:
+        there = events.select("user", nw.col("number").alias(place), *columns)
+        runs = runs.join(there, on=["user", place], how="left").drop(place)
     total = nw.when(nw.col("known") > 0).then(nw.col("total").cast(nw.Float64))
     return runs.with_columns(dwell=total, order=nw.col("run")).drop("run", "total", "known")
 
@@ -73,25 +77,23 @@ def label_columns(events: Frame) -> list[str]:
     return [name for name in events.collect_schema() if name == KIND or name.startswith(CONTEXT)]
 
 
-def _of_runs(events: Frame, names: list[str]) -> Frame:
-    """Events whose labels are those of their run, or missing: each run has one that is not, if any is known."""
-    run, number = ("user", "run"), nw.col("number")
+def _of_runs(events: Frame, names: list[str]) -> tuple[Frame, list[tuple[str, list[str]]]]:
+    """Events with their ``number``, int64 from 1 in each user, and columns that hold, in every event of a run, the
+    number of the event from which the run has its labels: each column with the names of these labels."""
+    run, number, kind = ["user", "run"], nw.col("number"), nw.col(KIND)
     events = events.with_columns(one=nw.lit(1))
     events = events.with_columns(number=nw.col("one").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
-    is_first = number == nw.col("first")
     events = events.with_columns(first=number.min().over(*run))
-    firsts = {name: nw.when(is_first).then(nw.col(name)) for name in names}
+    context = [("first", [name for name in names if name != KIND])]
     if KIND not in names:
-        return events.with_columns(**firsts)
-    kind = nw.col(KIND)
-    events = events.with_columns(of_first=firsts.pop(KIND))
-    events = events.with_columns(of_first=nw.col("of_first").max().over(*run))
-    of_first = nw.col("of_first")
+        return events, context
+    first = events.filter(number == nw.col("first")).select(*run, kind.alias("of_first"))
+    events, of_first = events.join(first, on=run, how="left"), nw.col("of_first")
     changed = ~kind.is_null() & (of_first.is_null() | (kind != of_first))
-    events = events.with_columns(changed=nw.when(changed).then(number), **firsts)
+    events = events.with_columns(changed=nw.when(changed).then(number).otherwise(nw.lit(0)))
     events = events.with_columns(last=nw.col("changed").max().over(*run))
-    last = nw.when(nw.col("last").is_null()).then(nw.col("first")).otherwise(nw.col("last"))
-    return events.with_columns(nw.when(number == last).then(kind).alias(KIND))
+    last = nw.when(nw.col("last") == 0).then(nw.col("first")).otherwise(nw.col("last"))
+    return events.with_columns(last=last), [*context, ("last", [KIND])]
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,8 @@ class SessionInteractions(SequenceInteractions):
     >>> sessions = SessionInteractions(np.array([[0, 3, 1], [2, 3, 3]]), user_ids=[7, 4])
     >>> sessions
     <SessionInteractions (2 sessions x 3 events at most, 3 items)>
-    >>> sessions.sequences[:, :-1][1], sessions.sequences[:, :-1][1].user_ids
-    (SessionArray([2, 3], dtype=int32), np.int64(4))
+    >>> sessions.sequences[:, :-1][1], int(sessions.sequences[:, :-1][1].user_ids)
+    (SessionArray([2, 3], dtype=int32), 4)
     """
 
     user_vocabulary: Vocabulary | None = None

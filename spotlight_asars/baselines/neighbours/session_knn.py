@@ -62,8 +62,8 @@ class SessionKNN(CountedBaseline):
     Examples
     --------
     >>> sessions = SessionInteractions([[1, 2, 3], [0, 1, 4]])
-    >>> SessionKNN(k=1).fit(sessions).predict([1, 2]).argsort()[-1]
-    np.int64(3)
+    >>> SessionKNN(k=1).fit(sessions).predict([1, 2]).argsort()[-1].item()
+    3
     """
 
     def __init__(

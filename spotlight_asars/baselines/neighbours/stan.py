@@ -51,8 +51,8 @@ class STAN(MatchedSessionKNN):
     --------
     >>> from spotlight_asars import SessionInteractions
     >>> sessions = SessionInteractions([[1, 2, 3], [0, 4, 5]])
-    >>> STAN().fit(sessions).predict([1, 2]).argmax()
-    np.int64(3)
+    >>> STAN().fit(sessions).predict([1, 2]).argmax().item()
+    3
     """
 
     def __init__(

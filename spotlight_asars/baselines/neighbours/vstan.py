@@ -39,8 +39,8 @@ class VSTAN(STAN):
     --------
     >>> from spotlight_asars import SessionInteractions
     >>> sessions = SessionInteractions([[1, 2, 3], [0, 4, 5]])
-    >>> VSTAN().fit(sessions).predict([1, 2]).argmax()
-    np.int64(3)
+    >>> VSTAN().fit(sessions).predict([1, 2]).argmax().item()
+    3
     """
 
     def __init__(

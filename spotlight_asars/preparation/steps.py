@@ -55,9 +55,7 @@ def collapse_repeats(events: Frame) -> Frame:
     events = events.with_columns(starts=nw.when(same).then(nw.lit(0)).otherwise(nw.lit(1)))
     events = events.with_columns(run=nw.col("starts").cum_sum().over("user", order_by=IN_ORDER).cast(nw.Int64))
     names = label_columns(events)
-    labels = []
-    if names:
-        events, labels = _of_runs(events, names)
+    events, labels = _of_runs(events, names) if names else (events, [])
     runs = events.group_by("user", "session", "run").agg(
         item.min(),
         nw.col("time").min(),

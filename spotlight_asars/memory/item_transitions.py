@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,11 +34,10 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.pair_counts import pairs_in_parts
-from spotlight_asars.memory.ragged_rows import RaggedRows
+from spotlight_asars.memory.ragged_rows import FoundRows, RaggedRows
 from spotlight_asars.memory.sparse_rows import keys_of, matrix_of, offsets_of, strongest, values_at, wider, with_rows
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import PADDING_IDX
-from spotlight_asars.sessions.channels import Candidates, OwnPart
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 KEPT = 100  # candidates of an item
@@ -67,8 +66,8 @@ class Transitions:
     >>> transitions = Transitions(SessionInteractions([[1, 2, 3], [0, 1, 2]]))
     >>> query = transitions.query(torch.tensor([[1]]))
     >>> found = query.candidates(rows=torch.tensor([0]), steps=torch.tensor([0]))
-    >>> row = found.row[0, 0]
-    >>> found.items[row].tolist(), found.strength[EVIDENCE.index("follows")][row].tolist()
+    >>> items, *strength = (part[found.row[0, 0]] for part in found.rows.all)
+    >>> items.tolist(), strength[EVIDENCE.index("follows")].tolist()
     ([2, 3], [2.0, 0.5])
     """
 
@@ -235,6 +234,23 @@ class OwnCounts:
         self.table = RaggedRows(offsets, keys % num_items, *before, *after, device=device)
 
 
+class Candidates(NamedTuple):
+    """Candidate items for some states: those of each of their latest events.
+
+    row : int64 (states, events), which of the rows below belong to the latest events of each state, the last one first
+    real : bool (states, events), where there is an event
+    rows : of ``Transitions.table``, whose values are the strength of each kind of evidence
+    own : of ``OwnCounts.table``, what is to be corrected, in training
+    step : int64 (states, events), the steps of the latest events; any where there is none
+    """
+
+    row: Tensor
+    real: Tensor
+    rows: FoundRows
+    own: FoundRows | None
+    step: Tensor
+
+
 class TransitionQuery:
     """Finds candidates for the states of a batch of sessions; see ``Transitions.query``."""
 
@@ -267,7 +283,5 @@ class TransitionQuery:
         real, own = items != PADDING_IDX, None
         if self._own is not None and self._first is not None:
             group = self._own.group[(self._first[session] + place - 1).clamp(min=0)]
-            changed, *strength = self._own.table.rows(group, real)
-            own = OwnPart(changed, strength[: len(EVIDENCE)], strength[len(EVIDENCE) :])
-        candidates, *strength = self._table.rows(items, real)
-        return Candidates(row, real_events, candidates, strength, own, step)
+            own = self._own.table.found(group, real)
+        return Candidates(row, real_events, self._table.found(items, real), own, step)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.memory.sparse_rows import spliced
-from spotlight_asars.runtime.devices import moved
+from spotlight_asars.runtime.devices import moved, take
 
 
 class ArrayRows(NamedTuple):
@@ -95,6 +95,10 @@ class RaggedRows:
         """Where each row starts, (rows + 1,); the columns, (entries + width,), with 0 at the end; and the width."""
         return self._offsets.cpu(), [column.cpu() for column in self._columns], self._width
 
+    def found(self, numbers: Tensor, real: Tensor) -> FoundRows:
+        """Rows by their numbers, int64 (n,), that are looked at later; empty where not `real`, bool (n,)."""
+        return FoundRows(self, numbers, real)
+
     def rows(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, ...]:
         """Rows by their numbers, int64 (...); empty where not `real`, bool (...).
 
@@ -105,9 +109,73 @@ class RaggedRows:
         *values : float32 (..., width)
             0 behind the end.
         """
-        start = self._offsets[numbers]
-        length = (self._offsets[numbers + 1] - start) * real
+        start, length = self.bounds(numbers, real)
         beyond = torch.arange(self._width, device=numbers.device) >= length.unsqueeze(-1)
         columns = (column.unfold(0, self._width, 1)[start].masked_fill_(beyond, 0) for column in self._columns)
         items, *values = columns
         return items.long(), *values
+
+    def bounds(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Where rows start, and how many entries they have, int64 (...) each: none where not `real`."""
+        start = self._offsets[numbers]
+        return start, (self._offsets[numbers + 1] - start) * real
+
+    def values_of(self, entries: Tensor) -> list[Tensor]:
+        """The values of entries, int64 (...): float32 (...) each."""
+        return [take(column, 0, entries.flatten()).view(entries.shape) for column in self._columns[1:]]
+
+    def entries_of(self, numbers: Tensor, real: Tensor, items: Tensor) -> Tensor:
+        """The entries of items in rows whose items rise, of shapes that broadcast; one whose values are 0 for none."""
+        low, length = self.bounds(numbers, real)
+        stop = high = low + length
+        for _ in range(self._width.bit_length()):  # halves the part of the row in which the item may be
+            middle = (low + high) // 2
+            smaller = self._columns[0][middle] < items
+            low, high = torch.where(smaller, middle + 1, low).minimum(high), torch.where(smaller, high, middle)
+        there = (low < stop) & (self._columns[0][low] == items)
+        return torch.where(there, low, len(self._columns[0]) - 1)
+
+    def entries_in(self, numbers: Tensor, real: Tensor, place: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The entries of rows, int64 (n,), whose items have a `place`, int64 (num_items,), below `columns`.
+
+        A GPU would wait for their number.
+
+        Returns
+        -------
+        row, column, entry : int64 (entries,)
+            Which of the rows, rising; the place of the item; and the entry.
+        """
+        start, length = self.bounds(numbers, real)
+        items = self._columns[0].unfold(0, self._width, 1)[start]  # (n, width)
+        column = place.index_select(0, items.flatten()).view(items.shape)
+        slots = torch.arange(self._width, device=numbers.device)
+        slot = ((column < columns) & (slots < length.unsqueeze(1))).flatten().nonzero().squeeze(1)
+        row = slot // self._width
+        return row, column.flatten()[slot], start[row] + slot % self._width
+
+
+class FoundRows:
+    """Rows of a table, of which only as much is read as is asked for; see ``RaggedRows.found``.
+
+    The items of each row rise.
+    """
+
+    def __init__(self, table: RaggedRows, numbers: Tensor, real: Tensor) -> None:
+        self._table, self._numbers, self._real = table, numbers, real
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @cached_property
+    def all(self) -> tuple[Tensor, ...]:
+        """Items, int64, and values, float32, (rows, width) each."""
+        return self._table.rows(self._numbers, self._real)
+
+    def of(self, row: Tensor, items: Tensor) -> list[Tensor]:
+        """The values of items in these of the rows, int64 of shapes that broadcast: float32 each, 0 for none."""
+        return self._table.values_of(self._table.entries_of(self._numbers[row], self._real[row], items))
+
+    def in_columns(self, place: Tensor, columns: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Rows, rising, columns, and values of the entries whose items have a `place` below `columns`, on the host."""
+        row, column, entry = self._table.entries_in(self._numbers, self._real, place, columns)
+        return row, column, self._table.values_of(entry)

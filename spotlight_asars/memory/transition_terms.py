@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
 from spotlight_asars.memory.kind_weights import kind_weights
-from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.memory.table_terms import TableTerms
 from spotlight_asars.sessions.channels import Channels
 
 
@@ -50,25 +50,28 @@ class TransitionTerms(nn.Module):
         """The channels of a batch, with a query for candidates."""
         return channels
 
-    def forward(self, channels: Channels, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
+    def forward(self, channels: Channels, values: Tensor, rows: Tensor, steps: Tensor) -> list[TableTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         if channels.transitions is None:
             return []
         found, kinds = channels.transitions.candidates(rows, steps), channels.kinds
         gate = self.gate(values.flatten(1)).to(self.place.dtype)  # (states, 1)
         weight = (self.place + gate * _by_place(rows.device)) * found.real  # (states, places)
-        if self.of_kind is not None and kinds is not None and found.step is not None:
+        if self.of_kind is not None and kinds is not None:
             weight = weight * self.of_kind(kinds[rows.unsqueeze(1), found.step])
         if self.of_asked is not None and channels.asked is not None:
             weight = weight * self.of_asked(channels.asked[rows, steps].unsqueeze(1))
-        terms = [ScoreTerms(found.items, self.value(found.strength), found.row, weight)]
+        terms = [TableTerms(found.rows, self.value, found.row, found.real, weight)]
         if found.own is not None:
-            change = self.value(found.own.after) - self.value(found.own.before)
-            terms.append(ScoreTerms(found.own.items, change, found.row, weight))
+            terms.append(TableTerms(found.own, self._change, found.row, found.real, weight))
         return terms
 
+    def _change(self, strength: Sequence[Tensor]) -> Tensor:
+        """What it changes to leave a session out: by the counts of each kind with it, and then by those without it."""
+        return self.value(strength[len(EVIDENCE) :]) - self.value(strength[: len(EVIDENCE)])
+
     def value(self, strength: Sequence[Tensor]) -> Tensor:
-        """What the counts of candidates are worth, (rows, slots), by their counts of each kind, (rows, slots)."""
+        """What the counts of candidates are worth, (...), by their counts of each kind, (...)."""
         logs = [
             torch.log1p(beta * counts.to(beta.dtype))
             for beta, counts in zip(self.log_beta.exp(), strength, strict=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -71,41 +70,10 @@ class History(NamedTuple):
         return History(*(moved(column, device) for column in self))
 
 
-class OwnPart(NamedTuple):
-    """What a training session adds to the strength of candidates of its own items.
-
-    items : int64 (rows, slots), 0 where there is none
-    before, after : for each kind of evidence float (rows, slots), with the session's own counts, and without them
-    """
-
-    items: torch.Tensor
-    before: Sequence[torch.Tensor]
-    after: Sequence[torch.Tensor]
-
-
-class Candidates(NamedTuple):
-    """Candidate items for some states: those of each of their latest events.
-
-    row : int64 (states, events), which of the rows below belong to the latest events of each state, the last one first
-    real : bool (states, events), where there is an event
-    items : int64 (rows, slots), 0 where there is none
-    strength : for each kind of evidence float (rows, slots)
-    own : what is to be corrected, in training
-    step : int64 (states, events), the steps of the latest events; any where there is none
-    """
-
-    row: torch.Tensor
-    real: torch.Tensor
-    items: torch.Tensor
-    strength: Sequence[torch.Tensor]
-    own: OwnPart | None = None
-    step: torch.Tensor | None = None
-
-
 class CandidateQuery(Protocol):
     """Finds candidates for the states of a batch of sessions."""
 
-    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> Candidates:
+    def candidates(self, rows: torch.Tensor, steps: torch.Tensor) -> Any:
         """Candidates for the states after these steps of these rows, int64 (states,) each."""
 
     def select(self, rows: slice) -> CandidateQuery:

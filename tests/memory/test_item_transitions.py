@@ -45,18 +45,18 @@ def kept_pairs(transitions):
 
 def by_state(found):
     """Candidates of each state as dictionaries {(kind, d, item): strength}, corrected where they have corrections."""
-    states = [{} for _ in found.row]
+    states, (all_items, *all_strength) = [{} for _ in found.row], found.rows.all
     for state, place in found.real.nonzero().tolist():
-        row, items = found.row[state, place], found.items[found.row[state, place]]
+        row, items = found.row[state, place], all_items[found.row[state, place]]
         assert items.dtype == torch.int64
         real = items[items > 0]
         assert (real.diff() > 0).all(), "items rise, and padding comes last"
         assert (items[: len(real)] > 0).all(), "items rise, and padding comes last"
         for number, kind in enumerate(EVIDENCE):
-            strength = found.strength[number][row]
+            strength = all_strength[number][row]
             assert not strength[items == 0].any(), "no item, no strength"
             here = dict(zip(real.tolist(), strength.tolist(), strict=False))
-            own = found.own and (found.own.items, found.own.before[number], found.own.after[number])
+            own = found.own and (found.own.all[0], *found.own.all[1 + number :: len(EVIDENCE)])
             for item, before, after in zip(*(part[row].tolist() for part in own or ()), strict=True):
                 if item:
                     assert here[item] == before, "what is replaced was there"
@@ -202,9 +202,8 @@ def test_they_come_back_from_their_arrays(rows):
     transitions, matrix = Transitions(as_sessions(rows)), padded(rows)
     again = Transitions.from_arrays(transitions.arrays())
     state = (matrix != 0).nonzero(as_tuple=True)
-    torch.testing.assert_close(
-        again.query(matrix).candidates(*state), transitions.query(matrix).candidates(*state), rtol=0, atol=0
-    )
+    found, expected = (one.query(matrix).candidates(*state).rows.all for one in (again, transitions))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
     for name, array in again.arrays().items():
         np.testing.assert_array_equal(array, transitions.arrays()[name], err_msg=name)
 

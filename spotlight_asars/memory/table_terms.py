@@ -1,0 +1,107 @@
+"""Terms whose items and values stand in the rows of a table: computed for the items alone whose scores are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spotlight_asars.memory.ragged_rows import FoundRows
+from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.sessions.batching import numbered
+
+
+class TableTerms:
+    """``Terms`` of states that each have the sum of some rows of a table, times weights.
+
+    Parameters
+    ----------
+    rows : FoundRows
+        Of the table.
+    value : callable
+        The term of each entry, float (...), by the columns of its values, float (...) each; 0 where these are 0.
+    row : int64 (states, n)
+        Which of the rows each state has.
+    real : bool (states, n)
+        Where it has one.
+    weight : float (states, n)
+        Of each row; 0 where there is none.
+    kept : bool (num_items,), optional
+        The items that have terms.
+    """
+
+    def __init__(
+        self,
+        rows: FoundRows,
+        value: Callable[[Sequence[Tensor]], Tensor],
+        row: Tensor,
+        real: Tensor,
+        weight: Tensor,
+        kept: Tensor | None = None,
+    ) -> None:
+        self._rows, self._value, self._row, self._real, self._weight = rows, value, row, real, weight
+        self._kept = kept
+
+    def of_items(self, kept: Tensor) -> TableTerms:
+        """The terms of some items alone, bool (num_items,)."""
+        return TableTerms(self._rows, self._value, self._row, self._real, self._weight, kept)
+
+    @cached_property
+    def full(self) -> ScoreTerms:
+        """The same, of all items."""
+        items, *values = self._rows.all
+        terms = ScoreTerms(items, self._value(values), self._row, self._weight)
+        return terms if self._kept is None else terms.of_items(self._kept)
+
+    def added_to(self, scores: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        return self.full.added_to(scores)
+
+    def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """As in ``Terms``."""
+        return self.full.by_state()
+
+    def zeros(self, columns: int) -> Tensor:
+        """As in ``Terms``."""
+        return self._weight.new_zeros(len(self._row), columns)
+
+    def of(self, wanted: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        found = self._value(self._rows.of(self._row.unsqueeze(2), wanted.unsqueeze(1)))  # (states, rows of a state, n)
+        terms = (found * self._weight.unsqueeze(2)).sum(dim=1)
+        return terms if self._kept is None else terms * self._kept[wanted]
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        if totals.device.type != "cpu":
+            return self.full.added_to_columns(totals, place)
+        columns = totals.shape[1]
+        if self._kept is not None:
+            place = torch.where(self._kept, place, columns)
+        row, column, values = self._rows.in_columns(place, columns - 1)  # the last one is of items without a score
+        entries = row.bincount(minlength=len(self._rows))
+        counts = (entries[self._row] * self._real).flatten()
+        pair, number = numbered(counts, int(counts.sum()))  # of a state and one of its rows
+        entry = (entries.cumsum(0) - entries)[self._row.flatten()[pair]] + number
+        slot = pair // self._row.shape[1] * columns + column[entry]
+        terms = self._weight.flatten().index_select(0, pair) * self._value(values).index_select(0, entry)
+        return _AddAt.apply(totals, slot, terms.to(totals.dtype))  # type: ignore[no-untyped-call]
+
+
+class _AddAt(torch.autograd.Function):
+    """``totals.flatten().index_add(0, slot, values)``, in the memory of the totals."""
+
+    @staticmethod
+    def forward(ctx: Any, totals: Tensor, slot: Tensor, values: Tensor) -> Tensor:
+        ctx.save_for_backward(slot)
+        ctx.mark_dirty(totals)
+        totals.view(-1).index_add_(0, slot, values)
+        return totals
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
+        (gradient,), (slot,) = gradients, ctx.saved_tensors
+        return gradient, None, gradient.flatten().index_select(0, slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -65,6 +66,13 @@ class RecallNet(nn.Module):
         """State after each step, (batch, time, ...), of items (batch, time), padded with 0 anywhere."""
         channels = channels or Channels()
         return self.recall(self.net.states(items, channels), items, channels)  # type: ignore[operator]
+
+    def looked_up(self, item_ids: Tensor) -> AbstractContextManager[None]:
+        """A block in which there are no items but these, as the net's own ``looked_up``, if it has one."""
+        if not hasattr(self.net, "looked_up"):
+            return nullcontext()
+        looked_up: AbstractContextManager[None] = self.net.looked_up(item_ids)  # type: ignore[operator]
+        return looked_up
 
     def recall(self, values: Tensor, items: Tensor, channels: Channels) -> RecalledStates:
         """The net's own states, (batch, time, ...), together with what the memories hold for them."""

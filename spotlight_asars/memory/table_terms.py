@@ -1,4 +1,4 @@
-"""Terms whose items and values stand in the rows of a table: computed for the items alone whose scores are asked for."""
+"""Terms whose items and values stand in rows of a table: computed for the items alone whose scores are asked for."""
 
 from __future__ import annotations
 

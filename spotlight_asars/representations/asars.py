@@ -12,7 +12,8 @@ Candidates are scored by the dot product with their embedding (eq. 20). The desi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,7 @@ from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS,
 from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention, Users
+from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import Channels
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings; 1 / embedding_dim, as in Spotlight, learns far slower
@@ -137,6 +139,7 @@ class ASARSNet(nn.Module):
         require(bool(user) or not drift, "user must be 'cat' or 'att' where the user drifts", user)
         self.embedding_dim, self.residual, self.last_dwell = embedding_dim, residual, last_dwell
 
+        self._looked_up: tuple[Tensor, ...] | None = None
         self.item_embeddings = nn.Embedding(num_items, embedding_dim, padding_idx=PADDING_IDX, sparse=sparse)
         nn.init.normal_(self.item_embeddings.weight[1:], std=ITEM_SCALE)
         self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
@@ -194,6 +197,11 @@ class ASARSNet(nn.Module):
 
     def item_rows(self, item_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Vectors and biases of items, int64 (...), or of the whole catalogue: float (..., dim) and (...)."""
+        if self._looked_up is not None and item_ids is not None:
+            place, *rows = self._looked_up
+            at = take(place, 0, item_ids.flatten())
+            found, of_found = (take(part, 0, at) for part in rows)
+            return found.view(*item_ids.shape, self.embedding_dim), of_found.view(item_ids.shape)
         if self.item_graph is not None:
             vectors: Tensor = self.item_graph(self.item_embeddings.weight, item_ids)
         else:
@@ -202,6 +210,27 @@ class ASARSNet(nn.Module):
         if self.item_features is not None:
             return self.item_features.added_to(vectors, biases, item_ids)
         return vectors, biases
+
+    @contextmanager
+    def looked_up(self, item_ids: Tensor) -> Iterator[None]:
+        """Inside the block there are no items but these, int64 (n,), and padding, and each is looked up once.
+
+        A training step asks for its items as what is viewed, as targets and as negatives: with one look-up there is one
+        gradient of the embeddings, not one for each.
+        """
+        item_ids = torch.cat([item_ids.new_full((1,), PADDING_IDX), item_ids])
+        if item_ids.device.type == "cpu":  # a GPU would wait for their number
+            item_ids = item_ids.unique()
+        if self.item_features is not None:
+            self.item_features.draw()
+        rows = self.item_rows(item_ids)
+        place = item_ids.new_full((len(self.item_biases.weight),), len(item_ids))  # out of range
+        place[item_ids] = torch.arange(len(item_ids), device=item_ids.device)
+        self._looked_up = place, *rows
+        try:
+            yield
+        finally:
+            self._looked_up = None
 
     def input_vectors(self, items: Tensor, kinds: Tensor | None) -> Tensor:
         """Vectors of events, of items and their kinds, int64 (...): float (..., dim), what is read."""
@@ -311,7 +340,7 @@ class ASARSNet(nn.Module):
         """State before the first step and after each: (batch, 1 + time, state)."""
         channels, batch = channels or Channels(), items.shape[0]  # len would be a constant in an exported graph
         events = SortedEvents.sort(items, channels.dwell_times, channels.kinds)
-        if self.item_features is not None and self.training:
+        if self.item_features is not None and self._looked_up is None:
             self.item_features.draw()
         hidden = self._read(events)
         finals = None if channels.chain is None else events.final(hidden)

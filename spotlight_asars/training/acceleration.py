@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +34,17 @@ class Accelerated:
         recurrent = any(isinstance(layer, nn.RNNBase) for layer in net.modules())
         self._autocast_states = autocast and not (recurrent and device.type == "cuda")
         self._states: Any = _compiled(net) if compile else net.states
+        self._looks_up = hasattr(net, "looked_up") and not compile  # a compiled net would be compiled for each look-up
+
+    @contextmanager
+    def looked_up(self, item_ids: Tensor) -> Iterator[None]:
+        if not self._looks_up:
+            yield
+            return
+        with ExitStack() as block:
+            with self._precision():
+                block.enter_context(self._net.looked_up(item_ids))  # type: ignore[operator]
+            yield
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:
         with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._autocast_states):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from numpy.random import RandomState
@@ -131,21 +133,16 @@ class NextItemObjective:
     ) -> tuple[Tensor, Tensor | None]:
         """Mean loss of these sessions, and the pairs that it is over, bool (targets, neg), if there was a draw."""
         row, step = batch.viewed
-        viewed = hide_events(batch.items, self._event_dropout)
-        channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
-        channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
-        if channels.chain is None:
-            states = net.states(viewed[:, :-1], channels.steps(slice(-1)))  # (batch, time, ...)
-        else:  # the user's next session sees how this one ends
-            states = net.states(viewed, channels)[:, :-1]
-        states = states[row, step]  # (targets, ...)
         targets = batch.items[row, step + 1]  # (targets,)
         if draw is None:
             assert self._loss.over_catalogue is not None
             at_once = max(rows_at_once(targets.device, self._num_items), LEAST_ROWS)
+            states = self._states(net, batch)
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
-        positive, negative = net.score(states, targets), net.score_items(states, drawn)
+        with _looked_up(net, torch.cat([batch.items.flatten(), drawn])):
+            states = self._states(net, batch)
+            positive, negative = net.score(states, targets), net.score_items(states, drawn)
         mask = drawn != targets.unsqueeze(1)
         if self._loss.corrects_log_q:  # all other items stand for the catalogue, also those seen before
             positive = positive - self._sample.log_probability(targets, batch.whole.events).to(positive.dtype)
@@ -158,6 +155,16 @@ class NextItemObjective:
         if weights is None:
             return self._loss(positive, negative.T, mask=mask.T), mask
         return self._weighted_mean(positive, negative, mask, weights), mask
+
+    def _states(self, net: Representation, batch: Batch) -> Any:
+        """The states from which the targets are predicted, (targets, ...), of what is not hidden of the sessions."""
+        row, step = batch.viewed
+        viewed = hide_events(batch.items, self._event_dropout)
+        channels = hide_channels(batch.channels, self._user_dropout, self._dwell_dropout)
+        channels = hide_labels(channels, self._kind_dropout, self._context_dropout)
+        if channels.chain is None:
+            return net.states(viewed[:, :-1], channels.steps(slice(-1)))[row, step]
+        return net.states(viewed, channels)[row, step]  # the user's next session sees how this one ends
 
     def _weighted_mean(self, positive: Tensor, negative: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
         """The mean of the losses of targets of each weight, by the weights and numbers of what these are means over."""
@@ -198,6 +205,12 @@ class NextItemObjective:
         if not hasattr(self._sample, "log_probability"):
             return torch.ones_like(luck, dtype=torch.bool)
         return luck * self._sample.log_probability(drawn, batch.whole.events).exp() < self._chance
+
+
+def _looked_up(net: Any, item_ids: Tensor) -> AbstractContextManager[None]:
+    """A block in which there are no items but these, in the way of ``ASARSNet.looked_up``, if the net has one."""
+    looked_up: AbstractContextManager[None] = net.looked_up(item_ids) if hasattr(net, "looked_up") else nullcontext()
+    return looked_up
 
 
 def some_asked(batch: Batch, draw: Draw) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import product
 
 import contracts
@@ -13,6 +14,7 @@ from contracts import BATCH, BLUEPRINT, DIM, ITEMS, TIME, random_batch
 from torch import nn
 
 from spotlight_asars._spotlight import ImplicitSequenceModel, LSTMNet
+from spotlight_asars.events.item_features import FeatureSizes
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet, SpotlightNet, build
 from spotlight_asars.sessions.channels import Channels
 
@@ -175,6 +177,36 @@ def test_the_padding_embedding_stays_zero_and_untrained():
     net.score_items(net.states(items, channels)[:, -1], torch.tensor([0, 1])).sum().backward()
     assert not net.item_embeddings.weight[0].any()
     assert not net.item_embeddings.weight.grad[0].any()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"item_neighbours": 2}, {"item_neighbours": 2, "sparse": True}, {"features": 1}]
+)
+@pytest.mark.parametrize("name", ["time_user", "transformer"])
+def test_items_that_are_looked_up_at_once_have_their_scores_and_gradients(name, changes):
+    if "features" in changes:
+        changes = {"feature_sizes": FeatureSizes(5, 1, 2), "id_dropout": 0.3}
+    (items, channels), drawn, found = random_batch(), torch.tensor([3, 1, 3]), []
+    for at_once in (True, False):
+        net = randomised(make_net(name, **changes))
+        if net.item_graph is not None:
+            shares = torch.rand(ITEMS, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+            net.item_graph.connect(torch.arange(2 * ITEMS).view(ITEMS, 2) * 7 % ITEMS, shares)
+        torch.manual_seed(0)
+        with net.looked_up(torch.cat([items.flatten(), drawn])) if at_once else nullcontext():
+            states = net.states(items[:, :-1], channels.steps(slice(-1)))
+            scores = net.score(states, items[:, 1:]), net.score_items(states, drawn)
+        (scores[0].sin().sum() + scores[1].cos().sum()).backward()
+        weights = [weight.grad.to_dense() for weight in net.parameters() if weight.grad is not None]
+        found.append((*scores, *weights))
+    torch.testing.assert_close(*found)
+
+
+def test_no_other_items_are_found_among_those_looked_up():
+    net, (items, channels) = make_net("gru4rec"), random_batch()
+    with net.looked_up(torch.tensor([1, 2])), pytest.raises((IndexError, RuntimeError)):
+        net.states(torch.full_like(items, 3), channels)
+    assert net.item_vectors(torch.tensor([3])).shape == (1, DIM)
 
 
 def test_dropout_acts_in_training_only():

@@ -129,7 +129,7 @@ class RaggedRows:
         low, length = self.bounds(numbers, real)
         stop = high = low + length
         for _ in range(self._width.bit_length()):  # halves the part of the row in which the item may be
-            middle = (low + high) // 2
+            middle = (low + high) >> 1
             smaller = self._columns[0][middle] < items
             low, high = torch.where(smaller, middle + 1, low).minimum(high), torch.where(smaller, high, middle)
         there = (low < stop) & (self._columns[0][low] == items)
@@ -142,16 +142,20 @@ class RaggedRows:
 
         Returns
         -------
-        row, column, entry : int64 (entries,)
-            Which of the rows, rising; the place of the item; and the entry.
+        counts : int64 (n,)
+            Entries of each row, one row after the other.
+        column, entry : int64 (entries,)
+            The place of the item, and the entry.
         """
         start, length = self.bounds(numbers, real)
         items = self._columns[0].unfold(0, self._width, 1)[start]  # (n, width)
         column = place.index_select(0, items.flatten()).view(items.shape)
         slots = torch.arange(self._width, device=numbers.device)
-        slot = ((column < columns) & (slots < length.unsqueeze(1))).flatten().nonzero().squeeze(1)
-        row = slot // self._width
-        return row, column.flatten()[slot], start[row] + slot % self._width
+        here = (column < columns) & (slots < length.unsqueeze(1))
+        counts, slot = here.sum(dim=1), here.flatten().nonzero().squeeze(1)
+        shift = start - torch.arange(0, here.numel(), self._width, device=numbers.device)  # from slot to entry
+        entry = slot + shift.repeat_interleave(counts, output_size=len(slot))
+        return counts, column.flatten().index_select(0, slot), entry
 
 
 class FoundRows:
@@ -176,6 +180,7 @@ class FoundRows:
         return self._table.values_of(self._table.entries_of(self._numbers[row], self._real[row], items))
 
     def in_columns(self, place: Tensor, columns: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Rows, rising, columns, and values of the entries whose items have a `place` below `columns`, on the host."""
-        row, column, entry = self._table.entries_in(self._numbers, self._real, place, columns)
-        return row, column, self._table.values_of(entry)
+        """Of the entries whose items have a `place` below `columns`, on the host: how many each row has, their columns,
+        and their values."""
+        counts, column, entry = self._table.entries_in(self._numbers, self._real, place, columns)
+        return counts, column, self._table.values_of(entry)

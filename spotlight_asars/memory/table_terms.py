@@ -11,7 +11,6 @@ from torch import Tensor
 
 from spotlight_asars.memory.ragged_rows import FoundRows
 from spotlight_asars.memory.score_terms import ScoreTerms
-from spotlight_asars.sessions.batching import numbered
 
 
 class TableTerms:
@@ -81,12 +80,14 @@ class TableTerms:
         columns = totals.shape[1]
         if self._kept is not None:
             place = torch.where(self._kept, place, columns)
-        row, column, values = self._rows.in_columns(place, columns - 1)  # the last one is of items without a score
-        entries = row.bincount(minlength=len(self._rows))
-        counts = (entries[self._row] * self._real).flatten()
-        pair, number = numbered(counts, int(counts.sum()))  # of a state and one of its rows
-        entry = (entries.cumsum(0) - entries)[self._row.flatten()[pair]] + number
-        slot = pair // self._row.shape[1] * columns + column[entry]
+        entries, column, values = self._rows.in_columns(place, columns - 1)  # the last is of items without a score
+        row = self._row.flatten()  # of each pair of a state and one of its rows
+        counts = entries.index_select(0, row) * self._real.flatten()
+        begin, total = (entries.cumsum(0) - entries).index_select(0, row), int(counts.sum())
+        pair = torch.arange(len(row)).repeat_interleave(counts, output_size=total)
+        entry = torch.arange(total) + (begin - counts.cumsum(0) + counts).index_select(0, pair)
+        state = torch.arange(len(row)).div(self._row.shape[1], rounding_mode="floor") * columns
+        slot = state.index_select(0, pair) + column.index_select(0, entry)
         terms = self._weight.flatten().index_select(0, pair) * self._value(values).index_select(0, entry)
         return _AddAt.apply(totals, slot, terms.to(totals.dtype))  # type: ignore[no-untyped-call]
 

@@ -83,20 +83,20 @@ class TableTerms:
         columns = totals.shape[1]
         if self._kept is not None:
             place = torch.where(self._kept, place, columns)
-        entries, column, values = self._rows.in_columns(place, columns - 1)  # the last is of items without a score
+        entries, column, strength = self._rows.in_columns(place, columns - 1)  # the last is of items without a score
         row = self._row.flatten()  # of each pair of a state and one of its rows
         counts = entries.index_select(0, row) * self._real.flatten()
-        values, total = self._value(values), int(counts.sum())
+        value, total = self._value(strength), int(counts.sum())
         if total * DENSE > len(row) * columns:
             slot = torch.arange(0, len(entries) * columns, columns).repeat_interleave(entries) + column
-            matrix = _AddAt.apply(values.new_zeros(len(entries), columns), slot, values)  # type: ignore[no-untyped-call]
+            matrix = _AddAt.apply(value.new_zeros(len(entries), columns), slot, value)  # type: ignore[no-untyped-call]
             return totals + F.embedding_bag(self._row, matrix, mode="sum", per_sample_weights=self._weight)
         pair = torch.arange(len(row)).repeat_interleave(counts, output_size=total)
         begin = (entries.cumsum(0) - entries).index_select(0, row) - (counts.cumsum(0) - counts)
         entry = torch.arange(total) + begin.index_select(0, pair)
         state = torch.arange(len(row)).div(self._row.shape[1], rounding_mode="floor") * columns
         slot = state.index_select(0, pair) + column.index_select(0, entry)
-        terms = self._weight.flatten().index_select(0, pair) * values.index_select(0, entry)
+        terms = self._weight.flatten().index_select(0, pair) * value.index_select(0, entry)
         return _AddAt.apply(totals, slot, terms.to(totals.dtype))  # type: ignore[no-untyped-call]
 
 

@@ -47,6 +47,7 @@ class ItemGraph(nn.Module):
         self.register_buffer("shares", torch.zeros(num_items, num_neighbours))
         self.gain = nn.Parameter(torch.ones(()))
         self._sparse, self._table = sparse, None  # type: bool, tuple[Any, Tensor] | None
+        self._edges: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
 
     @torch.no_grad()
     def connect(self, neighbours: Tensor, shares: Tensor) -> None:
@@ -75,6 +76,9 @@ class ItemGraph(nn.Module):
         return vectors if item_ids is None else F.embedding(item_ids, vectors)
 
     def _vectors(self, embeddings: Tensor, item_ids: Tensor | None) -> Tensor:
+        if item_ids is None and torch.is_grad_enabled():
+            around = _Around.apply(embeddings, self.neighbours, self.shares, *self._backwards())  # type: ignore[no-untyped-call]
+            return embeddings + self.gain * around
         if item_ids is None:
             own, neighbours, shares = embeddings, self.neighbours, self.shares
         elif item_ids.numel() * MANY > len(embeddings) and not self._sparse:
@@ -83,9 +87,42 @@ class ItemGraph(nn.Module):
             own = F.embedding(item_ids, embeddings, sparse=self._sparse)
             neighbours, shares = self.neighbours[item_ids.flatten()], self.shares[item_ids.flatten()]
         around = F.embedding_bag(
-            neighbours.long(), embeddings, mode="sum", per_sample_weights=shares.to(own.dtype), sparse=self._sparse
+            neighbours, embeddings, mode="sum", per_sample_weights=shares.to(own.dtype), sparse=self._sparse
         )
         return own + self.gain * around.view(own.shape)
 
+    @torch.no_grad()
+    def _backwards(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For each item, those that have it as a neighbour: all of these, where each item's begin, and their shares."""
+        version = self.neighbours.data_ptr(), self.neighbours._version, self.shares._version
+        if self._edges is None or self._edges[0] != version:
+            to, order = self.neighbours.flatten().sort(stable=True)
+            every = torch.arange(len(self.neighbours) + 1, device=to.device, dtype=to.dtype)
+            begins = torch.searchsorted(to, every, out_int32=True)
+            backwards = (order // self.neighbours.shape[1]).int(), begins, self.shares.flatten()[order]
+            self._edges = version, backwards
+        return self._edges[1]
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_table": None}  # it can be computed again
+        return {**self.__dict__, "_table": None, "_edges": None}  # they can be computed again
+
+
+class _Around(torch.autograd.Function):
+    """The sums of the neighbours' embeddings, whose gradient is a sum over the same edges the other way round.
+
+    That of ``embedding_bag`` sorts the edges each time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, embeddings: Tensor, neighbours: Tensor, shares: Tensor, *backwards: Tensor) -> Tensor:
+        ctx.save_for_backward(*backwards)
+        return F.embedding_bag(neighbours, embeddings, mode="sum", per_sample_weights=shares.to(embeddings.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (items, begins, shares) = gradients, ctx.saved_tensors
+        shares = shares.to(gradient.dtype)
+        around = F.embedding_bag(
+            items, gradient, begins, mode="sum", per_sample_weights=shares, include_last_offset=True
+        )
+        return around, *(None for _ in ctx.needs_input_grad[1:])

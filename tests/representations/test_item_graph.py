@@ -58,6 +58,15 @@ def test_vectors_are_those_of_the_formula(training, many, monkeypatch):
             np.testing.assert_allclose(graph(embeddings, ids).detach(), expected[ids], rtol=1e-6)
 
 
+@pytest.mark.parametrize("ids", [None, torch.tensor([[2, 0], [5, 2]])])
+def test_gradients_are_those_that_finite_differences_find(ids):
+    graph, embeddings = graph_and_embeddings()
+    assert torch.autograd.gradcheck(lambda weight, gain: graph(weight, ids), (embeddings, graph.gain))
+    neighbours, shares = graph.neighbours.flip(0).clone(), graph.shares.flip(0).clone()
+    graph.connect(neighbours, shares)  # the way back follows
+    assert torch.autograd.gradcheck(lambda weight, gain: graph(weight, ids), (embeddings, graph.gain))
+
+
 def test_vectors_that_are_kept_follow_every_change():
     graph, embeddings = graph_and_embeddings()
     graph.eval()

@@ -78,7 +78,7 @@ class TableTerms:
 
     def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
         """As in ``Terms``."""
-        if totals.device.type != "cpu":
+        if totals.device.type != "cpu":  # a GPU would wait for the number of entries
             return self.full.added_to_columns(totals, place)
         columns = totals.shape[1]
         if self._kept is not None:
@@ -94,7 +94,9 @@ class TableTerms:
         pair = torch.arange(len(row)).repeat_interleave(counts, output_size=total)
         begin = (entries.cumsum(0) - entries).index_select(0, row) - (counts.cumsum(0) - counts)
         entry = torch.arange(total) + begin.index_select(0, pair)
-        state = torch.arange(len(row)).div(self._row.shape[1], rounding_mode="floor") * columns
+        state = torch.arange(0, totals.numel(), columns).repeat_interleave(
+            self._row.shape[1]
+        )  # where its columns begin
         slot = state.index_select(0, pair) + column.index_select(0, entry)
         terms = self._weight.flatten().index_select(0, pair) * value.index_select(0, entry)
         return _AddAt.apply(totals, slot, terms.to(totals.dtype))  # type: ignore[no-untyped-call]

@@ -77,7 +77,9 @@ class ItemGraph(nn.Module):
 
     def _vectors(self, embeddings: Tensor, item_ids: Tensor | None) -> Tensor:
         if item_ids is None and torch.is_grad_enabled():
-            around = _Around.apply(embeddings, self.neighbours, self.shares, *self._backwards())  # type: ignore[no-untyped-call]
+            items, begins, of_items = self._backwards()
+            edges = self.neighbours, self.shares, items, begins, of_items
+            around = _Around.apply(embeddings, *edges)  # type: ignore[no-untyped-call]
             return embeddings + self.gain * around
         if item_ids is None:
             own, neighbours, shares = embeddings, self.neighbours, self.shares
@@ -114,15 +116,23 @@ class _Around(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, embeddings: Tensor, neighbours: Tensor, shares: Tensor, *backwards: Tensor) -> Tensor:
-        ctx.save_for_backward(*backwards)
+    def forward(
+        ctx: Any,
+        embeddings: Tensor,
+        neighbours: Tensor,
+        shares: Tensor,
+        items: Tensor,
+        begins: Tensor,
+        of_items: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(items, begins, of_items)
         return F.embedding_bag(neighbours, embeddings, mode="sum", per_sample_weights=shares.to(embeddings.dtype))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), (items, begins, shares) = gradients, ctx.saved_tensors
-        shares = shares.to(gradient.dtype)
+        (gradient,), (items, begins, of_items) = gradients, ctx.saved_tensors
+        shares = of_items.to(gradient.dtype)
         around = F.embedding_bag(
             items, gradient, begins, mode="sum", per_sample_weights=shares, include_last_offset=True
         )
-        return around, *(None for _ in ctx.needs_input_grad[1:])
+        return around, None, None, None, None, None

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotlight_asars.memory import table_terms
 from spotlight_asars.memory.ragged_rows import RaggedRows
 from spotlight_asars.memory.score_terms import Columns
 from spotlight_asars.memory.table_terms import TableTerms
@@ -43,12 +44,14 @@ def assert_same_with_gradients(one, other, inputs):
         torch.testing.assert_close(*gradients)
 
 
-@given(terms(), st.sampled_from(COLUMNS))
-def test_items_that_all_states_score_have_their_terms(made, columns):
+@pytest.mark.parametrize("dense", [0, 10_000])
+@given(made=terms(), columns=st.sampled_from(COLUMNS))
+def test_items_that_all_states_score_have_their_terms(dense, made, columns):
     (one, inputs), item_ids = made, torch.tensor(columns)
-    assert_same_with_gradients(
-        Columns(item_ids, ITEMS).terms([one, one]), Columns(item_ids, ITEMS).terms([one.full, one.full]), inputs
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_terms, "DENSE", dense)
+        found = Columns(item_ids, ITEMS).terms([one, one])
+    assert_same_with_gradients(found, Columns(item_ids, ITEMS).terms([one.full, one.full]), inputs)
 
 
 @given(terms(), st.integers(1, 3))

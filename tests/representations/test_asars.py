@@ -194,7 +194,10 @@ def test_items_that_are_looked_up_at_once_have_their_scores_and_gradients(name, 
             net.item_graph.connect(torch.arange(2 * ITEMS).view(ITEMS, 2) * 7 % ITEMS, shares)
         torch.manual_seed(0)
         with net.looked_up(torch.cat([items.flatten(), drawn])) if at_once else nullcontext():
+            kept = None if net.item_features is None else net.item_features.kept()
             states = net.states(items[:, :-1], channels.steps(slice(-1)))
+            if at_once and kept is not None:
+                assert net.item_features.kept() is kept, "what is looked up knows of one draw"
             scores = net.score(states, items[:, 1:]), net.score_items(states, drawn)
         (scores[0].sin().sum() + scores[1].cos().sum()).backward()
         weights = [weight.grad.to_dense() for weight in net.parameters() if weight.grad is not None]

@@ -26,6 +26,7 @@ from spotlight_asars.sessions.batching import SessionsOnDevice
 from spotlight_asars.sessions.channels import Channels
 from spotlight_asars.sessions.hiding import hide_channels, hide_events
 from spotlight_asars.training import objective
+from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.objective import NextItemObjective
 
 ITEMS, USERS, NEGATIVES = 13, 5, 11
@@ -521,3 +522,14 @@ def test_on_a_device_the_loss_is_the_same_and_waits_for_nothing(loss):
         value.backward()
         assert not waits
         assert value.item() == pytest.approx(on_host.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_a_step_looks_each_item_up_once(accelerated):
+    sessions, rows = log(), np.arange(17)
+    net = make_net("gru4rec", sparse=True)
+    trained = Accelerated(net, HOST, autocast=False, compile=False) if accelerated else net
+    make_objective(sessions, "hinge")(trained, batch_of(sessions, rows)).backward()
+    drawn = drawn_by(sessions, "local", batch_of(sessions, rows).whole.events)
+    items = np.unique(np.r_[sessions.items, drawn])  # padding has no gradient
+    assert net.item_embeddings.weight.grad._indices().flatten().tolist() == items.tolist()

@@ -7,6 +7,7 @@ here does nothing where ``torch.distributed`` has no process group.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,6 +29,7 @@ class Processes(NamedTuple):
 
 
 ALONE = Processes()
+LET_GO = 0.1  # [s] in which gloo's threads let go of tensors: torch 2.2 waits for them with Python's lock, and for ever
 
 
 @contextmanager
@@ -48,6 +50,7 @@ def process_group(backend: str | None = None, **options: Any) -> Iterator[Proces
     try:
         yield processes()
     finally:
+        time.sleep(LET_GO)
         dist.destroy_process_group()
 
 

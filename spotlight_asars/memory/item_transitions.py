@@ -46,6 +46,7 @@ EVIDENCE = ("follows", "together")  # kinds of counts: F and G
 CSR = ("data", "indices", "indptr")  # arrays of a sparse matrix
 OCCURRENCES = "occurrences"
 ARRAYS = (*(f"{kind}.{name}" for kind in EVIDENCE for name in CSR), OCCURRENCES)
+PRODUCTS = 4_000_000  # of shares of two steps at once
 NEGLIGIBLE = 1e-6  # smaller strengths are rounding errors of a subtraction
 HOST = torch.device("cpu")
 
@@ -155,14 +156,28 @@ class Transitions:
             Of each item they sum to 1; 0 where there are fewer.
         """
         matrix = self._matrices[EVIDENCE.index("together")]
-        kept = strongest(matrix if of is None else sp.csr_array(matrix[of]), number)
-        counts = np.diff(kept.indptr)
-        row = np.repeat(np.arange(len(counts)), counts)
-        place = row, np.arange(len(row)) - kept.indptr[row]
-        items, shares = np.zeros((len(counts), number), np.int32), np.zeros((len(counts), number), np.float32)
-        items[place] = kept.indices
-        shares[place] = kept.data / np.bincount(row, kept.data, minlength=len(counts))[row]
-        return torch.from_numpy(items), torch.from_numpy(shares)
+        return _padded(strongest(matrix if of is None else sp.csr_array(matrix[of]), number), number)
+
+    def around(self, number: int) -> tuple[Tensor, Tensor]:
+        r"""The items within two steps of each, by shares :math:`S_{ik} + \sum_l S_{il} S_{lk}` of ``nearest`` ones.
+
+        An item that few sessions have thus knows those with which its companions come together.
+
+        Returns
+        -------
+        items, shares
+            As of ``nearest``, of all items.
+        """
+        near = _shares(strongest(self._matrices[EVIDENCE.index("together")], number))
+        rows, kept = max(PRODUCTS // number**2, 1), []
+        for begin in range(0, near.shape[0], rows):
+            part = near[begin : begin + rows]
+            reached = sp.csr_array(part + part @ near)
+            reached.sort_indices()
+            own = np.repeat(np.arange(begin, begin + reached.shape[0]), np.diff(reached.indptr))
+            reached.data[reached.indices == own] = 0.0
+            kept.append(strongest(reached, number))
+        return _padded(sp.csr_array(sp.vstack(kept)), number)
 
     def own_counts(self, sessions: SessionInteractions) -> OwnCounts:
         """What each of the training sessions has added to the counts of its items."""
@@ -185,6 +200,24 @@ def _counts(sessions: SessionInteractions) -> list[sp.csr_array]:
         keys, *values = part.summed(sessions.items, sessions.num_items)
         counts = [count + matrix_of(value, keys, shape) for count, value in zip(counts, values, strict=True)]
     return counts
+
+
+def _shares(matrix: sp.csr_array) -> sp.csr_array:
+    """The matrix with rows that sum to 1, or have no entry."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    total = np.bincount(row, matrix.data, minlength=matrix.shape[0])
+    return sp.csr_array((matrix.data / total[row], matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _padded(matrix: sp.csr_array, number: int) -> tuple[Tensor, Tensor]:
+    """Columns and shares of the at most `number` entries of each row: int32 and float32 (rows, number)."""
+    matrix = _shares(matrix)
+    counts = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(len(counts)), counts)
+    place = row, np.arange(len(row)) - matrix.indptr[row]
+    items, shares = np.zeros((len(counts), number), np.int32), np.zeros((len(counts), number), np.float32)
+    items[place], shares[place] = matrix.indices, matrix.data
+    return torch.from_numpy(items), torch.from_numpy(shares)
 
 
 def _table_of(matrices: list[sp.csr_array], device: torch.device) -> RaggedRows:

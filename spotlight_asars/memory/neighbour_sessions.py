@@ -7,8 +7,9 @@ For the items :math:`i_1, \dots, i_5` of the session's latest events, the last o
 
 over the 100 sessions n with the largest :math:`s_n` of the 128 latest of each item; :math:`a_n` is the share of all
 sessions that are later than n, and :math:`p_n` the place in n of the latest item that both share; an event further away
-than 5 from it does not count. What sets neighbours apart from counts of pairs: a session that shares two items with
-this one counts for more than two that share one.
+than 5 from it does not count. Items of the session's own latest 20 events get no votes: all neighbours share some of
+them, and say nothing of whether they come again. What sets neighbours apart from counts of pairs: a session that shares
+two items with this one counts for more than two that share one.
 
 References
 ----------
@@ -38,6 +39,7 @@ from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.ragged import flat_ranges
 
 LATEST = 5  # events of a session whose items are shared
+OWN = 20  # latest events of a session whose items get no votes
 PER_ITEM = 128  # latest sessions of each item
 NEIGHBOURS = 100  # sessions of a state
 REACH = 5  # events from the shared item that are looked at, on either side
@@ -163,7 +165,7 @@ class NeighbourSessions:
         return NeighboursOfBatch(self, items)
 
     def votes(self, items: Tensor) -> Votes:
-        """Of the neighbours of states with these latest items, int64 (states, ``LATEST``), the last one first.
+        """Of the neighbours of states with these latest items, int64 (states, ``OWN``), the last one first.
 
         A part of the states at a time, for votes are counted in a row of the catalogue for each.
         """
@@ -172,29 +174,36 @@ class NeighbourSessions:
 
     def strength_of(self, items: Tensor, wanted: Tensor) -> Tensor:
         """The strength of items of each state's own, int64 (states, n): float (states, n), without the catalogue."""
-        parts = zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True)
-        return torch.cat([sums_of(its, *self.single_votes(part)) for part, its in parts])
+        parts = []
+        for own, its in zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True):
+            is_own = (its.unsqueeze(2) == own.unsqueeze(1)).any(dim=2)
+            parts.append(sums_of(its, *self.single_votes(own)).masked_fill(is_own, 0.0))
+        return torch.cat(parts)
 
     def strength_in_columns(self, items: Tensor, place: Tensor, columns: int) -> Tensor:
         """The strength as a matrix, float (states, columns), by the column `place` of each item, int64 (num_items,)."""
         parts = []
         for part in items.split(min(self._at_once(items), rows_at_once(items.device, columns))):
             voted, value = self.single_votes(part)
-            parts.append(value.new_zeros(len(part), columns).scatter_add_(1, place[voted], value))
+            strength = value.new_zeros(len(part), columns).scatter_add_(1, place[voted], value)
+            parts.append(strength.scatter_(1, place[part], 0.0))
         return torch.cat(parts)
 
     def _at_once(self, items: Tensor) -> int:
-        return rows_at_once(items.device, items.shape[1] * NEIGHBOURS * (2 * REACH + 1))
+        return rows_at_once(items.device, LATEST * NEIGHBOURS * (2 * REACH + 1))
 
     def _votes(self, items: Tensor) -> Votes:
         voted, value = self.single_votes(items)
         total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
-        strength = total.gather(1, voted)
+        strength = total.scatter_(1, items, 0.0).gather(1, voted)
         times = total.zero_().scatter_add_(1, voted, torch.ones_like(value)).gather(1, voted)
         return Votes(voted, strength, times)
 
     def single_votes(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """What each event of a neighbour votes for, 0 for nothing, and the vote: int64 and float (states, slots)."""
+        """What each event of a neighbour votes for, 0 for nothing, and the vote: int64 and float (states, slots).
+
+        The items of the session itself are still among them.
+        """
         places, similarity = self._neighbours(items)  # (states, neighbours)
         offset = torch.arange(-REACH, REACH + 1, device=items.device)
         near = places.unsqueeze(2) + offset  # (states, neighbours, offsets)
@@ -207,6 +216,7 @@ class NeighbourSessions:
 
     def _neighbours(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Where each neighbour has the latest shared item, and its similarity: int64 and float (states, neighbours)."""
+        items = items[:, :LATEST]
         again = (items.unsqueeze(2) == items.unsqueeze(1)).tril(-1).any(dim=2)  # counts once, at its latest event
         real = (items != PADDING_IDX) & ~again
         (number,) = self._events_of.rows(items, real)  # (states, latest, per item)
@@ -275,7 +285,7 @@ class NeighboursOfBatch:
         return self._neighbours.strength_in_columns(self._latest(rows, steps), place, columns)
 
     def _latest(self, rows: Tensor, steps: Tensor) -> Tensor:
-        return self._events.before(rows, steps, LATEST)[0]
+        return self._events.before(rows, steps, OWN)[0]
 
 
 def in_order_of_time(sessions: SessionInteractions) -> NDArray[np.int64]:

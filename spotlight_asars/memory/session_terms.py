@@ -16,7 +16,14 @@ from torch import Tensor
 from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.item_transitions import LATEST, Transitions
 from spotlight_asars.memory.kind_weights import KindWeights
-from spotlight_asars.memory.neighbour_sessions import GAP_DECAY, NEIGHBOURS, POSITION_DECAY, REACH, NeighbourSessions
+from spotlight_asars.memory.neighbour_sessions import (
+    GAP_DECAY,
+    NEIGHBOURS,
+    OWN,
+    POSITION_DECAY,
+    REACH,
+    NeighbourSessions,
+)
 from spotlight_asars.memory.neighbour_sessions import LATEST as SHARED
 from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
 from spotlight_asars.memory.recall_net import RecallNet
@@ -123,7 +130,8 @@ class _Neighbours:
     """See ``NeighbourSessions`` and ``NeighbourTerms``."""
 
     def __init__(self, terms: NeighbourTerms, neighbours: NeighbourSessions) -> None:
-        self._weight, self._sessions = np.float32(terms.weight.item()), neighbours.on_host
+        self._weight, self._repeats = np.float32(terms.weight.item()), np.float32(terms.repeats.item())
+        self._sessions = neighbours.on_host
 
     def of(self, state: NDArray[np.float32], items: Sequence[int], kinds: Sequence[int]) -> list[Found]:
         if not items:
@@ -135,7 +143,10 @@ class _Neighbours:
         votes = (similarity[:, None] * NEAR)[inside]
         voted, slot = np.unique(self._sessions.items[near[inside]], return_inverse=True)
         strength = np.bincount(slot, votes, len(voted)).astype(np.float32)
-        return [(voted, self._weight * np.log1p(np.float32(SCALE) * strength))]
+        own = np.unique(items[-OWN:])
+        strength[np.isin(voted, own)] = 0.0
+        again = np.full(len(own), self._repeats)
+        return [(voted, self._weight * np.log1p(np.float32(SCALE) * strength)), (own, again)]
 
     def _similar(self, latest: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Where each neighbour has the latest shared item, and its similarity: int and float32 (neighbours,)."""

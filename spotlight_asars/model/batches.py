@@ -10,7 +10,8 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from spotlight_asars.memory.neighbour_sessions import NeighbourSessions, in_order_of_time
+from spotlight_asars.memory.latest_events import LatestEvents
+from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions, in_order_of_time
 from spotlight_asars.memory.neighbour_terms import WeightSearch
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import rows_at_once
@@ -66,7 +67,7 @@ class TrainingBatches:
 
     @torch.no_grad()
     def _weigh_neighbours(self, latest: NDArray[np.bool_]) -> None:
-        """Find the weight of neighbour sessions on the latest ones, whose neighbours are all the others."""
+        """Find the weights of neighbours and repeats on the latest sessions, whose neighbours are all the others."""
         fitted, search = self._fitted, WeightSearch()
         earlier = self._sessions.take(np.flatnonzero(~latest))
         neighbours = NeighbourSessions(earlier, fitted.device)
@@ -76,11 +77,13 @@ class TrainingBatches:
                 batch = self._log.batch(rows)
                 channels = fitted.users.recall(batch.channels, training=True)  # of unknown start, they are no history
                 states, query = fitted.states(batch.items, channels), neighbours.query(batch.items)
+                events = LatestEvents(batch.items)
                 for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
                     scores = fitted.score_catalogue(states[row, step])
-                    search.add(scores, query.votes(row, step), batch.items[row, step + 1])
+                    own, _ = events.before(row, step, OWN)
+                    search.add(scores, query.votes(row, step), own, batch.items[row, step + 1])
         assert fitted.neighbour_terms is not None
-        fitted.neighbour_terms.weight.fill_(search.best())
+        fitted.neighbour_terms.take(search.best())
 
 
 def _latest(sessions: SessionInteractions) -> NDArray[np.bool_]:

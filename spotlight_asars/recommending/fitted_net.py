@@ -239,7 +239,7 @@ class FittedNet:
         graph = None if self.asars is None else self.asars.item_graph
         counted = Transitions(sessions, device=self.device) if wanted or graph is not None else None
         if graph is not None and counted is not None:
-            graph.connect(*counted.nearest(graph.neighbours.shape[1]))
+            graph.connect(*counted.around(graph.neighbours.shape[1]))
         self.transitions = counted if wanted else None
         return counted
 

@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from spotlight_asars._checks import require
 from spotlight_asars.memory import HistoryTerms, RecallNet, TransitionTerms
 from spotlight_asars.memory.item_transitions import LATEST, Transitions
-from spotlight_asars.memory.neighbour_sessions import LATEST as LATEST_OF_NEIGHBOURS
-from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
+from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions
 from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.sessions import PADDING_IDX
@@ -144,20 +143,24 @@ class TransitionsInGraph(nn.Module):
 
 
 class NeighboursInGraph(nn.Module):
-    """What was viewed in earlier sessions like this one."""
+    """What was viewed in earlier sessions like this one, and in this one itself."""
 
     weight: Tensor
+    repeats: Tensor
 
     def __init__(self, terms: NeighbourTerms, neighbours: NeighbourSessions) -> None:
         super().__init__()
         self.register_buffer("weight", terms.weight)
+        self.register_buffer("repeats", terms.repeats)
         self._neighbours = neighbours.with_table(lambda table: GatheredRows(*table.on_host()))
 
     def forward(self, scores: Tensor, state: Tensor, items: Tensor, *_: Any) -> Tensor:
         """As in ``HistoryInGraph``."""
-        voted, value = self._neighbours.single_votes(latest_events(items, LATEST_OF_NEIGHBOURS))
+        own = latest_events(items, OWN)
+        voted, value = self._neighbours.single_votes(own)
         strength = torch.zeros_like(scores).scatter_add(1, voted, value)
-        return scores + self.weight * torch.log1p(SCALE * strength)
+        terms = self.weight * torch.log1p(SCALE * strength)
+        return scores + terms.scatter(1, own, self.repeats * (own != PADDING_IDX))
 
 
 class GatheredRows(nn.Module):

@@ -1,11 +1,11 @@
 r"""Item vectors that share what their neighbours have learned.
 
-.. math:: v_i = e_i + \gamma \sum_{k \in N_i} \frac{G_{ik}}{\sum_{l \in N_i} G_{il}} \, e_k
+.. math:: v_i = e_i + \gamma \sum_{k \in N_i} \frac{A_{ik}}{\sum_{l \in N_i} A_{il}} \, e_k
 
-:math:`e_i` is the item's own embedding, :math:`N_i` are the items that come together with it most often in the
-training sessions, :math:`G` how often (``Transitions``), and :math:`\gamma` is learned. Most items of a large catalogue
-are rare: what is learned of one then serves those that are viewed with it. The vectors are both what the net reads and
-what its states are compared with.
+:math:`e_i` is the item's own embedding, :math:`N_i` are the items that are nearest to it within two steps from item to
+item in the training sessions, :math:`A` how near (``Transitions.around``), and :math:`\gamma` is learned. Most items of
+a large catalogue are rare: what is learned of one then serves those that are viewed with it. The vectors are both what
+the net reads and what its states are compared with.
 
 References
 ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotlight_asars import SessionInteractions
-from spotlight_asars.memory import pair_counts
+from spotlight_asars.memory import item_transitions, pair_counts
 from spotlight_asars.memory.item_transitions import EVIDENCE, KEPT, LATEST, Transitions
 from spotlight_asars.memory.pair_counts import WINDOW
 
@@ -250,3 +251,39 @@ def test_the_nearest_items_of_new_ones_alone():
     transitions = Transitions(as_sessions([[1, 2, 3], [6, 1, 6, 2], [5, 6]]))
     everything, of_new = transitions.nearest(3), transitions.nearest(3, np.array([5, 6, 2]))
     assert all(torch.equal(one[[5, 6, 2]], other) for one, other in zip(everything, of_new, strict=True))
+
+
+def around_by_hand(transitions, number):
+    """{item: {other: share}} within two steps, by loops over the shares of the nearest items."""
+    items, shares = transitions.nearest(number)
+    near = [
+        {other: share for other, share in zip(*row, strict=True) if other}
+        for row in zip(items.tolist(), shares.tolist(), strict=True)
+    ]
+    found = {}
+    for item, own in enumerate(near):
+        reached = defaultdict(float, own)
+        for between, share in own.items():
+            for other, further in near[between].items():
+                reached[other] += share * further
+        reached.pop(item, None)
+        total = sum(sorted(reached.values())[-number:])
+        found[item] = {other: value / total for other, value in reached.items()}
+    return found
+
+
+@pytest.mark.parametrize("at_once", [1, item_transitions.PRODUCTS])
+@given(rows_of_items)
+def test_items_within_two_steps_are_those_that_loops_find(at_once, rows):
+    transitions = Transitions(as_sessions(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item_transitions, "PRODUCTS", at_once)
+        items, shares = transitions.around(2)
+    for item, expected in around_by_hand(transitions, 2).items():
+        found = {
+            other: share for other, share in zip(items[item].tolist(), shares[item].tolist(), strict=True) if other
+        }
+        assert len(found) == min(2, len(expected))
+        assert found == pytest.approx({other: expected[other] for other in found}, rel=1e-5)
+        if expected:
+            assert sum(found.values()) == pytest.approx(1, rel=1e-5), "the nearest of them"

@@ -47,7 +47,8 @@ def votes_by_hand(rows, viewed):
             here = max(place for place, item in enumerate(session) if item == latest[shared[0]])
             for place, item in enumerate(session):
                 if abs(place - here) <= REACH:
-                    votes[item] += similarity * math.exp(-abs(place - here) / GAP_DECAY)
+                    vote = similarity * math.exp(-abs(place - here) / GAP_DECAY)
+                    votes[item] += 0.0 if item in viewed[-neighbour_sessions.OWN :] else vote
     return dict(votes)
 
 
@@ -92,6 +93,14 @@ def test_only_the_latest_sessions_of_an_item_and_the_most_similar_ones_vote(monk
     assert votes_of(NeighbourSessions(as_sessions(rows)), [1]).keys() == {1, 3, 4, 6}
     monkeypatch.setattr(neighbour_sessions, "NEIGHBOURS", 1)
     assert votes_of(NeighbourSessions(as_sessions(rows)), [1]).keys() == {1, 3}, "the shorter one is more like it"
+
+
+def test_the_latest_items_of_the_session_itself_get_no_votes(monkeypatch):
+    rows, viewed = [[1, 2, 3, 4, 5]], [3, 1, 2]
+    assert votes_of(NeighbourSessions(as_sessions(rows)), viewed).keys() == {1, 2, 3, 4, 5}
+    assert [votes_of(NeighbourSessions(as_sessions(rows)), viewed)[item] > 0 for item in (1, 2, 3, 4)] == [0, 0, 0, 1]
+    monkeypatch.setattr(neighbour_sessions, "OWN", 2)
+    assert [votes_of(NeighbourSessions(as_sessions(rows)), viewed)[item] > 0 for item in (1, 2, 3, 4)] == [0, 0, 1, 1]
 
 
 def test_arrays_make_the_same_neighbours():

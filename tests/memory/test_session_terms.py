@@ -15,6 +15,7 @@ from torch import nn
 from spotlight_asars import SessionInteractions
 from spotlight_asars.memory import Memory, Transitions
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
+from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.memory.recall_net import with_recall
 from spotlight_asars.memory.session_terms import SessionTerms
 from spotlight_asars.sessions import Channels
@@ -44,7 +45,7 @@ def random_net(num_kinds):
     draw = torch.Generator().manual_seed(0)
     for weights in net.parameters():
         weights.data = torch.rand(weights.shape, generator=draw)
-    net.terms[2].weight.fill_(0.7)
+    net.terms[2].take(Weights(0.7, 1.5))
     return net.requires_grad_(False)
 
 

@@ -40,9 +40,9 @@ def test_neighbours_are_weighed_once_by_a_net_that_knows_nothing_of_the_latest_s
     earlier = Transitions(TRAIN.take(np.setdiff1d(np.arange(60), LATEST)))
     for name, array in earlier.arrays().items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
-    assert all(map(torch.equal, (neighbours, shares), earlier.nearest(12)))
+    assert all(map(torch.equal, (neighbours, shares), earlier.around(12)))
     graph = model._fitted.asars.item_graph  # afterwards it knows them all
-    assert all(map(torch.equal, (graph.neighbours, graph.shares), Transitions(TRAIN).nearest(12)))
+    assert all(map(torch.equal, (graph.neighbours, graph.shares), Transitions(TRAIN).around(12)))
     model.fit(TRAIN)
     assert len(weighed) == 1, "a net that was trained knows the latest sessions"
 

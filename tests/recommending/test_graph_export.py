@@ -14,7 +14,7 @@ from small_models import LATER, TRAIN, make_log, quick
 
 from spotlight_asars import SessionInteractions, to_sessions
 from spotlight_asars.memory import RecallNet
-from spotlight_asars.memory.neighbour_terms import NeighbourTerms
+from spotlight_asars.memory.neighbour_terms import NeighbourTerms, Weights
 from spotlight_asars.recommending import NEVER
 from spotlight_asars.recommending.graph_export import INPUTS, LABEL_INPUTS, SessionGraph
 from spotlight_asars.recommending.graph_memories import HISTORY_INPUTS, memories_of
@@ -47,7 +47,7 @@ def remembering(**options):
         for weight in terms.parameters():
             weight.data.normal_(std=0.5, generator=draw)
         if isinstance(terms, NeighbourTerms):
-            terms.weight.fill_(0.7)
+            terms.take(Weights(0.7, 1.5))
     model._fitted.remember_neighbours(TRAIN)
     return model
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spotlight_asars import ASARSSequenceModel, EventLog, SessionInteractions, to_sessions
 from spotlight_asars.baselines import BASELINES
+from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.recommending import NEVER
 from spotlight_asars.recommending import rules as rules_module
 from spotlight_asars.recommending.catalogue import Catalogue
@@ -36,7 +37,7 @@ def asars(**options):
     options = {"n_iter": 2, "embedding_dim": 8, "hidden_dim": 8, "user_dim": 4, "time_dim": 4, **options}
     model = ASARSSequenceModel(random_state=0, **options).fit(train())
     if model._fitted.neighbour_terms is not None:
-        model._fitted.neighbour_terms.weight.fill_(0.4)
+        model._fitted.neighbour_terms.take(Weights(0.4, 1.5))
         model._fitted.remember_neighbours(train())
     return model
 

@@ -110,7 +110,7 @@ def test_items_without_pairs_have_their_own_vector():
 def test_a_model_connects_the_items_of_its_training_sessions():
     model = ASARSSequenceModel(n_iter=1, embedding_dim=4, random_state=0).fit(SESSIONS)
     graph = model._net.net.item_graph
-    neighbours, shares = Transitions(SESSIONS).nearest(12)
+    neighbours, shares = Transitions(SESSIONS).around(12)
     assert torch.equal(graph.neighbours, neighbours)
     assert torch.equal(graph.shares, shares)
     assert ASARSSequenceModel(item_neighbours=0, n_iter=0).fit(SESSIONS)._net.net.item_graph is None

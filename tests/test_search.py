@@ -196,7 +196,7 @@ def test_any_model_can_be_searched(train, name):
 
 def test_a_trial_below_the_median_of_others_after_some_epochs_is_given_up(train):
     space = {"learning_rate": [0.05, 0.1, 0.2, 0.02, 1e-6]}
-    given = {**SMALL, "n_iter": 9, "sampler": "grid"}
+    given = {**SMALL, "n_iter": 9, "sampler": "grid", "history": False, "transitions": False}
     trials = search(train, space, pruning=True, **given)
     assert trials[-1].arguments["learning_rate"] == 1e-6
     assert trials[-1].error.startswith("pruned: mrr@20 0.")

@@ -13,8 +13,8 @@ the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` ar
 j, viewed :math:`b_{jk}` steps ago; :math:`c` is the weight of the kind of the last view, 0 where it is unknown. Where
 the kind of the event to come is known, there is one more weight of each pair of these kinds. The gates :math:`g` are
 linear in the state :math:`q_j`: inside a softmax, they trade repeating for exploring. All weights start at 0, so an
-untrained memory changes no score; all :math:`\lambda` start at 1. Only the items of a history have terms: their cost
-does not depend on the catalogue.
+untrained memory changes no score; all :math:`\lambda` start at 1. Once training is over, the terms count ``GAIN`` times
+as much. Only the items of a history have terms: their cost does not depend on the catalogue.
 
 References
 ----------
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.memory.kind_weights import kind_weights, pair_weights
-from spotlight_asars.memory.score_terms import ScoreTerms
+from spotlight_asars.memory.score_terms import GAIN, ScoreTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, History
@@ -121,7 +121,7 @@ class HistoryTerms(nn.Module):
             if self.of_earlier_pair is not None and asked is not None:
                 earlier = self.of_earlier_pair(viewed.history.kinds[rows], asked)
                 found.append(ScoreTerms(before[rows], earlier * (before[rows] != PADDING_IDX)))
-        return found
+        return found if self.training else [terms.times(GAIN) for terms in found]
 
 
 class ViewedItems:

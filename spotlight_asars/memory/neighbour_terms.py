@@ -26,6 +26,7 @@ from spotlight_asars.sessions.channels import Channels, NeighbourQuery, Votes
 
 SCALE = 100.0
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # c that are tried
+UNSEEN = 4  # targets more than were seen, whose rank differs as much as it can, in a standard error
 REPEATS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)  # g that are tried, each with each c but 0
 
 
@@ -36,7 +37,7 @@ class Weights(NamedTuple):
     repeats: float
 
 
-USUAL = Weights(0.3, 1.5)  # what logs of all sizes come near to; taken where a small one cannot tell
+USUAL = Weights(0.5, 3.0)  # what logs of all sizes come near to; taken where a small one cannot tell
 
 
 class NeighbourTerms(nn.Module):
@@ -127,8 +128,8 @@ class WeightSearch:
     """Finds the weights with which targets rank highest: by the mean of 1 / log2(1 + rank), as in NDCG.
 
     Of the pairs whose mean is within one standard error of the best one's, as paired by targets, it is the one nearest
-    to the ``USUAL``: the best of a few hundred targets is often far from the best of all. ``add`` takes states in
-    parts, and needs no more of them than sums.
+    to the ``USUAL``: the best of a few hundred targets is often far from the best of all, and few of them may be
+    repeats. ``add`` takes states in parts, and needs no more of them than sums.
     """
 
     _pairs = (Weights(0.0, 0.0), *(Weights(*pair) for pair in product(WEIGHTS[1:], REPEATS)))
@@ -171,7 +172,8 @@ class WeightSearch:
         best, square = int(mean.argmax()), torch.stack(product).diagonal()
         below = mean[best] - mean
         variance = square + square[best] - 2 * product[best] - below**2  # of the difference to the best
-        level = (below <= (variance.clamp(min=0) / self._number).sqrt()).nonzero().flatten()
+        error = (variance.clamp(min=0) * self._number + UNSEEN).sqrt() / self._number
+        level = (below <= error).nonzero().flatten()
         return min((self._pairs[n] for n in level.tolist()), key=_from_usual)
 
 

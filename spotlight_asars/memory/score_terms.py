@@ -13,6 +13,7 @@ from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
+GAIN = 1.7  # of terms that are learned in training, once it is over: beside them, the net knows those sessions by heart
 FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
 NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
 
@@ -55,6 +56,10 @@ class ScoreTerms(NamedTuple):
     def of_items(self, kept: Tensor) -> ScoreTerms:
         """The terms of some items alone, bool (num_items,)."""
         return self._replace(values=self.values * kept[self.items])
+
+    def times(self, factor: float) -> ScoreTerms:
+        """The terms times a number."""
+        return self._replace(values=self.values * factor)
 
     def added_to(self, scores: Tensor) -> Tensor:
         """`scores` (states, items) of the whole catalogue plus terms, in the memory of the scores."""

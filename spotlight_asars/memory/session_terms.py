@@ -27,6 +27,7 @@ from spotlight_asars.memory.neighbour_sessions import (
 from spotlight_asars.memory.neighbour_sessions import LATEST as SHARED
 from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
 from spotlight_asars.memory.recall_net import RecallNet
+from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import History
@@ -102,7 +103,7 @@ class _Viewed:
             if self._of_kind is not None:
                 terms = terms + self._of_kind(np.asarray(kinds)[steps])
             found.append((np.fromiter(last, np.int64, len(last)), terms))
-        return found
+        return [(items, np.float32(GAIN) * terms) for items, terms in found]
 
 
 class _Followers:
@@ -118,7 +119,7 @@ class _Followers:
         if not items:
             return []
         latest = np.asarray(items[: -LATEST - 1 : -1])
-        weight = (self._place + (self._gate @ state) * PLACES)[: len(latest)]
+        weight = np.float32(GAIN) * (self._place + (self._gate @ state) * PLACES)[: len(latest)]
         if self._of_kind is not None:
             weight = weight * self._of_kind(np.asarray(kinds[: -LATEST - 1 : -1]))
         lengths, (followers, *counts) = self._table.rows(latest)

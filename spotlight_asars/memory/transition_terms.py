@@ -7,7 +7,8 @@ with the counts F and G of ``Transitions``; :math:`i_1` is the session's last it
 softmax, the logarithm of a count acts as popularity after an item. The gate :math:`g` is linear in the state
 :math:`q_j` and starts at 0, :math:`w_d` at :math:`1 / d`, all :math:`a` at 1/4, and all :math:`\beta` at 1.
 :math:`c_d` is the weight of the kind of the event of :math:`i_d`, which starts at 1, and stays there for unknown kinds;
-where the kind of the event to come is known, it is that times another weight of that kind, likewise.
+where the kind of the event to come is known, it is that times another weight of that kind, likewise. Once training is
+over, the terms count ``GAIN`` times as much.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
 from spotlight_asars.memory.kind_weights import kind_weights
+from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.memory.table_terms import TableTerms
 from spotlight_asars.sessions.channels import Channels
 
@@ -61,6 +63,7 @@ class TransitionTerms(nn.Module):
             weight = weight * self.of_kind(kinds[rows.unsqueeze(1), found.step])
         if self.of_asked is not None and channels.asked is not None:
             weight = weight * self.of_asked(channels.asked[rows, steps].unsqueeze(1))
+        weight = weight if self.training else weight * GAIN
         terms = [TableTerms(found.rows, self.value, found.row, found.real, weight)]
         if found.own is not None:
             terms.append(TableTerms(found.own, self._change, found.row, found.real, weight))

@@ -24,6 +24,7 @@ from spotlight_asars.memory import HistoryTerms, RecallNet, TransitionTerms
 from spotlight_asars.memory.item_transitions import LATEST, Transitions
 from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions
 from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
+from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import History
@@ -104,7 +105,9 @@ class HistoryInGraph(nn.Module):
             here = here + self.terms.of_pair(viewed, asked.unsqueeze(1))
             before = before + self.terms.of_earlier_pair(history.kinds, asked.unsqueeze(1))
         earlier = self.terms.earlier_terms(history) + before * (history.items != PADDING_IDX)
-        return scores.scatter_add(1, torch.cat([items, history.items], 1), torch.cat([here * latest, earlier], 1))
+        return scores.scatter_add(
+            1, torch.cat([items, history.items], 1), GAIN * torch.cat([here * latest, earlier], 1)
+        )
 
 
 class TransitionsInGraph(nn.Module):
@@ -134,7 +137,7 @@ class TransitionsInGraph(nn.Module):
         events = latest_events(items, LATEST)
         real = events != PADDING_IDX
         candidates, value = self.table.rows(events, real)  # (batch, events, width)
-        weight = (self.weight + self.gate(state) * self.place) * real
+        weight = GAIN * (self.weight + self.gate(state) * self.place) * real
         if self.of_kind is not None and kinds is not None:
             weight = weight * self.of_kind(latest_events(items, LATEST, kinds))
         if self.of_asked is not None and asked is not None:

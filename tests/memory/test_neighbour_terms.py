@@ -13,6 +13,7 @@ from spotlight_asars.evaluation import evaluate
 from spotlight_asars.memory.neighbour_terms import (
     REPEATS,
     SCALE,
+    UNSEEN,
     USUAL,
     WEIGHTS,
     NeighbourTerms,
@@ -102,7 +103,8 @@ def test_the_weights_are_the_usual_ones_or_the_nearest_that_are_level_with_the_b
     gains = gains_by_hand(*drawn)
     best = max(gains, key=lambda pair: gains[pair].mean())
     below = {pair: gains[best] - gain for pair, gain in gains.items()}
-    level = [pair for pair in gains if below[pair].mean() <= below[pair].std() / np.sqrt(size) + 1e-12]
+    error = {pair: np.sqrt(loss.var() * size + UNSEEN) / size for pair, loss in below.items()}
+    level = [pair for pair in gains if below[pair].mean() <= error[pair]]
     steps = {
         pair: abs(WEIGHTS.index(pair[0]) - WEIGHTS.index(USUAL.weight))
         + abs(REPEATS.index(pair[1]) - REPEATS.index(USUAL.repeats))

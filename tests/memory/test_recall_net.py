@@ -12,6 +12,7 @@ from torch import nn
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.memory import Memory, Transitions, with_recall
+from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.representations import build
 from spotlight_asars.sessions.channels import Channels
 
@@ -122,3 +123,15 @@ def test_rows_of_channels_give_the_scores_of_their_rows_in_the_batch():
         alone = slice(row, row + 1)
         states = net.states(items[alone], channels.rows(alone))
         torch.testing.assert_close(net.score_items(states[:, -1])[0], together[row])
+
+
+@pytest.mark.parametrize(("history", "transitions"), [(True, False), (False, True), (True, True)])
+def test_learned_terms_count_for_more_once_training_is_over(history, transitions):
+    items, channels = random_batch()
+    net = make_net("gru4rec")
+    states = selected(net, items, recalled(items, channels, history, transitions))
+    alone = net.net.score_items(states.values)
+    learning = net.score_items(states) - alone
+    after = net.eval().score_items(selected(net, items, recalled(items, channels, history, transitions))) - alone
+    assert learning.abs().max() > 0.1
+    torch.testing.assert_close(after[:, 1:], GAIN * learning[:, 1:])

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -147,17 +147,25 @@ class WeightSearch:
         feature, is_own, repeated = features(votes), own != PADDING_IDX, (own == target).any(dim=1)
         of_target = torch.where(votes.items == target, feature, 0.0).amax(dim=1, keepdim=True)
         scores = scores - scores.gather(1, target)  # the target's is 0
-        voted, share, viewed = scores.gather(1, votes.items), 1.0 / votes.times.clamp(min=1), scores.gather(1, own)
-        ahead_of_others = {weight: (scores > weight * of_target).count_nonzero(dim=1) for weight in WEIGHTS}
-        ahead_of_repeated = {repeats: (scores > repeats).count_nonzero(dim=1) for repeats in REPEATS}
-        each = []
-        for weight, repeats in self._pairs:
-            bar = torch.where(repeated, repeats, weight * of_target.squeeze(1)).unsqueeze(1)
-            ahead = torch.where(repeated, ahead_of_repeated[repeats], ahead_of_others[weight])
-            moved = (voted + weight * feature > bar).float() - (voted > bar).float()
-            again = (viewed + repeats > bar).float() - (viewed > bar).float()
-            ahead = ahead + (moved * share).sum(dim=1) + (again * is_own).sum(dim=1)
-            each.append(1.0 / torch.log2(2.0 + ahead))
+        voted, viewed, share = scores.gather(1, votes.items), scores.gather(1, own), 1.0 / votes.times.clamp(min=1)
+        room = torch.empty_like(scores)
+
+        def ahead_of(bar: Any) -> Tensor:
+            return torch.gt(scores, bar, out=room).sum(dim=1)  # in the same memory, as floats: ten times as fast
+
+        ahead_of_repeated = {bar: ahead_of(bar) for bar in REPEATS}
+        below_repeated = {bar: share * (voted <= bar) for bar in REPEATS}
+        gain = {}
+        for weight in WEIGHTS:
+            raised, bar = voted + weight * feature, weight * of_target
+            of_others = ahead_of(bar) + torch.where((raised > bar) & (voted <= bar), share, 0.0).sum(dim=1)
+            for repeats in REPEATS if weight else REPEATS[:1]:
+                risen = torch.where(raised > repeats, below_repeated[repeats], 0.0)
+                of_repeated = ahead_of_repeated[repeats] + risen.sum(dim=1)
+                own_bar = torch.where(repeated.unsqueeze(1), repeats, bar)
+                again = ((viewed + repeats > own_bar) & (viewed <= own_bar) & is_own).count_nonzero(dim=1)
+                gain[weight, repeats] = 1.0 / torch.log2(2.0 + torch.where(repeated, of_repeated, of_others) + again)
+        each = [gain[pair] for pair in self._pairs]
         gains = torch.stack(each).double()  # (pairs, states)
         if not self._number:
             self._gains, self._products = gains.new_zeros(len(gains)), gains.new_zeros(len(gains), len(gains))
@@ -168,10 +176,10 @@ class WeightSearch:
         """The chosen pair of ``WEIGHTS`` and ``REPEATS``; of zeros where nothing was added."""
         if not self._number:
             return Weights(0.0, 0.0)
-        mean, *product = (torch.stack([self._gains, *self._products]) / self._number).cpu()
-        best, square = int(mean.argmax()), torch.stack(product).diagonal()
+        mean, *products = (torch.stack([self._gains, *self._products]) / self._number).cpu()
+        best, square = int(mean.argmax()), torch.stack(products).diagonal()
         below = mean[best] - mean
-        variance = square + square[best] - 2 * product[best] - below**2  # of the difference to the best
+        variance = square + square[best] - 2 * products[best] - below**2  # of the difference to the best
         error = (variance.clamp(min=0) * self._number + UNSEEN).sqrt() / self._number
         level = (below <= error).nonzero().flatten()
         return min((self._pairs[n] for n in level.tolist()), key=_from_usual)

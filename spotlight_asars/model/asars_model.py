@@ -97,8 +97,8 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     hidden_dim, user_dim, time_dim : int
         Sizes of the state of the item RNN or transformer, the user embedding and the dwell encoder.
     item_neighbours : int
-        Items that come together with each item most often, whose embeddings are added to its own; see ``ItemGraph``.
-        0 for none.
+        Items that come together with each item most often, or with those that do, whose embeddings are added to its
+        own; see ``ItemGraph``. 0 for none.
     cell : {"lstm", "gru"}
         Of the item RNN.
     time_encoding : {"scott", "log_scott", "quantile", "continuous"}
@@ -130,9 +130,9 @@ class ASARSSequenceModel(Recommender, ImplicitSequenceModel):
     transitions : bool
         Add learned terms to the scores of items that followed the latest ones in training; see ``TransitionTerms``.
     neighbours : bool
-        Add a term to the scores of items that were viewed in earlier sessions like this one; see ``NeighbourTerms``.
-        Its weight is found on the latest sessions, which come last in the first epoch of a new model; a net whose users
-        drift reads sessions in another order, and has no such term.
+        Add terms to the scores of items that were viewed in earlier sessions like this one, and of those that were in
+        this one; see ``NeighbourTerms``. Their weights are found on the latest sessions, which come last in the first
+        epoch of a new model; a net whose users drift reads sessions in another order, and has no such terms.
     history_size : int
         Items of earlier sessions that are recalled at most, the latest ones.
     averaging : bool

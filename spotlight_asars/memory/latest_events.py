@@ -53,3 +53,9 @@ class LatestEvents:
     def step_of(self, rows: Tensor, number: Tensor) -> Tensor:
         """The steps of events by their numbers, int64 (states, count); any step for number 0."""
         return self._step_of[rows.unsqueeze(1), number]
+
+
+def distinct(items: Tensor) -> Tensor:
+    """`items` (states, n) with 0 in the place of those that come again in their row."""
+    again = (items.unsqueeze(2) == items.unsqueeze(1)).tril(-1).any(dim=2)
+    return items.masked_fill(again, PADDING_IDX)

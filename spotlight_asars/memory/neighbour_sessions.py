@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spotlight_asars.memory.latest_events import LatestEvents
+from spotlight_asars.memory.latest_events import LatestEvents, distinct
 from spotlight_asars.memory.ragged_rows import ArrayRows, RaggedRows
 from spotlight_asars.memory.score_terms import sums_of
 from spotlight_asars.runtime.devices import moved, rows_at_once
@@ -189,7 +189,8 @@ class NeighbourSessions:
             parts.append(strength.scatter_(1, place[part], 0.0))
         return torch.cat(parts)
 
-    def _at_once(self, items: Tensor) -> int:
+    @staticmethod
+    def _at_once(items: Tensor) -> int:
         return rows_at_once(items.device, LATEST * NEIGHBOURS * (2 * REACH + 1))
 
     def _votes(self, items: Tensor) -> Votes:
@@ -216,10 +217,8 @@ class NeighbourSessions:
 
     def _neighbours(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Where each neighbour has the latest shared item, and its similarity: int64 and float (states, neighbours)."""
-        items = items[:, :LATEST]
-        again = (items.unsqueeze(2) == items.unsqueeze(1)).tril(-1).any(dim=2)  # counts once, at its latest event
-        real = (items != PADDING_IDX) & ~again
-        (number,) = self._events_of.rows(items, real)  # (states, latest, per item)
+        items = distinct(items[:, :LATEST])  # each counts once, at its latest event
+        (number,) = self._events_of.rows(items, items != PADDING_IDX)  # (states, latest, per item)
         events, last = (number - 1).clamp(min=0), len(self._weight)
         session = torch.where(number > 0, self._session[events].long(), last)
         keys = session * items.shape[1] + torch.arange(items.shape[1], device=items.device).view(1, -1, 1)

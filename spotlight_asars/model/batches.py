@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spotlight_asars.memory.latest_events import LatestEvents
 from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions, in_order_of_time
-from spotlight_asars.memory.neighbour_terms import WeightSearch
+from spotlight_asars.memory.weight_search import WeightSearch
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.runtime.distributed import processes

@@ -58,6 +58,7 @@ MANY = np.random.RandomState(0).randint(1, ITEMS, (500, 4)).tolist()  # of which
 
 @settings(deadline=None)
 @example(MANY, [(3, 1), (5, 0), (3, 2)], 1, KINDS)
+@example(MANY, [(1, 0), *[(2, 0), (3, 0)] * 10], -1, 0)  # the first is among the latest 20 no more
 @given(LOG, EVENTS, st.integers(-1, USERS - 1), st.sampled_from([0, KINDS]))
 def test_terms_of_a_session_are_those_of_a_batch(log, events, user, num_kinds):
     net, sessions = NETS[num_kinds], as_sessions(log)

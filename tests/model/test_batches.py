@@ -47,6 +47,21 @@ def test_neighbours_are_weighed_once_by_a_net_that_knows_nothing_of_the_latest_s
     assert len(weighed) == 1, "a net that was trained knows the latest sessions"
 
 
+def test_weights_are_found_beside_all_that_the_session_has_viewed(monkeypatch):
+    seen = []
+
+    def add(search, scores, votes, own, targets, genuine=batches.WeightSearch.add):
+        seen.extend(
+            (sorted(set(row) - {0}), target) for row, target in zip(own.tolist(), targets.tolist(), strict=True)
+        )
+        genuine(search, scores, votes, own, targets)
+
+    monkeypatch.setattr(batches.WeightSearch, "add", add)
+    ASARSSequenceModel(**OPTIONS).fit(TRAIN)
+    rows = TRAIN.sequences[LATEST].tolist()
+    assert sorted(seen) == sorted((sorted({*row[:step]}), row[step]) for row in rows for step in (1, 2, 3))
+
+
 def test_the_latest_sessions_come_last_in_the_first_epoch_alone(monkeypatch):
     epochs = [[]]
 

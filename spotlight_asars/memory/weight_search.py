@@ -1,0 +1,86 @@
+"""The search for the weights of ``NeighbourTerms``, by the ranks of targets that the net has not been trained on."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spotlight_asars.memory.latest_events import distinct
+from spotlight_asars.memory.neighbour_terms import Weights, features
+from spotlight_asars.sessions.channels import Votes
+
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of neighbours, that are tried
+REPEATS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)  # of repeats, each with each of the others but 0
+USUAL = Weights(0.5, 3.0)  # what logs of all sizes come near to; taken where a small one cannot tell
+UNSEEN = 4  # targets more than were seen, whose rank differs as much as it can, in a standard error
+
+
+class WeightSearch:
+    """Finds the weights with which targets rank highest: by the mean of 1 / log2(1 + rank), as in NDCG.
+
+    Of the pairs whose mean is within one standard error of the best one's, as paired by targets, it is the one nearest
+    to the ``USUAL``: the best of a few hundred targets is often far from the best of all, and few of them may be
+    repeats. ``add`` takes states in parts, and needs no more of them than sums.
+    """
+
+    _pairs = (Weights(0.0, 0.0), *(Weights(*pair) for pair in product(WEIGHTS[1:], REPEATS)))
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._gains = self._products = torch.zeros(0)
+
+    def add(self, scores: Tensor, votes: Votes, own: Tensor, targets: Tensor) -> None:
+        """Scores without neighbours (states, items), padding the lowest, what these say, and targets, int64 (states,).
+
+        `own`, int64 (states, n), are the items of each state's session, which have no votes.
+        """
+        own, target = distinct(own), targets.unsqueeze(1)
+        feature, repeated = features(votes), (own == target).any(dim=1)
+        of_target = torch.where(votes.items == target, feature, 0.0).amax(dim=1, keepdim=True)
+        scores = scores - scores.gather(1, target)  # the target's is 0
+        voted, viewed, share = scores.gather(1, votes.items), scores.gather(1, own), 1.0 / votes.times.clamp(min=1)
+        room = torch.empty_like(scores)
+
+        def ahead_of(bar: Any) -> Tensor:
+            return torch.gt(scores, bar, out=room).sum(dim=1)  # in the same memory, as floats: ten times as fast
+
+        ahead_of_repeated = {bar: ahead_of(bar) for bar in REPEATS}
+        below_repeated = {bar: share * (voted <= bar) for bar in REPEATS}
+        gain = {}
+        for weight in WEIGHTS:
+            raised, bar = voted + weight * feature, weight * of_target
+            of_others = ahead_of(bar) + torch.where((raised > bar) & (voted <= bar), share, 0.0).sum(dim=1)
+            for repeats in REPEATS if weight else REPEATS[:1]:
+                risen = torch.where(raised > repeats, below_repeated[repeats], 0.0)
+                of_repeated = ahead_of_repeated[repeats] + risen.sum(dim=1)
+                own_bar = torch.where(repeated.unsqueeze(1), repeats, bar)
+                again = ((viewed + repeats > own_bar) & (viewed <= own_bar)).count_nonzero(dim=1)
+                gain[weight, repeats] = 1.0 / torch.log2(2.0 + torch.where(repeated, of_repeated, of_others) + again)
+        each = [gain[pair] for pair in self._pairs]
+        gains = torch.stack(each).double()  # (pairs, states)
+        if not self._number:
+            self._gains, self._products = gains.new_zeros(len(gains)), gains.new_zeros(len(gains), len(gains))
+        self._gains, self._products = self._gains + gains.sum(dim=1), self._products + gains @ gains.T
+        self._number += len(targets)
+
+    def best(self) -> Weights:
+        """The chosen pair of ``WEIGHTS`` and ``REPEATS``; of zeros where nothing was added."""
+        if not self._number:
+            return Weights(0.0, 0.0)
+        mean, *products = (torch.stack([self._gains, *self._products]) / self._number).cpu()
+        best, square = int(mean.argmax()), torch.stack(products).diagonal()
+        below = mean[best] - mean
+        variance = square + square[best] - 2 * products[best] - below**2  # of the difference to the best
+        error = (variance.clamp(min=0) * self._number + UNSEEN).sqrt() / self._number
+        level = (below <= error).nonzero().flatten()
+        return min((self._pairs[n] for n in level.tolist()), key=_from_usual)
+
+
+def _from_usual(found: Weights) -> int:
+    """How many steps away from the usual weights others are."""
+    return abs(WEIGHTS.index(found.weight) - WEIGHTS.index(USUAL.weight)) + abs(
+        REPEATS.index(found.repeats) - REPEATS.index(USUAL.repeats)
+    )

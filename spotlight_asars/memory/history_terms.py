@@ -13,7 +13,7 @@ the last time :math:`a_k` sessions and :math:`\delta_k` days ago. :math:`S_j` ar
 j, viewed :math:`b_{jk}` steps ago; :math:`c` is the weight of the kind of the last view, 0 where it is unknown. Where
 the kind of the event to come is known, there is one more weight of each pair of these kinds. The gates :math:`g` are
 linear in the state :math:`q_j`: inside a softmax, they trade repeating for exploring. All weights start at 0, so an
-untrained memory changes no score; all :math:`\lambda` start at 1. Once training is over, the terms count ``GAIN`` times
+untrained memory changes no score; all :math:`\lambda` start at 1. Once training is over, the terms count ``gain`` times
 as much. Only the items of a history have terms: their cost does not depend on the catalogue.
 
 References
@@ -42,8 +42,11 @@ DECAYS = ("sessions_ago", "time_ago", "steps_ago")
 class HistoryTerms(nn.Module):
     """Terms from earlier sessions, ``channels.history``, and from the session itself, for a ``RecallNet``."""
 
-    def __init__(self, state_size: int, num_kinds: int = 0) -> None:
+    gain: Tensor
+
+    def __init__(self, state_size: int, num_kinds: int = 0, gain: float = GAIN) -> None:
         super().__init__()
+        self.register_buffer("gain", torch.tensor(gain))
         self.earlier = nn.Parameter(torch.zeros(len(EARLIER_TERMS)))
         self.here = nn.Parameter(torch.zeros(len(SESSION_TERMS)))
         self.log_decay = nn.Parameter(torch.zeros(len(DECAYS)))
@@ -121,7 +124,7 @@ class HistoryTerms(nn.Module):
             if self.of_earlier_pair is not None and asked is not None:
                 earlier = self.of_earlier_pair(viewed.history.kinds[rows], asked)
                 found.append(ScoreTerms(before[rows], earlier * (before[rows] != PADDING_IDX)))
-        return found if self.training else [terms.times(GAIN) for terms in found]
+        return found if self.training else [terms.times(self.gain) for terms in found]
 
 
 class ViewedItems:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
-from spotlight_asars.memory.score_terms import Columns, Terms, touched_items
+from spotlight_asars.memory.score_terms import GAIN, Columns, Terms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import Channels
@@ -24,17 +24,19 @@ def with_recall(
     transitions: bool,
     neighbours: bool = False,
     num_kinds: int = 0,
+    gain: float = GAIN,
 ) -> nn.Module:
     """`net` with terms of its users' histories, of item transitions and of neighbour sessions, if wanted.
 
-    Where there are several kinds of events, `num_kinds`, the unknown one included, the first two weigh them.
+    Where there are several kinds of events, `num_kinds`, the unknown one included, the first two weigh them. Once
+    training is over, these two count `gain` times as much.
     """
     device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), None)  # of a net of one's own, too
     with torch.no_grad():
         item = torch.ones(1, 1, dtype=torch.int64, device=device)
         state_size = net.states(item)[0, 0].numel()  # type: ignore[operator]
-    terms: list[nn.Module] = [HistoryTerms(state_size, num_kinds)] * history
-    terms += [TransitionTerms(state_size, num_kinds)] * transitions
+    terms: list[nn.Module] = [HistoryTerms(state_size, num_kinds, gain)] * history
+    terms += [TransitionTerms(state_size, num_kinds, gain)] * transitions
     terms += [NeighbourTerms()] * neighbours
     return RecallNet(net, num_items, *terms) if terms else net
 

@@ -57,7 +57,7 @@ class ScoreTerms(NamedTuple):
         """The terms of some items alone, bool (num_items,)."""
         return self._replace(values=self.values * kept[self.items])
 
-    def times(self, factor: float) -> ScoreTerms:
+    def times(self, factor: Tensor) -> ScoreTerms:
         """The terms times a number."""
         return self._replace(values=self.values * factor)
 

@@ -27,7 +27,6 @@ from spotlight_asars.memory.neighbour_sessions import (
 from spotlight_asars.memory.neighbour_sessions import LATEST as SHARED
 from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
 from spotlight_asars.memory.recall_net import RecallNet
-from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import History
@@ -81,7 +80,7 @@ class _Viewed:
     """See ``HistoryTerms``."""
 
     def __init__(self, terms: HistoryTerms, history: History | None) -> None:
-        self._gates, self._here = _array(terms.gates.weight), _array(terms.here)
+        self._gates, self._here, self._gain = _array(terms.gates.weight), _array(terms.here), _array(terms.gain)
         self._decay = np.exp(_array(terms.log_decay)[2])
         self._of_kind = None if terms.of_kind is None else _OfKind(terms.of_kind)
         self._earlier: Found | None = None
@@ -103,7 +102,7 @@ class _Viewed:
             if self._of_kind is not None:
                 terms = terms + self._of_kind(np.asarray(kinds)[steps])
             found.append((np.fromiter(last, np.int64, len(last)), terms))
-        return [(items, np.float32(GAIN) * terms) for items, terms in found]
+        return [(items, self._gain * terms) for items, terms in found]
 
 
 class _Followers:
@@ -112,6 +111,7 @@ class _Followers:
     def __init__(self, terms: TransitionTerms, transitions: Transitions) -> None:
         self._table = transitions.table.arrays
         self._gate, self._place, self._kind = _array(terms.gate.weight)[0], _array(terms.place), _array(terms.kind)
+        self._gain = _array(terms.gain)
         self._beta = np.exp(_array(terms.log_beta))
         self._of_kind = None if terms.of_kind is None else _OfKind(terms.of_kind)
 
@@ -119,7 +119,7 @@ class _Followers:
         if not items:
             return []
         latest = np.asarray(items[: -LATEST - 1 : -1])
-        weight = np.float32(GAIN) * (self._place + (self._gate @ state) * PLACES)[: len(latest)]
+        weight = self._gain * (self._place + (self._gate @ state) * PLACES)[: len(latest)]
         if self._of_kind is not None:
             weight = weight * self._of_kind(np.asarray(kinds[: -LATEST - 1 : -1]))
         lengths, (followers, *counts) = self._table.rows(latest)

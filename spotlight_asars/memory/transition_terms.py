@@ -8,7 +8,7 @@ softmax, the logarithm of a count acts as popularity after an item. The gate :ma
 :math:`q_j` and starts at 0, :math:`w_d` at :math:`1 / d`, all :math:`a` at 1/4, and all :math:`\beta` at 1.
 :math:`c_d` is the weight of the kind of the event of :math:`i_d`, which starts at 1, and stays there for unknown kinds;
 where the kind of the event to come is known, it is that times another weight of that kind, likewise. Once training is
-over, the terms count ``GAIN`` times as much.
+over, the terms count ``gain`` times as much.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ from spotlight_asars.sessions.channels import Channels
 class TransitionTerms(nn.Module):
     """Terms from ``channels.transitions``, for a ``RecallNet``."""
 
-    def __init__(self, state_size: int, num_kinds: int = 0) -> None:
+    gain: Tensor
+
+    def __init__(self, state_size: int, num_kinds: int = 0, gain: float = GAIN) -> None:
         super().__init__()
+        self.register_buffer("gain", torch.tensor(gain))
         self.place = nn.Parameter(_by_place())
         self.kind = nn.Parameter(torch.full((len(EVIDENCE),), 0.25))
         self.log_beta = nn.Parameter(torch.zeros(len(EVIDENCE)))
@@ -63,7 +66,7 @@ class TransitionTerms(nn.Module):
             weight = weight * self.of_kind(kinds[rows.unsqueeze(1), found.step])
         if self.of_asked is not None and channels.asked is not None:
             weight = weight * self.of_asked(channels.asked[rows, steps].unsqueeze(1))
-        weight = weight if self.training else weight * GAIN
+        weight = weight if self.training else weight * self.gain
         terms = [TableTerms(found.rows, self.value, found.row, found.real, weight)]
         if found.own is not None:
             terms.append(TableTerms(found.own, self._change, found.row, found.real, weight))

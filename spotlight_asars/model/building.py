@@ -14,6 +14,7 @@ from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
+from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.model.options import EXACT_UP_TO, Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build
@@ -21,6 +22,7 @@ from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.runtime.devices import chosen_device
 from spotlight_asars.sessions import SessionInteractions
+from spotlight_asars.sessions.targets import weight_of_targets
 
 OF_THE_LOG = (
     "num_items",
@@ -32,6 +34,7 @@ OF_THE_LOG = (
     "num_kinds",
     "context_sizes",
 )  # the rest of a blueprint are options
+FEW_TARGETS, GAIN_OF_FEW = 15_000, 2.5  # a log so small the net knows all by heart: memories count for more beside it
 SLOWER = 0.1  # learning rate of a transformer's weights, beside that of embeddings: at the same rate it learns worse
 
 
@@ -41,7 +44,9 @@ def build_for(sessions: SessionInteractions, options: Options, space: FeatureSpa
     dwell = sessions.flat_dwell_times
     scale = TIME_ENCODINGS[options.time_encoding].fit([] if dwell is None else dwell)
     labels = sessions.num_kinds, sessions.context_sizes
-    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space, labels=labels)
+    is_small = weight_of_targets(sessions, None) <= FEW_TARGETS and space is None  # memories have nothing of new items
+    gain = GAIN_OF_FEW if is_small else GAIN
+    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space, labels=labels, gain=gain)
 
 
 def build_fitted(
@@ -52,11 +57,12 @@ def build_fitted(
     device: torch.device | None = None,
     space: FeatureSpace | None = None,
     labels: LabelSizes = NO_LABELS,
+    gain: float = GAIN,
 ) -> FittedNet:
     """A net with fresh weights that remembers nothing yet, on a device, or on that of the options.
 
     `labels` are the numbers of kinds, and of labels in each column of the context; the options' ``embedding_dim`` is a
-    number.
+    number. Memories whose weights are learned count `gain` times as much once training is over.
     ``ValueError`` for a representation that takes no features, where there is a `space` of them.
     """
     options = options.settled(num_items)
@@ -78,6 +84,7 @@ def build_fitted(
         options.transitions,
         options.neighbours,
         labels[0],
+        gain,
     )
     history_size = options.history_size if options.history else None
     device = device or chosen_device(options.use_cuda)

@@ -25,6 +25,7 @@ from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 from spotlight_asars.sampling import SAMPLERS
 from spotlight_asars.sessions import SessionInteractions
+from spotlight_asars.sessions.targets import weight_of_targets
 
 AUTO = "auto"  # what suits the sizes of the catalogue and the log
 EXACT_UP_TO = 8_000  # items, padding included, all of which a target is compared with
@@ -226,7 +227,7 @@ class Options:
             return int(self.embedding_dim)
         if features:  # items of few or no events are told apart
             return LARGEST_DIM
-        num_targets = (sessions.lengths - 1).clip(min=0).sum()
+        num_targets = weight_of_targets(sessions, None)
         return next((dim for most, dim in EMBEDDING_DIMS.items() if num_targets <= most), LARGEST_DIM)
 
     def describe_training(self) -> str:

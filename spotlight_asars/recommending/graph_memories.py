@@ -24,7 +24,6 @@ from spotlight_asars.memory import HistoryTerms, RecallNet, TransitionTerms
 from spotlight_asars.memory.item_transitions import LATEST, Transitions
 from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions
 from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
-from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import History
@@ -106,7 +105,7 @@ class HistoryInGraph(nn.Module):
             before = before + self.terms.of_earlier_pair(history.kinds, asked.unsqueeze(1))
         earlier = self.terms.earlier_terms(history) + before * (history.items != PADDING_IDX)
         return scores.scatter_add(
-            1, torch.cat([items, history.items], 1), GAIN * torch.cat([here * latest, earlier], 1)
+            1, torch.cat([items, history.items], 1), self.terms.gain * torch.cat([here * latest, earlier], 1)
         )
 
 
@@ -115,6 +114,7 @@ class TransitionsInGraph(nn.Module):
 
     weight: Tensor
     place: Tensor
+    gain: Tensor
 
     def __init__(self, terms: TransitionTerms, transitions: Transitions) -> None:
         super().__init__()
@@ -122,6 +122,7 @@ class TransitionsInGraph(nn.Module):
         self.table = GatheredRows(offsets, [items, terms.value(strength)], width)
         self.gate, self.of_kind, self.of_asked = terms.gate, terms.of_kind, terms.of_asked
         self.register_buffer("weight", terms.place.detach())
+        self.register_buffer("gain", terms.gain)
         self.register_buffer("place", 1.0 / torch.arange(1, LATEST + 1))
 
     def forward(
@@ -137,7 +138,7 @@ class TransitionsInGraph(nn.Module):
         events = latest_events(items, LATEST)
         real = events != PADDING_IDX
         candidates, value = self.table.rows(events, real)  # (batch, events, width)
-        weight = GAIN * (self.weight + self.gate(state) * self.place) * real
+        weight = self.gain * (self.weight + self.gate(state) * self.place) * real
         if self.of_kind is not None and kinds is not None:
             weight = weight * self.of_kind(latest_events(items, LATEST, kinds))
         if self.of_asked is not None and asked is not None:

@@ -90,7 +90,7 @@ def test_what_is_bought_after_an_item_is_found_by_those_who_ask():
     model = ASARSSequenceModel(embedding_dim=16, hidden_dim=16, n_iter=6, learning_rate=0.1, random_state=0).fit(train)
     asked, plain = (evaluate(model, test, k=5, by="kind", ask_kinds=ask) for ask in (True, False))
     for kind in ("buy", "cart", "view"):
-        assert asked.by[kind]["mrr@5"] > 1.2 * plain.by[kind]["mrr@5"]
+        assert asked.by[kind]["mrr@5"] > 1.1 * plain.by[kind]["mrr@5"]
 
 
 @pytest.mark.parametrize(

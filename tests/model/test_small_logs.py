@@ -1,9 +1,12 @@
-"""The size of embeddings that suits the size of the log: chosen once, and kept."""
+"""What suits the size of the log, the size of embeddings and how much memories count: chosen once, and kept."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from spotlight_asars import ASARSSequenceModel, SessionInteractions
+from spotlight_asars import ASARSSequenceModel, EventLog, ItemFeatures, SessionInteractions, to_sessions
+from spotlight_asars.memory.score_terms import GAIN
+from spotlight_asars.model.building import FEW_TARGETS, GAIN_OF_FEW
 from spotlight_asars.model.options import EMBEDDING_DIMS, LARGEST_DIM
 
 
@@ -19,6 +22,10 @@ def unfitted(**options):
 
 def dim_of(model):
     return model._fitted.asars.item_embeddings.weight.shape[1]
+
+
+def gains_of(model):
+    return [round(float(terms.gain), 6) for terms in model._fitted.net.terms if hasattr(terms, "gain")]
 
 
 @pytest.mark.parametrize(("most", "dim"), EMBEDDING_DIMS.items())
@@ -45,6 +52,25 @@ def test_the_option_stays_open_and_the_size_stays_as_it_was(tmp_path):
     assert dim_of(loaded) == smallest
     assert loaded.get_params()["embedding_dim"] == "auto"
     np.testing.assert_array_equal(loaded.predict([1, 2]), model.predict([1, 2]))
+
+
+def test_memories_count_for_more_where_the_log_is_small(tmp_path):
+    small, large = unfitted().fit(sessions_of(FEW_TARGETS)), unfitted().fit(sessions_of(FEW_TARGETS + 5))
+    assert gains_of(small) == [GAIN_OF_FEW] * 2
+    assert gains_of(large) == [GAIN] * 2
+    small.fit(sessions_of(FEW_TARGETS + 5, num_items=12))
+    assert gains_of(small) == [GAIN_OF_FEW] * 2
+    small.save(tmp_path / "model.safetensors")
+    assert gains_of(ASARSSequenceModel.load(tmp_path / "model.safetensors")) == gains_of(small)
+
+
+def test_with_features_of_items_they_do_not_for_they_know_nothing_of_new_items():
+    items = np.random.RandomState(0).randint(1, 9, 60)
+    train = to_sessions(EventLog(np.repeat(np.arange(10), 6), items, np.arange(60)))
+    frame = pd.DataFrame({"item": range(1, 9), "colour": ["red", "blue"] * 4})
+    features = ItemFeatures.from_frame(frame, item="item", categorical=["colour"])
+    assert gains_of(unfitted().fit(train)) == [GAIN_OF_FEW] * 2
+    assert gains_of(unfitted().fit(train, item_features=features)) == [GAIN] * 2
 
 
 @pytest.mark.parametrize("size", [0, 1.5, "large"])

@@ -14,9 +14,11 @@ from spotlight_asars._core import losses as spotlight
 from spotlight_asars.losses import (
     LOSSES,
     cross_entropy_and_gradient,
+    cross_entropy_loss,
     cross_entropy_over_catalogue,
     masked_mean,
 )
+from spotlight_asars.losses.masking import log_sum_exp
 
 
 def sigmoid(x):
@@ -241,6 +243,31 @@ def test_what_does_not_count_has_no_gradient_be_it_finite_or_not():
     assert values.grad.tolist() == [0, 0.5, 0, 0.5]
     mask = torch.tensor([True, False, True])  # of every row
     assert torch.autograd.gradcheck(lambda values: masked_mean(values, mask), scores((2, 3)).requires_grad_())
+
+
+@pytest.mark.parametrize("value", [-torch.inf, torch.inf, torch.nan, 3e38, -3e38])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_log_sum_of_exponentials_is_torchs(masked, value):
+    values, mask = scores((5, 4), scale=30.0), torch.rand(5, 4, generator=torch.Generator().manual_seed(0)) < 0.6
+    values[1, 1], values[:, 2], mask[:, 3], mask[1, 1] = value, value, False, True
+    values.requires_grad_()
+    total, found = log_sum_exp(values, mask if masked else None)
+    kept = values.where(mask, torch.finfo(values.dtype).min) if masked else values
+    torch.testing.assert_close(total, kept.logsumexp(dim=0), equal_nan=True)
+    if masked:
+        assert found.tolist() == mask.any(dim=0).tolist()
+    gradients = [torch.autograd.grad(one[:2].sum(), values, retain_graph=True)[0] for one in (total, kept.logsumexp(0))]
+    if math.isfinite(value):
+        torch.testing.assert_close(*gradients)
+
+
+def test_a_score_that_is_no_number_is_no_number_in_the_loss():
+    positive, negative, mask = scores((3,)), scores((4, 3)), torch.ones(4, 3, dtype=torch.bool)
+    negative[2, 1] = torch.nan
+    for given in (None, mask):
+        assert cross_entropy_loss(positive, negative, given).isnan()
+    mask[2, 1] = False
+    assert cross_entropy_loss(positive, negative, mask).isfinite()
 
 
 def test_over_the_catalogue_the_loss_is_that_against_all_others():

@@ -30,7 +30,7 @@ DRIFTING = ("dynamics", "time_dynamics")  # representations whose users drift
 NETS_OF_BASELINES = [name for name, make in BASELINES.items() if getattr(make, "func", None) is ASARSSequenceModel]
 
 # Waits by module and function; their number may only go down. A training step between two looks at the losses has none.
-SPARSE = {"loop._step": 12}  # of torch itself, where the caller wants sparse gradients
+SPARSE = {"loop._step": 4, "adagrad._step_rows": 2}  # where the caller wants sparse gradients
 WEIGHING = {"weight_search.best": 1}  # once in a fit
 RECOMMEND = {"top_items.top_k": 2}  # of a batch
 EXCLUDE = {"user_history._narrow": 2, "channels.padded": 2}  # of a batch, where all that was ever viewed is left out

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spotlight_asars._checks import require
 
@@ -39,6 +40,39 @@ class _SumWhere(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (counts,) = ctx.saved_tensors
         return counts * gradient, None
+
+
+def log_sum_exp(values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """``logsumexp(dim=0)`` of `values` (n, ...) where `mask` is True, and whether it is so anywhere: (...) each.
+
+    >>> total, found = log_sum_exp(torch.tensor([1.0, 2.0]), torch.tensor([False, True]))
+    >>> total.item(), found.item()
+    (2.0, True)
+    """
+    found: tuple[Tensor, Tensor] = _LogSumExp.apply(values, mask)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _LogSumExp(torch.autograd.Function):
+    """Its gradient is made of the exponentials of the forward pass; torch's own takes three more passes."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        lowest = torch.finfo(values.dtype).min
+        shares = values.clone() if mask is None else torch.where(mask, values, lowest)
+        highest = shares.amax(dim=0)
+        found = highest != lowest  # NaN is
+        highest = highest.masked_fill(highest.isinf(), 0.0)  # inf - inf is NaN
+        total = shares.sub_(highest).exp_().sum(dim=0)
+        ctx.save_for_backward(shares, total)
+        ctx.mark_non_differentiable(found)
+        return total.log() + highest, found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        shares, total = ctx.saved_tensors
+        return shares * (gradient / total), None
 
 
 def any_of(mask: Tensor) -> Tensor:

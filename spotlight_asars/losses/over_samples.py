@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spotlight_asars.losses.masking import any_of, check_shapes, masked_mean
+from spotlight_asars.losses.masking import any_of, check_shapes, log_sum_exp, masked_mean
 
 
 def hinge_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -102,11 +102,8 @@ def cross_entropy_loss(positive: Tensor, negative: Tensor, mask: Tensor | None =
     check_shapes(positive, negative, mask)
     if negative.dim() == positive.dim():
         negative = negative.unsqueeze(0)
-    if mask is not None:
-        mask = mask.expand(negative.shape)
-        negative = negative.masked_fill(~mask, torch.finfo(negative.dtype).min)
-        mask = any_of(mask)
-    return masked_mean(-F.logsigmoid(positive - negative.logsumexp(dim=0)), mask)
+    total, found = log_sum_exp(negative, None if mask is None else mask.expand(negative.shape))
+    return masked_mean(-F.logsigmoid(positive - total), None if mask is None else found)
 
 
 def sampled_softmax_loss(positive: Tensor, negative: Tensor, mask: Tensor | None = None) -> Tensor:

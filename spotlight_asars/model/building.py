@@ -23,6 +23,7 @@ from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.runtime.devices import chosen_device
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.targets import weight_of_targets
+from spotlight_asars.training.adagrad import RowwiseAdagrad
 
 OF_THE_LOG = (
     "num_items",
@@ -106,11 +107,11 @@ def make_optimizer(options: Options, net: nn.Module) -> torch.optim.Optimizer:
         return optimizer
     slow = [weight for part in net.modules() if isinstance(part, Transformer) for weight in part.parameters()]
     if not slow:
-        return torch.optim.Adagrad(net.parameters(), lr=options.learning_rate, weight_decay=options.l2)
+        return RowwiseAdagrad(net.parameters(), lr=options.learning_rate, weight_decay=options.l2)
     known = set(map(id, slow))
     others = [weight for weight in net.parameters() if id(weight) not in known]
     groups: list[dict[str, Any]] = [{"params": others}, {"params": slow, "lr": SLOWER * options.learning_rate}]
-    return torch.optim.Adagrad(groups, lr=options.learning_rate, weight_decay=options.l2)
+    return RowwiseAdagrad(groups, lr=options.learning_rate, weight_decay=options.l2)
 
 
 def _moves_touched_rows_only(options: Options) -> bool:

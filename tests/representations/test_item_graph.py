@@ -85,9 +85,12 @@ def test_vectors_that_are_kept_follow_every_change():
 @pytest.mark.parametrize("sparse", [True, False])
 def test_gradients_are_those_of_the_formula(sparse):
     graph, embeddings = graph_and_embeddings(sparse)
-    ids = torch.tensor([2, 3, 2])
-    weight = torch.randn(3, DIM, generator=torch.Generator().manual_seed(1)).double()
+    ids = torch.tensor([[2, 3, 2], [0, 5, 1]])
+    weight = torch.randn(2, 3, DIM, generator=torch.Generator().manual_seed(1)).double()
     (graph(embeddings, ids) * weight).sum().backward()
+    assert embeddings.grad.is_sparse == sparse
+    if sparse:
+        assert embeddings.grad._indices().tolist() == [[0, 1, 2, 3, 5]], "an optimizer need not add rows up"
     found, of_gain = embeddings.grad.to_dense(), graph.gain.grad.clone()
     dense = embeddings.detach().clone().requires_grad_()
     gain, matrix = torch.tensor(0.7, dtype=torch.float64, requires_grad=True), torch.zeros(ITEMS, ITEMS).double()

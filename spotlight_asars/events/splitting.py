@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,21 @@ from spotlight_asars._checks import require
 from spotlight_asars.events import timeline
 from spotlight_asars.events.vocabulary import Vocabulary, encode_raw, raw_array, vocabularies
 
-if TYPE_CHECKING:
-    from spotlight_asars.events.event_log import EventLog
-
 RETURNING_SHARE = 0.01  # below this share of users with a second session, a "user" is taken to be a session
+
+
+class Events(Protocol):
+    """What parts of an ``EventLog`` are made of."""
+
+    user_ids: NDArray[np.int32]
+    item_ids: NDArray[np.int32]
+    timestamps: Any
+    user_vocabulary: Vocabulary
+    item_vocabulary: Vocabulary
+
+    def __len__(self) -> int: ...
+
+    def session_ids(self, inactivity: float) -> NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True)
@@ -67,15 +78,13 @@ class Part(NamedTuple):
     dropped: Dropped = Dropped(0, 0, 0)
 
 
-def compact_part(log: EventLog, kept: NDArray[np.intp]) -> Part:
+def compact_part(log: Events, kept: NDArray[np.intp]) -> Part:
     """The events `kept`; their users and items get new ids without gaps."""
     users = NewIds(*log.user_vocabulary.compact(log.user_ids[kept]))
     return Part(kept, users, NewIds(*log.item_vocabulary.compact(log.item_ids[kept])))
 
 
-def known_part(
-    log: EventLog, events: NDArray[np.bool_], users: NewIds, items: NewIds, keep_unknown_users: bool
-) -> Part:
+def known_part(log: Events, events: NDArray[np.bool_], users: NewIds, items: NewIds, keep_unknown_users: bool) -> Part:
     """Those of the `events`, bool (events,), whose items have a new id, and whose users have one or get one."""
     known = events & (items.of_old[log.item_ids] >= 0)
     if keep_unknown_users:
@@ -90,7 +99,7 @@ def known_part(
     return Part(np.flatnonzero(known), users, items, dropped)
 
 
-def supported_part(log: EventLog, inactivity: float, *, item: int, session: int, user: int) -> Part:
+def supported_part(log: Events, inactivity: float, *, item: int, session: int, user: int) -> Part:
     """What ``EventLog.filter_support`` keeps."""
     sessions = log.session_ids(inactivity)
     kept = timeline.supported(log.user_ids, log.item_ids, sessions, item=item, session=session, user=user)
@@ -102,7 +111,7 @@ def supported_part(log: EventLog, inactivity: float, *, item: int, session: int,
     return compact_part(log, kept)._replace(dropped=Dropped(len(log) - len(kept), items, users))
 
 
-def encoded_part(log: EventLog, other: Any, keep_unknown_users: bool, grow: bool) -> Part:
+def encoded_part(log: Events, other: Any, keep_unknown_users: bool, grow: bool) -> Part:
     """What ``EventLog.encode_like`` keeps, with the ids of `other`: events of its items, or of all, if they `grow`."""
     user_vocabulary, item_vocabulary = vocabularies(other)
     users = new_ids(log.user_vocabulary, user_vocabulary, "user ids of the log", grow=False)
@@ -116,7 +125,7 @@ def encoded_part(log: EventLog, other: Any, keep_unknown_users: bool, grow: bool
 
 
 def parts_by_time(
-    log: EventLog, test_fraction: float, inactivity: float, unknown_users: str, new_items: str
+    log: Events, test_fraction: float, inactivity: float, unknown_users: str, new_items: str
 ) -> tuple[Part, Part]:
     """What ``EventLog.split_by_time`` keeps for training, and for the test."""
     sessions = log.session_ids(inactivity)

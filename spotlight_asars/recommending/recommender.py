@@ -43,7 +43,10 @@ class Recommender(ABC):
 
     @abstractmethod
     def score_catalogue(self, states: Any, item_ids: Tensor | None = None) -> Tensor:
-        """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items)."""
+        """Scores of the whole catalogue, or of `item_ids`, for states (rows, ...): float (rows, items).
+
+        The caller may overwrite them.
+        """
 
     def score_pairs(self, states: Any, item_ids: Tensor) -> Tensor:
         """Scores of items of each state's own, int64 (rows, n): float (rows, n); anything at padding.

@@ -12,7 +12,7 @@ import torch
 import torch.utils.deterministic
 from torch import Tensor
 
-SCORES_AT_ONCE = 2**22  # of whole catalogues, 16 MB of float32: a larger matrix is new from the system each time
+SCORES_AT_ONCE = 2**21  # of whole catalogues, 8 MB of float32: what is done to a larger matrix leaves the cache
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # variable that cuBLAS reads for the memory it adds up in
 SCORES_AT_ONCE_ON_GPU = 2**27  # 0.5 GB: a smaller matrix leaves the GPU idle between launches
 

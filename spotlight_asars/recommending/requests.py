@@ -101,8 +101,10 @@ def read_request(
 
 
 def is_list(given: Any) -> bool:
-    """Whether this is a list of ids, or of lists: no text."""
-    return isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes))
+    """Whether this is a list of ids, or of lists: no text, and no array of one value without an axis."""
+    if isinstance(given, np.ndarray):
+        return given.ndim > 0
+    return isinstance(given, Sequence) and not isinstance(given, (str, bytes))
 
 
 def check_exclusion(exclude_seen: Any) -> str | None:

@@ -208,6 +208,7 @@ def test_raw_ids_that_the_model_does_not_know_are_counted(shop):
     [
         ({"candidates": [[1], [2], [3]]}, "candidates must be ids, or a list of ids for each of 2 sessions; got 3"),
         ({"exclude": [[1], 2]}, r"exclude must be ids, or lists of ids only; got \[\[1\], 2\]"),
+        ({"exclude": [[1], np.array(2)]}, r"exclude must be ids, or lists of ids only; got \[\[1\], array\(2\)\]"),
         ({"exclude": [13]}, r"exclude must lie in 1\.\.12; got 13 at 0"),
         ({"exclude": [0]}, r"exclude must lie in 1\.\.12; got 0 at 0"),
         ({"candidates": [[1], [-1]]}, r"candidates must lie in 1\.\.12; got -1 at 1"),

@@ -128,6 +128,7 @@ def test_dwell_and_start_come_along(model):
     ("sessions", "given", "message"),
     [
         ([["a"], 5], {}, r"sessions must be one list, or lists only; got \[\['a'\], 5\]"),
+        ([["a"], np.array("b")], {}, r"sessions must be one list, or lists only; got \[\[.a.\], array.*"),
         (b"a", {}, "sessions must be lists of raw ids with raw=True; got 'bytes'"),
         (["a"], {"dwell_times": 5}, r"dwell_times must have the lengths of sessions, \[1\]; got 5"),
         (["a", "b"], {"dwell_times": [1, [2]]}, r"dwell_times must be one list, or lists only; got \[1, \[2\]\]"),

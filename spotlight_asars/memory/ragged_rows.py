@@ -111,18 +111,22 @@ class RaggedRows:
         """
         start, length = self.bounds(numbers, real)
         beyond = torch.arange(self._width, device=numbers.device) >= length.unsqueeze(-1)
-        columns = (column.unfold(0, self._width, 1)[start].masked_fill_(beyond, 0) for column in self._columns)
+        columns = (self._windows(column, start).masked_fill_(beyond, 0) for column in self._columns)
         items, *values = columns
         return items.long(), *values
 
     def bounds(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """Where rows start, and how many entries they have, int64 (...) each: none where not `real`."""
-        start = self._offsets[numbers]
-        return start, (self._offsets[numbers + 1] - start) * real
+        start = _at(self._offsets, numbers)
+        return start, (_at(self._offsets, numbers + 1) - start) * real
+
+    def _windows(self, column: Tensor, start: Tensor) -> Tensor:
+        """As many entries of a column as the longest row has, from some places on, int64 (...): (..., width)."""
+        return take(column.unfold(0, self._width, 1), 0, start.flatten()).view(*start.shape, self._width)
 
     def values_of(self, entries: Tensor) -> list[Tensor]:
         """The values of entries, int64 (...): float32 (...) each."""
-        return [take(column, 0, entries.flatten()).view(entries.shape) for column in self._columns[1:]]
+        return [_at(column, entries) for column in self._columns[1:]]
 
     def entries_of(self, numbers: Tensor, real: Tensor, items: Tensor) -> Tensor:
         """The entries of items in rows whose items rise, of shapes that broadcast; one whose values are 0 for none."""
@@ -130,9 +134,9 @@ class RaggedRows:
         stop = high = low + length
         for _ in range(self._width.bit_length()):  # halves the part of the row in which the item may be
             middle = (low + high) >> 1
-            smaller = self._columns[0][middle] < items
+            smaller = _at(self._columns[0], middle) < items
             low, high = torch.where(smaller, middle + 1, low).minimum(high), torch.where(smaller, high, middle)
-        there = (low < stop) & (self._columns[0][low] == items)
+        there = (low < stop) & (_at(self._columns[0], low) == items)
         return torch.where(there, low, len(self._columns[0]) - 1)
 
     def entries_in(self, numbers: Tensor, real: Tensor, place: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,7 +152,7 @@ class RaggedRows:
             The place of the item, and the entry.
         """
         start, length = self.bounds(numbers, real)
-        items = self._columns[0].unfold(0, self._width, 1)[start]  # (n, width)
+        items = self._windows(self._columns[0], start)  # (n, width)
         column = place.index_select(0, items.flatten()).view(items.shape)
         slots = torch.arange(self._width, device=numbers.device)
         here = (column < columns) & (slots < length.unsqueeze(1))
@@ -156,6 +160,11 @@ class RaggedRows:
         shift = start - torch.arange(0, here.numel(), self._width, device=numbers.device)  # from slot to entry
         entry = slot + shift.repeat_interleave(counts, output_size=len(slot))
         return counts, column.flatten().index_select(0, slot), entry
+
+
+def _at(column: Tensor, places: Tensor) -> Tensor:
+    """The values of a column at some places, int64 (...): (...)."""
+    return take(column, 0, places.flatten()).view(places.shape)
 
 
 class FoundRows:

@@ -86,11 +86,12 @@ class ItemGraph(nn.Module):
         if item_ids.numel() * MANY > len(embeddings) and not self._sparse:
             return F.embedding(item_ids, self._vectors(embeddings, None))
         items = item_ids.flatten()
+        neighbours, shares = take(self.neighbours, 0, items), take(self.shares, 0, items)
         if self._sparse:
-            own, around = _OwnAndAround.apply(embeddings, items, self.neighbours[items], self.shares[items])  # type: ignore[no-untyped-call]
+            own, around = _OwnAndAround.apply(embeddings, items, neighbours, shares)  # type: ignore[no-untyped-call]
         else:
             own = F.embedding(items, embeddings)
-            around = _sums(embeddings, self.neighbours[items], self.shares[items])
+            around = _sums(embeddings, neighbours, shares)
         return (own + self.gain * around).view(*item_ids.shape, embeddings.shape[1])
 
     @torch.no_grad()

@@ -101,10 +101,11 @@ class HistoryTerms(nn.Module):
     def forward(self, viewed: ViewedItems, values: Tensor, rows: Tensor, steps: Tensor) -> list[ScoreTerms]:
         """Terms for the states `values` (states, ...) after these steps of these rows, int64 (states,) each."""
         gates = self.gates(values.flatten(1)).to(self.earlier.dtype)  # (states, 2), in full also where nets are in half
-        items = viewed.items[rows]  # (states, time)
-        so_far = torch.arange(items.shape[1], device=rows.device) <= steps.unsqueeze(1)
-        latest = so_far & (viewed.next_view[rows] > steps.unsqueeze(1)) & (items != PADDING_IDX)  # view of each item
-        ago = (viewed.number[rows, steps].unsqueeze(1) - viewed.number[rows]).clamp(min=0)
+        items, number = take(viewed.items, 0, rows), take(viewed.number, 0, rows)  # (states, time)
+        step = steps.unsqueeze(1)
+        so_far = torch.arange(items.shape[1], device=rows.device) <= step
+        latest = so_far & (take(viewed.next_view, 0, rows) > step) & (items != PADDING_IDX)  # view of each item
+        ago = (number.gather(1, step) - number).clamp(min=0)
         by_age = self.session_terms(torch.arange(items.shape[1], device=rows.device).to(values.dtype))
         terms = take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]
         if self.of_kind is not None and viewed.kinds is not None:

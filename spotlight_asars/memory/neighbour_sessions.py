@@ -32,7 +32,7 @@ from torch import Tensor
 from spotlight_asars.memory.latest_events import LatestEvents, distinct
 from spotlight_asars.memory.ragged_rows import ArrayRows, RaggedRows
 from spotlight_asars.memory.score_terms import sums_of
-from spotlight_asars.runtime.devices import moved, rows_at_once
+from spotlight_asars.runtime.devices import moved, rows_at_once, take_at
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -208,11 +208,12 @@ class NeighbourSessions:
         places, similarity = self._neighbours(items)  # (states, neighbours)
         offset = torch.arange(-REACH, REACH + 1, device=items.device)
         near = places.unsqueeze(2) + offset  # (states, neighbours, offsets)
-        session = self._session[places].long()
-        inside = (near >= self._offsets[session].unsqueeze(2)) & (near < self._offsets[session + 1].unsqueeze(2))
+        session = take_at(self._session, places).long()
+        start, stop = take_at(self._offsets, session), take_at(self._offsets, session + 1)
+        inside = (near >= start.unsqueeze(2)) & (near < stop.unsqueeze(2))
         near = torch.where(inside, near, 0)
         value = similarity.unsqueeze(2) * torch.exp(-offset.abs() / GAP_DECAY)
-        voted = torch.where(inside & (value > 0), self._items[near].long(), PADDING_IDX).flatten(1)
+        voted = torch.where(inside & (value > 0), take_at(self._items, near).long(), PADDING_IDX).flatten(1)
         return voted, torch.where(voted != PADDING_IDX, value.flatten(1), 0.0)
 
     def _neighbours(self, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,7 +221,7 @@ class NeighbourSessions:
         items = distinct(items[:, :LATEST])  # each counts once, at its latest event
         (number,) = self._events_of.rows(items, items != PADDING_IDX)  # (states, latest, per item)
         events, last = (number - 1).clamp(min=0), len(self._weight)
-        session = torch.where(number > 0, self._session[events].long(), last)
+        session = torch.where(number > 0, take_at(self._session, events).long(), last)
         keys = session * items.shape[1] + torch.arange(items.shape[1], device=items.device).view(1, -1, 1)
         keys, order = keys.flatten(1).sort(dim=1)
         session = keys // items.shape[1]
@@ -231,7 +232,7 @@ class NeighbourSessions:
             total[:, :-ahead] += share[:, ahead:] * same
         first = session != last
         first[:, 1:] &= session[:, 1:] != session[:, :-1]
-        similarity = total * first * self._weight[session.clamp(max=last - 1)]
+        similarity = total * first * take_at(self._weight, session.clamp(max=last - 1))
         similarity, best = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1)
         return events.flatten(1).gather(1, order.gather(1, best)), similarity
 

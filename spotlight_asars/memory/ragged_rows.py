@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars.memory.sparse_rows import spliced
-from spotlight_asars.runtime.devices import moved, take
+from spotlight_asars.runtime.devices import moved, take, take_at
 
 
 class ArrayRows(NamedTuple):
@@ -117,8 +117,8 @@ class RaggedRows:
 
     def bounds(self, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """Where rows start, and how many entries they have, int64 (...) each: none where not `real`."""
-        start = _at(self._offsets, numbers)
-        return start, (_at(self._offsets, numbers + 1) - start) * real
+        start = take_at(self._offsets, numbers)
+        return start, (take_at(self._offsets, numbers + 1) - start) * real
 
     def _windows(self, column: Tensor, start: Tensor) -> Tensor:
         """As many entries of a column as the longest row has, from some places on, int64 (...): (..., width)."""
@@ -126,7 +126,7 @@ class RaggedRows:
 
     def values_of(self, entries: Tensor) -> list[Tensor]:
         """The values of entries, int64 (...): float32 (...) each."""
-        return [_at(column, entries) for column in self._columns[1:]]
+        return [take_at(column, entries) for column in self._columns[1:]]
 
     def entries_of(self, numbers: Tensor, real: Tensor, items: Tensor) -> Tensor:
         """The entries of items in rows whose items rise, of shapes that broadcast; one whose values are 0 for none."""
@@ -134,9 +134,9 @@ class RaggedRows:
         stop = high = low + length
         for _ in range(self._width.bit_length()):  # halves the part of the row in which the item may be
             middle = (low + high) >> 1
-            smaller = _at(self._columns[0], middle) < items
+            smaller = take_at(self._columns[0], middle) < items
             low, high = torch.where(smaller, middle + 1, low).minimum(high), torch.where(smaller, high, middle)
-        there = (low < stop) & (_at(self._columns[0], low) == items)
+        there = (low < stop) & (take_at(self._columns[0], low) == items)
         return torch.where(there, low, len(self._columns[0]) - 1)
 
     def entries_in(self, numbers: Tensor, real: Tensor, place: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -160,11 +160,6 @@ class RaggedRows:
         shift = start - torch.arange(0, here.numel(), self._width, device=numbers.device)  # from slot to entry
         entry = slot + shift.repeat_interleave(counts, output_size=len(slot))
         return counts, column.flatten().index_select(0, slot), entry
-
-
-def _at(column: Tensor, places: Tensor) -> Tensor:
-    """The values of a column at some places, int64 (...): (...)."""
-    return take(column, 0, places.flatten()).view(places.shape)
 
 
 class FoundRows:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.memory.kind_weights import kind_weights, pair_weights
-from spotlight_asars.memory.score_terms import GAIN, ScoreTerms
+from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, History
@@ -44,7 +44,7 @@ class HistoryTerms(nn.Module):
 
     gain: Tensor
 
-    def __init__(self, state_size: int, num_kinds: int = 0, gain: float = GAIN) -> None:
+    def __init__(self, state_size: int, num_kinds: int, gain: float) -> None:
         super().__init__()
         self.register_buffer("gain", torch.tensor(gain))
         self.earlier = nn.Parameter(torch.zeros(len(EARLIER_TERMS)))

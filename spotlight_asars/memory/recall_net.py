@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
-from spotlight_asars.memory.score_terms import GAIN, Columns, Terms, touched_items
+from spotlight_asars.memory.score_terms import Columns, Terms, touched_items
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import Channels
+
+GAIN = 1.7  # of terms that are learned in training, once it is over: beside them, the net knows those sessions by heart
 
 
 def with_recall(

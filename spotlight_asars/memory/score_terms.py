@@ -13,7 +13,6 @@ from spotlight_asars._checks import LARGEST_ID
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions import PADDING_IDX
 
-GAIN = 1.7  # of terms that are learned in training, once it is over: beside them, the net knows those sessions by heart
 FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
 NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
 

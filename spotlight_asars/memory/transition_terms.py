@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from spotlight_asars.memory.item_transitions import EVIDENCE, LATEST
 from spotlight_asars.memory.kind_weights import kind_weights
-from spotlight_asars.memory.score_terms import GAIN
 from spotlight_asars.memory.table_terms import TableTerms
 from spotlight_asars.sessions.channels import Channels
 
@@ -30,7 +29,7 @@ class TransitionTerms(nn.Module):
 
     gain: Tensor
 
-    def __init__(self, state_size: int, num_kinds: int = 0, gain: float = GAIN) -> None:
+    def __init__(self, state_size: int, num_kinds: int, gain: float) -> None:
         super().__init__()
         self.register_buffer("gain", torch.tensor(gain))
         self.place = nn.Parameter(_by_place())

@@ -14,7 +14,7 @@ from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
-from spotlight_asars.memory.score_terms import GAIN
+from spotlight_asars.memory.recall_net import GAIN
 from spotlight_asars.model.options import EXACT_UP_TO, Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build

@@ -13,13 +13,15 @@ import torch.utils.deterministic
 from torch import Tensor
 
 SCORES_AT_ONCE = 2**21  # of whole catalogues, 8 MB of float32: what is done to a larger matrix leaves the cache
+LEARNED = 2  # times as many at once in training, where each part adds up a gradient of all items
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # variable that cuBLAS reads for the memory it adds up in
 SCORES_AT_ONCE_ON_GPU = 2**27  # 0.5 GB: a smaller matrix leaves the GPU idle between launches
 
 
-def rows_at_once(device: torch.device, columns: int) -> int:
-    """How many rows of so many scores to compute at a time."""
-    scores = SCORES_AT_ONCE_ON_GPU if device.type == "cuda" else SCORES_AT_ONCE
+def rows_at_once(device: torch.device, columns: int, learning: bool = False) -> int:
+    """How many rows of so many scores to compute at a time, or to learn from."""
+    on_host = SCORES_AT_ONCE * (LEARNED if learning else 1)
+    scores = SCORES_AT_ONCE_ON_GPU if device.type == "cuda" else on_host
     return max(1, scores // max(columns, 1))
 
 

@@ -136,7 +136,7 @@ class NextItemObjective:
         targets = batch.items[row, step + 1]  # (targets,)
         if draw is None:
             assert self._loss.over_catalogue is not None
-            at_once = max(2 * rows_at_once(targets.device, self._num_items), LEAST_ROWS)  # each part costs a gradient
+            at_once = max(rows_at_once(targets.device, self._num_items, learning=True), LEAST_ROWS)
             states = self._states(net, batch)
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)

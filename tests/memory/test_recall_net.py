@@ -12,7 +12,7 @@ from torch import nn
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.memory import Memory, Transitions, with_recall
-from spotlight_asars.memory.score_terms import GAIN
+from spotlight_asars.memory.recall_net import GAIN
 from spotlight_asars.representations import build
 from spotlight_asars.sessions.channels import Channels
 

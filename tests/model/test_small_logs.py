@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from spotlight_asars import ASARSSequenceModel, EventLog, ItemFeatures, SessionInteractions, to_sessions
-from spotlight_asars.memory.score_terms import GAIN
+from spotlight_asars.memory.recall_net import GAIN
 from spotlight_asars.model.building import FEW_TARGETS, GAIN_OF_FEW
 from spotlight_asars.model.options import EMBEDDING_DIMS, LARGEST_DIM
 

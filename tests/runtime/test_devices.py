@@ -55,6 +55,8 @@ def test_a_gpu_computes_more_rows_at_once_and_every_device_at_least_one():
     assert rows_at_once(CPU, 1000) == SCORES_AT_ONCE // 1000
     assert rows_at_once(GPU, 1000) == SCORES_AT_ONCE_ON_GPU // 1000
     assert rows_at_once(CPU, 2 * SCORES_AT_ONCE) == rows_at_once(GPU, 2**40) == 1
+    assert rows_at_once(CPU, 1000, learning=True) == 2 * SCORES_AT_ONCE // 1000
+    assert rows_at_once(GPU, 1000, learning=True) == rows_at_once(GPU, 1000), "its memory is bounded likewise"
 
 
 def test_take_is_index_select():

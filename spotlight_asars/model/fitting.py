@@ -120,22 +120,23 @@ def fit_epochs(
         _remember_all(fitted, data)
         report(epochs)
 
-    epochs = train(
-        fitted.net,
-        optimizer,
-        lambda net, batch: objective(fast, batch),
-        TrainingBatches(fitted, data.train, options.batch_size, random_state, is_new),
-        n_epochs=options.n_iter,
-        batches_per_epoch=-(-int((data.train.lengths >= 2).sum()) // options.batch_size),
-        verbose=verbose,
-        validate=None if data.held_out is None else partial(_validate, fitted, options, data),
-        stopping=EarlyStopping(options.patience, higher_is_better=options.monitor != "loss"),
-        averaging=options.averaging,
-        checkpoints=checkpoints,
-        report=None if report is None else reported,
-    )
-    _remember_all(fitted, data)
-    return epochs
+    try:
+        return train(
+            fitted.net,
+            optimizer,
+            lambda net, batch: objective(fast, batch),
+            TrainingBatches(fitted, data.train, options.batch_size, random_state, is_new),
+            n_epochs=options.n_iter,
+            batches_per_epoch=-(-int((data.train.lengths >= 2).sum()) // options.batch_size),
+            verbose=verbose,
+            validate=None if data.held_out is None else partial(_validate, fitted, options, data),
+            stopping=EarlyStopping(options.patience, higher_is_better=options.monitor != "loss"),
+            averaging=options.averaging,
+            checkpoints=checkpoints,
+            report=None if report is None else reported,
+        )
+    finally:  # also where the loss was not finite: the model answers with the weights from before the epoch
+        _remember_all(fitted, data)
 
 
 def _remember_all(fitted: FittedNet, data: TrainingData) -> None:

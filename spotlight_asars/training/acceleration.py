@@ -23,8 +23,8 @@ class Accelerated:
     device : torch.device
         Where it is.
     autocast : bool
-        Compute matrix products in bfloat16. Weights, their gradients and the scores stay as they are; so does all of a
-        net that has a recurrent layer on a GPU, where cuDNN would take float16 for it, and lose small gradients.
+        Compute matrix products in bfloat16. Weights, their gradients and the scores stay as they are; so do the states
+        of a net that has a recurrent layer: a GPU takes float16 for it, and loses small gradients; some CPUs refuse it.
     compile : bool
         Compile the way from items to states, for any number of rows and steps at once.
     """
@@ -32,7 +32,7 @@ class Accelerated:
     def __init__(self, net: nn.Module, device: torch.device, autocast: bool, compile: bool) -> None:
         self._net, self._device, self._autocast = net, device.type, autocast
         recurrent = any(isinstance(layer, nn.RNNBase) for layer in net.modules())
-        self._autocast_states = autocast and not (recurrent and device.type == "cuda")
+        self._autocast_states = autocast and not recurrent
         self._states: Any = _compiled(net) if compile else net.states
         self._looks_up = hasattr(net, "looked_up") and not compile  # a compiled net would be compiled for each look-up
 

@@ -33,8 +33,8 @@ class Draw:
 
     Parameters
     ----------
-    seed : int
-        From 0 to 2**62.
+    seed : int or int64 ()
+        From 0 to 2**62; a tensor is on `device`.
     device : torch.device
 
     Examples
@@ -43,8 +43,10 @@ class Draw:
     (True, False)
     """
 
-    def __init__(self, seed: int, device: torch.device = HOST) -> None:
-        self._seed, self.device = int(_mix(torch.tensor(seed) + _GOLDEN)), device  # else near seeds would share numbers
+    def __init__(self, seed: int | Tensor, device: torch.device = HOST) -> None:
+        self.device = device
+        self._seed: int | Tensor  # mixed, else near seeds would share numbers
+        self._seed = _mix(seed + _GOLDEN) if isinstance(seed, Tensor) else int(_mix(torch.tensor(seed) + _GOLDEN))
 
     def uniform(self, count: int) -> Tensor:
         """Numbers in [0, 1): float64 (count,)."""

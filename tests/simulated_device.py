@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 from spotlight_asars.runtime.devices import moved
 
@@ -93,6 +93,7 @@ class _Operations(TorchDispatchMode):
     def __init__(self, waits):
         super().__init__()
         self._waits = waits
+        self.tape = None  # of operations, while there is a recording
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         name, kwargs = operation.overloadpacket.__name__, dict(kwargs or {})
@@ -103,10 +104,16 @@ class _Operations(TorchDispatchMode):
             return operation(*args, **kwargs)
         if _waits(name, args, kwargs, tensors):
             self._count(name)
+            if self.tape is not None:
+                raise RuntimeError(f"{name} would wait, or copy from the host, in a recording")
         if device is not None:
             kwargs["device"] = torch.device("cpu")
         on_host = {key: _each(value, _on_host) for key, value in kwargs.items()}
-        result = operation(*_each(args, _on_host), **on_host)
+        args_on_host = _each(args, _on_host)
+        taped = _each(args_on_host, torch.Tensor.detach)  # in the shapes of now
+        result = operation(*args_on_host, **on_host)
+        if self.tape is not None and torch.Tag.inplace_view not in operation.tags:
+            self.tape.append((operation, taped, on_host, _each(result, torch.Tensor.detach)))
         if device == "cpu" or (name == "copy_" and not isinstance(args[0], SimulatedTensor)):
             return result
         if torch.Tag.inplace_view in operation.tags:  # the wrapper changes its shape as well
@@ -122,6 +129,27 @@ class _Operations(TorchDispatchMode):
         if frame.f_code is not moved.__code__:  # where there is a GPU, that copies from pinned memory
             file = frame.f_code.co_filename.removeprefix(ROOT)
             self._waits[Wait(file, frame.f_lineno, frame.f_code.co_name, name)] += 1
+
+
+def record(step):
+    """A ``Recorder`` for this device: operations are carried out again on the same tensors, whatever these hold then."""
+    operations, state = _get_current_dispatch_mode(), torch.get_rng_state()
+    operations.tape = tape = []
+    try:
+        loss = step()
+    finally:
+        operations.tape = None
+        torch.set_rng_state(state)  # a GPU does not compute while it records
+    return lambda: _replay(tape), loss
+
+
+def _replay(tape):
+    for operation, args, kwargs, result in tape:
+        given = [entry for value in (*args, *kwargs.values()) for entry in _entries(value)]
+        memory = {tensor.untyped_storage().data_ptr() for tensor in given}
+        for old, new in zip(_entries(result), _entries(operation(*args, **kwargs)), strict=True):
+            if old.untyped_storage().data_ptr() not in memory:  # else it is a view, or was changed in place
+                old.copy_(new)
 
 
 def _waits(name, args, kwargs, tensors):

@@ -106,8 +106,14 @@ class HistoryTerms(nn.Module):
         so_far = torch.arange(items.shape[1], device=rows.device) <= step
         latest = so_far & (take(viewed.next_view, 0, rows) > step) & (items != PADDING_IDX)  # view of each item
         ago = (number.gather(1, step) - number).clamp(min=0)
-        by_age = self.session_terms(torch.arange(items.shape[1], device=rows.device).to(values.dtype))
-        terms = take(by_age, 0, ago.flatten()).view(ago.shape) + gates[:, :1]
+        if (
+            rows.device.type == "cpu"
+        ):  # elsewhere, to add up the gradient of a few ages takes longer than to compute all
+            by_age = self.session_terms(torch.arange(items.shape[1]).to(values.dtype))
+            terms = by_age.index_select(0, ago.flatten()).view(ago.shape)
+        else:
+            terms = self.session_terms(ago.to(values.dtype))
+        terms = terms + gates[:, :1]
         if self.of_kind is not None and viewed.kinds is not None:
             terms = terms + self.of_kind(viewed.kinds[rows, : items.shape[1]])
         asked = None if viewed.asked is None else viewed.asked[rows, steps].unsqueeze(1)

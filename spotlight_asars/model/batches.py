@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,14 @@ from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.runtime.distributed import processes
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import Batch, SessionsOnDevice, training_batches, user_parallel_batches
+from spotlight_asars.sessions.batching import (
+    Batch,
+    Block,
+    SessionsOnDevice,
+    training_batches,
+    training_blocks,
+    user_parallel_batches,
+)
 
 HELD_BACK, MOST_HELD_BACK = 0.05, 2000  # share and number of the sessions on which neighbours are weighed
 SESSIONS_AT_ONCE = 64
@@ -57,13 +64,29 @@ class TrainingBatches:
         draw = self._sessions, self._batch_size, self._log, self._random_state, start, processes()
         if self._fitted.users.drift is not None:  # whole users, between whose sessions the net carries their state on
             batches = user_parallel_batches(*draw)
-        elif epoch == 0 and self._weighs_neighbours:
-            latest = _latest(self._sessions)
-            batches = training_batches(*draw, last=latest, before_last=partial(self._weigh_neighbours, latest))
         else:
-            batches = training_batches(*draw)
+            batches = training_batches(*draw, *self._last(epoch))
         for batch in batches:
-            yield batch._replace(channels=self._fitted.recall_in_training(batch, self._own))
+            yield self._recalled(batch)
+
+    def blocks(self, epoch: int, start: int) -> Iterator[Block]:
+        """The same mini-batches as blocks, for ``gather``; of a net whose users do not drift."""
+        draw = self._sessions, self._batch_size, self._log.device, self._random_state, start
+        return training_blocks(*draw, *self._last(epoch))
+
+    def gather(self, block: Block) -> Batch:
+        """A block as a batch, with what the memories hold for it."""
+        return self._recalled(self._log.gather(block))
+
+    def _last(self, epoch: int) -> tuple[NDArray[np.bool_], Callable[[], None]] | tuple[()]:
+        """The sessions that come last in the first epoch, and what comes before them."""
+        if epoch or not self._weighs_neighbours:
+            return ()
+        latest = _latest(self._sessions)
+        return latest, partial(self._weigh_neighbours, latest)
+
+    def _recalled(self, batch: Batch) -> Batch:
+        return batch._replace(channels=self._fitted.recall_in_training(batch, self._own))
 
     @torch.no_grad()
     def _weigh_neighbours(self, latest: NDArray[np.bool_]) -> None:

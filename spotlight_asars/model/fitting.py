@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import numbers
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
+from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars._spotlight import SequenceInteractions
@@ -30,13 +31,14 @@ from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import find_sampler
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import scoring_batches
+from spotlight_asars.sessions.batching import Block, scoring_batches
 from spotlight_asars.sessions.interactions import as_sessions
 from spotlight_asars.sessions.targets import weight_of_targets
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.loop import EarlyStopping, Epoch, train
 from spotlight_asars.training.objective import NextItemObjective
+from spotlight_asars.training.recording import RecordedSteps, recorder_for
 
 ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fits in several threads take turns
 
@@ -120,12 +122,14 @@ def fit_epochs(
         _remember_all(fitted, data)
         report(epochs)
 
+    batches = TrainingBatches(fitted, data.train, options.batch_size, random_state, is_new)
+    steps = _recorded_steps(fitted, options, objective, fast, batches)
     try:
         return train(
             fitted.net,
             optimizer,
-            lambda net, batch: objective(fast, batch),
-            TrainingBatches(fitted, data.train, options.batch_size, random_state, is_new),
+            (lambda _, batch: objective(fast, batch)) if steps is None else (lambda _, block: steps(block)),
+            batches if steps is None else batches.blocks,
             n_epochs=options.n_iter,
             batches_per_epoch=-(-int((data.train.lengths >= 2).sum()) // options.batch_size),
             verbose=verbose,
@@ -137,6 +141,22 @@ def fit_epochs(
         )
     finally:  # also where the loss was not finite: the model answers with the weights from before the epoch
         _remember_all(fitted, data)
+
+
+def _recorded_steps(
+    fitted: FittedNet, options: Options, objective: NextItemObjective, net: Accelerated, batches: TrainingBatches
+) -> RecordedSteps | None:
+    """The steps of a training, where the device can play them back, and nothing in them waits for the host."""
+    whole = processes().size == 1 and fitted.users.drift is None and objective.takes_blocks
+    known = isinstance(options.representation, str) and not (options.sparse or options.autocast or options.compile)
+    recorder = recorder_for(fitted.device) if whole and known else None
+    if recorder is None:
+        return None
+
+    def loss_of(block: Block, seeds: Sequence[Tensor]) -> Tensor:
+        return objective.loss(net, batches.gather(block), seeds)
+
+    return RecordedSteps(fitted.net, loss_of, objective.seeds, lambda: fitted.memories, fitted.device, recorder)
 
 
 def _remember_all(fitted: FittedNet, data: TrainingData) -> None:

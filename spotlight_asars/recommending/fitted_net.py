@@ -102,6 +102,13 @@ class FittedNet:
         terms = self.net.terms if isinstance(self.net, RecallNet) else ()
         return next((one for one in terms if isinstance(one, NeighbourTerms)), None)
 
+    @property
+    def memories(self) -> tuple[Any, ...]:
+        """What a training step looks things up in: not equal to what it was before any of it changed."""
+        graph = None if self.asars is None else self.asars.item_graph
+        edges = () if graph is None else (graph.neighbours._version, graph.shares._version)
+        return self.transitions, self.users.memory, *edges
+
     def remember(self, sessions: SessionInteractions, transitions: bool) -> None:
         """Forget what was remembered; remember these sessions, and which users are in them."""
         self.neighbours = None  # training does without them

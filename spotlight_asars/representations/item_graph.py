@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from spotlight_asars.runtime.devices import moved, take
 
+PART = 64  # edges that are added up one after the other: an item that is a neighbour of thousands has several parts
 MANY = 4  # vectors of more items than the catalogue has, over this, are taken from those of all
 
 
@@ -47,7 +48,7 @@ class ItemGraph(nn.Module):
         self.register_buffer("shares", torch.zeros(num_items, num_neighbours))
         self.gain = nn.Parameter(torch.ones(()))
         self._sparse, self._table = sparse, None  # type: bool, tuple[Any, Tensor] | None
-        self._edges: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
+        self._edges: tuple[Any, tuple[Tensor | None, ...]] | None = None
 
     @torch.no_grad()
     def connect(self, neighbours: Tensor, shares: Tensor) -> None:
@@ -77,9 +78,7 @@ class ItemGraph(nn.Module):
 
     def _vectors(self, embeddings: Tensor, item_ids: Tensor | None) -> Tensor:
         if item_ids is None and torch.is_grad_enabled():
-            items, begins, of_items = self._backwards()
-            edges = self.neighbours, self.shares, items, begins, of_items
-            around = _Around.apply(embeddings, *edges)  # type: ignore[no-untyped-call]
+            around = _Around.apply(embeddings, self.neighbours, self.shares, *self._backwards())  # type: ignore[no-untyped-call]
             return embeddings + self.gain * around
         if item_ids is None:
             return embeddings + self.gain * _sums(embeddings, self.neighbours, self.shares)
@@ -95,14 +94,16 @@ class ItemGraph(nn.Module):
         return (own + self.gain * around).view(*item_ids.shape, embeddings.shape[1])
 
     @torch.no_grad()
-    def _backwards(self) -> tuple[Tensor, Tensor, Tensor]:
-        """For each item, those that have it as a neighbour: all of these, where each item's begin, and their shares."""
+    def _backwards(self) -> tuple[Tensor | None, ...]:
+        """For each item, those that have it as a neighbour: all of these, their shares, and where each item's begin;
+        or, on a GPU, where parts of each item's begin, and the first part of each item."""
         version = self.neighbours.data_ptr(), self.neighbours._version, self.shares._version
         if self._edges is None or self._edges[0] != version:
             to, order = self.neighbours.flatten().sort(stable=True)
             every = torch.arange(len(self.neighbours) + 1, device=to.device, dtype=to.dtype)
-            begins = torch.searchsorted(to, every, out_int32=True)
-            backwards = (order // self.neighbours.shape[1]).int(), begins, self.shares.flatten()[order]
+            begins = torch.searchsorted(to, every)
+            begins, first = (begins[:-1], None) if to.device.type == "cpu" else _in_parts(begins, len(to))
+            backwards = (order // self.neighbours.shape[1]).int(), self.shares.flatten()[order], begins.int(), first
             self._edges = version, backwards
         return self._edges[1]
 
@@ -122,17 +123,18 @@ class _Around(torch.autograd.Function):
         embeddings: Tensor,
         neighbours: Tensor,
         shares: Tensor,
-        items: Tensor,
-        begins: Tensor,
-        of_items: Tensor,
+        *backwards: Tensor | None,
     ) -> Tensor:
-        ctx.save_for_backward(items, begins, of_items)
+        ctx.save_for_backward(*backwards)
         return _sums(embeddings, neighbours, shares)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), (items, begins, of_items) = gradients, ctx.saved_tensors
-        return _sums(gradient, items, of_items, begins[:-1]), None, None, None, None, None
+        (gradient,), (items, shares, begins, first) = gradients, ctx.saved_tensors
+        sums = _sums(gradient, items, shares, begins)
+        if first is not None:
+            sums = F.embedding_bag(torch.arange(len(sums), device=sums.device), sums, first, mode="sum")
+        return sums, None, None, None, None, None, None
 
 
 class _OwnAndAround(torch.autograd.Function):
@@ -163,6 +165,20 @@ class _OwnAndAround(torch.autograd.Function):
             rows.unsqueeze(0), sums, ctx.shape, is_coalesced=True, check_invariants=False
         )
         return gradient, None, None, None
+
+
+def _in_parts(begins: Tensor, total: int) -> tuple[Tensor, Tensor]:
+    """Ranges of `total` from each of `begins` to the next, in parts of at most ``PART``: where parts begin, and the
+    first of each range. Empty ones at the end make up a number that has not to be asked of a GPU.
+
+    >>> [part.tolist() for part in _in_parts(torch.tensor([0, 0, 70, 72]), 72)]
+    [[0, 64, 70, 72], [0, 0, 2]]
+    """
+    counts = (begins.diff() + PART - 1) // PART
+    last = counts.cumsum(0)
+    first, part = last - counts, torch.arange(len(counts) + total // PART, device=begins.device)
+    of = torch.searchsorted(last, part, right=True).clamp(max=len(counts) - 1)
+    return (begins[of] + PART * (part - first[of])).clamp(max=total), first
 
 
 def _sums(vectors: Tensor, places: Tensor, weights: Tensor, begins: Tensor | None = None) -> Tensor:

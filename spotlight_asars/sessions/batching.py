@@ -51,6 +51,8 @@ class Batch(NamedTuple):
         Row and step of each event that has a next one in its session, which is to be predicted.
     whole : MiniBatch
         The mini-batch that this is a share of, or all of.
+    real : bool (targets,), optional
+        Which of ``viewed`` are events that have a next one; None where all are.
     """
 
     rows: NDArray[np.int64]
@@ -60,6 +62,18 @@ class Batch(NamedTuple):
     channels: Channels
     viewed: tuple[Tensor, Tensor]
     whole: MiniBatch
+    real: Tensor | None = None
+
+
+class Block(NamedTuple):
+    """Sessions that become a batch on the device, whose shapes depend on nothing but their number and `time`.
+
+    numbers : int64 (batch,), on the device
+    time : int, columns, of which there are as many as the longest session has events, or some more
+    """
+
+    numbers: Tensor
+    time: int
 
 
 class SessionsOnDevice:
@@ -99,6 +113,31 @@ class SessionsOnDevice:
             numbers = moved(torch.from_numpy(rows), self.device)
         lengths = self._lengths[rows]
         time = max(int(lengths.max(initial=0)), 1)
+        first, stop, items, channels = self._padded(numbers, time)
+        channels = channels._replace(chain=None if chain is None else chain.to(self.device))
+        row, number = numbered((stop - first - 1).clamp(min=0), int((lengths - 1).clip(min=0).sum()))
+        viewed = row, number + time - (stop - first)[row]
+        if whole is not None and len(whole) > len(rows):
+            rows_of_all, numbers_of_all = whole, moved(torch.from_numpy(whole), self.device)
+        else:
+            rows_of_all, numbers_of_all = rows, numbers
+        return Batch(rows, numbers, first, items, channels, viewed, self._mini_batch(rows_of_all, numbers_of_all))
+
+    def gather(self, block: Block) -> Batch:
+        """The sessions of a block as a batch, with all steps but the last as ``viewed``, and which of them are real.
+
+        Nothing here is known to the host: ``rows`` is empty, and ``whole`` has the padding, too.
+        """
+        numbers, time = block
+        first, _, items, channels = self._padded(numbers, time)
+        number = torch.arange(len(numbers) * (time - 1), device=self.device)
+        row = number // (time - 1)
+        viewed, real = (row, number - row * (time - 1)), items[:, :-1].flatten() != PADDING_IDX
+        whole = MiniBatch(items.flatten(), len(numbers), len(number))
+        return Batch(np.zeros(0, np.int64), numbers, first, items, channels, viewed, whole, real)
+
+    def _padded(self, numbers: Tensor, time: int) -> tuple[Tensor, Tensor, Tensor, Channels]:
+        """Sessions in so many columns: where their events begin and end, (batch,), items (batch, time) and channels."""
         first, stop = self._offsets[numbers], self._offsets[numbers + 1]
         place = stop.unsqueeze(1) - time + torch.arange(time, device=self.device)
         real = place >= first.unsqueeze(1)  # (batch, time)
@@ -111,18 +150,10 @@ class SessionsOnDevice:
             None if self._user_ids is None else self._user_ids[numbers],
             None if self._dwell_times is None else padded(self._dwell_times, torch.nan),
             None if self._started is None else self._started[numbers],
-            None if chain is None else chain.to(self.device),
             kinds=None if self._kinds is None else padded(self._kinds, UNKNOWN),
             context=None if self._context is None else self._context[numbers],
         )
-        row, number = numbered((stop - first - 1).clamp(min=0), int((lengths - 1).clip(min=0).sum()))
-        viewed = row, number + time - (stop - first)[row]
-        items = padded(self._items, PADDING_IDX)
-        if whole is not None and len(whole) > len(rows):
-            rows_of_all, numbers_of_all = whole, moved(torch.from_numpy(whole), self.device)
-        else:
-            rows_of_all, numbers_of_all = rows, numbers
-        return Batch(rows, numbers, first, items, channels, viewed, self._mini_batch(rows_of_all, numbers_of_all))
+        return first, stop, padded(self._items, PADDING_IDX), channels
 
     def _mini_batch(self, rows: NDArray[np.int64], numbers: Tensor) -> MiniBatch:
         lengths, first = self._lengths[rows], self._offsets[numbers]
@@ -140,6 +171,33 @@ def numbered(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
     return row, torch.arange(total, device=counts.device) - (counts.cumsum(0) - counts)[row]
 
 
+def training_rows(
+    sessions: SessionInteractions,
+    batch_size: int,
+    random_state: RandomState,
+    start: int = 0,
+    last: NDArray[np.bool_] | None = None,
+    before_last: Callable[[], None] = lambda: None,
+) -> tuple[NDArray[np.int64], Iterator[slice]]:
+    """One epoch: every session of two events or more once, in random order, and the batches, without the first `start`.
+
+    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
+    Sessions that are to come `last`, bool (session,), come after all others; ``before_last()`` is called before them.
+    """
+    long_enough, later = sessions.lengths >= 2, np.zeros(len(sessions), bool) if last is None else last
+    parts = [_shuffled(sessions, which & long_enough, batch_size, random_state) for which in (~later, later)]
+    rows, cuts = np.concatenate([rows for rows, _ in parts]), [*parts[0][1], *(parts[1][1] + len(parts[0][0]))]
+
+    def batches() -> Iterator[slice]:
+        for number, bounds in enumerate(cuts):
+            if last is not None and number == len(parts[0][1]) and number >= start:
+                before_last()
+            if number >= start:
+                yield slice(*bounds)
+
+    return rows, batches()
+
+
 def training_batches(
     sessions: SessionInteractions,
     batch_size: int,
@@ -150,22 +208,37 @@ def training_batches(
     last: NDArray[np.bool_] | None = None,
     before_last: Callable[[], None] = lambda: None,
 ) -> Iterator[Batch]:
-    """One epoch: every session of two events or more once, in random order, without the first `start` batches.
-
-    Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
-    Each of the `processes` gets its share of every batch, which may be empty.
-
-    Sessions that are to come `last`, bool (session,), come after all others; ``before_last()`` is called before them.
-    """
-    long_enough, later = sessions.lengths >= 2, np.zeros(len(sessions), bool) if last is None else last
-    parts = [_shuffled(sessions, which & long_enough, batch_size, random_state) for which in (~later, later)]
-    rows, cuts = np.concatenate([rows for rows, _ in parts]), [*parts[0][1], *(parts[1][1] + len(parts[0][0]))]
+    """The batches of ``training_rows``, of which each of the `processes` gets its share, which may be empty."""
+    rows, batches = training_rows(sessions, batch_size, random_state, start, last, before_last)
     numbers, share = moved(torch.from_numpy(rows), log.device), slice(processes.rank, None, processes.size)
-    for number, (first, stop) in enumerate(cuts):
-        if last is not None and number == len(parts[0][1]) and number >= start:
-            before_last()
-        if number >= start:
-            yield log.batch(rows[first:stop][share], numbers[first:stop][share], whole=rows[first:stop])
+    for part in batches:
+        yield log.batch(rows[part][share], numbers[part][share], whole=rows[part])
+
+
+def training_blocks(
+    sessions: SessionInteractions,
+    batch_size: int,
+    device: torch.device,
+    random_state: RandomState,
+    start: int = 0,
+    last: NDArray[np.bool_] | None = None,
+    before_last: Callable[[], None] = lambda: None,
+) -> Iterator[Block]:
+    """The same as blocks of few different shapes."""
+    rows, batches = training_rows(sessions, batch_size, random_state, start, last, before_last)
+    numbers = moved(torch.from_numpy(rows), device)
+    for part in batches:
+        yield Block(numbers[part], _few_widths(int(sessions.lengths[rows[part]].max())))
+
+
+def _few_widths(time: int) -> int:
+    """So many columns, or up to an eighth more.
+
+    >>> [_few_widths(time) for time in (2, 15, 16, 17, 33, 199)]
+    [2, 15, 16, 18, 36, 208]
+    """
+    step = max(1, 2 ** (time - 1).bit_length() // 16)
+    return -(-time // step) * step
 
 
 def _shuffled(

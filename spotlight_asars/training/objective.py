@@ -17,13 +17,14 @@ from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
-from spotlight_asars.sampling import HOST, Draw, Sampler, Seen
+from spotlight_asars.sampling import HOST, Draw, Popularity, Sampler, Seen, Uniform
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels
 from spotlight_asars.sessions.interactions import SessionInteractions
 from spotlight_asars.sessions.targets import weight_of_targets, weights_of_targets
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
 
+ANY_ITEM = 1  # in the place of a target where there is none
 ASKED = 0.2  # share of the events that are asked for by their kind
 
 
@@ -100,14 +101,28 @@ class NextItemObjective:
             require(able, "negative_sampling must give samples that know their log_probability, for this loss", sampler)
 
     def __call__(self, net: Representation, batch: Batch) -> Tensor:
-        draw = None
-        if self._loss.over_catalogue is None:
-            draw = Draw(self._random_state.randint(2**31), batch.items.device)
+        return self.loss(net, batch, self.seeds())
+
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether the loss knows what is padding in a batch of which the host knows nothing but its shape."""
+        if self._loss.over_catalogue is not None:
+            return True
+        return self._loss.corrects_log_q and isinstance(self._sample, (Popularity, Uniform))
+
+    def seeds(self) -> list[int]:
+        """New seeds for one mini-batch, from which its negatives and the events whose kinds are asked for are drawn."""
+        number = (self._loss.over_catalogue is None) + self._asks
+        return [self._random_state.randint(2**31) for _ in range(number)]
+
+    def loss(self, net: Representation, batch: Batch, seeds: Sequence[int | Tensor]) -> Tensor:
+        """The loss, drawn from these seeds."""
+        draws = [Draw(seed, batch.items.device) for seed in seeds]
         weights = self._weights_of(batch)
         if self._asks:
-            asked = some_asked(batch, Draw(self._random_state.randint(2**31), batch.items.device))
-            batch = batch._replace(channels=batch.channels._replace(asked=asked))
-        if len(batch.rows):
+            batch = batch._replace(channels=batch.channels._replace(asked=some_asked(batch, draws[-1])))
+        if len(batch.items):
+            draw = draws[0] if self._loss.over_catalogue is None else None
             loss, mask = self._mean_loss(net, batch, draw, weights)
         else:  # more ranks than sessions
             loss, mask = batch.items.new_zeros((), dtype=torch.float32), None
@@ -126,7 +141,11 @@ class NextItemObjective:
 
     def _weights_of(self, batch: Batch) -> Tensor | None:
         """The weight of each target, float (targets,); None where all weigh the same."""
-        return None if self._weights is None else weights_of_targets(batch, self._weights)
+        weights = None if self._weights is None else weights_of_targets(batch, self._weights)
+        if batch.real is None:
+            return weights
+        real = batch.real.to(torch.float32)
+        return real if weights is None else real * weights
 
     def _mean_loss(
         self, net: Representation, batch: Batch, draw: Draw | None, weights: Tensor | None
@@ -135,11 +154,15 @@ class NextItemObjective:
         row, step = batch.viewed
         targets = batch.items[row, step + 1]  # (targets,)
         if draw is None:
+            if batch.real is not None:
+                targets = targets.where(batch.real, ANY_ITEM)
             assert self._loss.over_catalogue is not None
             at_once = max(rows_at_once(targets.device, self._num_items, learning=True), LEAST_ROWS)
             states = self._states(net, batch)
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
+        if batch.real is not None:
+            targets = targets.where(batch.real, drawn[0])
         with _looked_up(net, torch.cat([batch.items.flatten(), drawn])):
             states = self._states(net, batch)
             positive, negative = net.score(states, targets), net.score_items(states, drawn)
@@ -152,7 +175,9 @@ class NextItemObjective:
             if isinstance(states, RecalledStates):
                 seen = seen & ~self._as_if_uniform(batch, drawn, draw)
             mask = mask & take(~seen, 0, row)
-        if weights is None:
+        if batch.real is not None:
+            mask = mask & batch.real.unsqueeze(1)
+        if self._weights is None or weights is None:
             return self._loss(positive, negative.T, mask=mask.T), mask
         return self._weighted_mean(positive, negative, mask, weights), mask
 

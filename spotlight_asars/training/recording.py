@@ -1,0 +1,151 @@
+"""Training steps that a GPU goes through by itself: recorded once for each shape of a batch, then played back.
+
+A step is hundreds of small operations, and to ask a GPU for one takes the host longer than the GPU needs for it. Played
+back as a CUDA graph, all of them are asked for at once. The design satisfies:
+
+- what is played back gives the numbers, to the bit, that the same operations give one by one, random ones included;
+- a recording holds no number of the batch that it was made with: row numbers and seeds are read from its own tensors;
+- it is made at the second batch of its shape, so that what is made once, at the first, is no part of it.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from spotlight_asars.runtime.devices import moved
+from spotlight_asars.sessions.batching import Block
+
+Replay = Callable[[], None]
+Recorder = Callable[[Callable[[], Tensor]], tuple[Replay, Tensor]]
+
+
+class Recording(NamedTuple):
+    """A step that can be played back: what it reads, and the loss that it leaves."""
+
+    replay: Replay
+    numbers: Tensor
+    seeds: Tensor
+    loss: Tensor
+
+
+class RecordedSteps:
+    """Loss and gradients of a net on blocks of sessions, ``block -> float ()``; the gradients are left in the weights.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Whose gradients are dense.
+    loss_of : callable
+        ``(block, seeds) -> float ()`` of a ``Block`` and int64 tensors ().
+    seeds : callable
+        Gives the seeds of a step, ints.
+    memories : callable
+        Gives what `loss_of` reads; where it is not equal to what it was, all recordings are made anew.
+    device : torch.device
+    recorder : callable
+        Makes a ``Recorder``, ``(step) -> (replay, loss)``: the tensor `loss` has what ``replay()`` computes.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss_of: Callable[[Block, Sequence[Tensor]], Tensor],
+        seeds: Callable[[], list[int]],
+        memories: Callable[[], Any],
+        device: torch.device,
+        recorder: Callable[[], Recorder],
+    ) -> None:
+        self._weights = [weight for weight in net.parameters() if weight.requires_grad]
+        self._loss_of, self._seeds, self._memories, self._device = loss_of, seeds, memories, device
+        self._gradients: dict[int, Tensor] = {}  # of the weights by their places, for all recordings
+        self._places: dict[tuple[int, int], list[int]] = {}  # of the weights that get gradients, by shape
+        self._recordings: dict[tuple[int, int], Recording] = {}
+        self._read, self._recorder, self._record = memories(), recorder, recorder()
+
+    def __call__(self, block: Block) -> Tensor:
+        read = self._memories()
+        if read != self._read:
+            self._places.clear()
+            self._recordings.clear()
+            self._read, self._record = read, self._recorder()
+        shape = len(block.numbers), block.time
+        seeds = moved(torch.tensor(self._seeds(), dtype=torch.int64), self._device)
+        if shape not in self._places:
+            loss = self._loss_of(block, seeds.unbind())
+            loss.backward()
+            self._places[shape] = [place for place, one in enumerate(self._weights) if one.grad is not None]
+            return loss.detach()
+        if shape not in self._recordings:
+            self._recordings[shape] = self._recorded(block, seeds, self._places[shape])
+        recording = self._recordings[shape]
+        recording.numbers.copy_(block.numbers)
+        recording.seeds.copy_(seeds)
+        recording.replay()
+        self._give(self._places[shape])
+        return recording.loss.clone()
+
+    def _recorded(self, block: Block, seeds: Tensor, places: list[int]) -> Recording:
+        for place in places:
+            if place not in self._gradients:
+                self._gradients[place] = torch.zeros_like(self._weights[place])
+        numbers, seeds = block.numbers.clone(), seeds.clone()
+        self._give(places)
+
+        def step() -> Tensor:
+            for place in places:
+                self._gradients[place].zero_()
+            loss = self._loss_of(block._replace(numbers=numbers), seeds.unbind())
+            loss.backward()
+            return loss.detach()
+
+        replay, loss = self._record(step)
+        return Recording(replay, numbers, seeds, loss)
+
+    def _give(self, places: list[int]) -> None:
+        """Let these weights have the gradients of the recordings, and the others none."""
+        for weight in self._weights:
+            weight.grad = None
+        for place in places:
+            self._weights[place].grad = self._gradients[place]
+
+
+class CUDAGraphs:
+    """A ``Recorder`` for the current GPU, whose recordings share their memory: one is played back at a time."""
+
+    def __init__(self) -> None:
+        self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+
+    def __call__(self, step: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        torch.cuda.synchronize()
+        with _no_garbage_collection(), torch.cuda.stream(self._stream):
+            graph.capture_begin(pool=self._pool)
+            try:
+                loss = step()
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return graph.replay, loss
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Inside the block nothing is freed but what nobody refers to: to free memory of a GPU would end a recording."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def recorder_for(device: torch.device) -> Callable[[], Recorder] | None:
+    """What makes a ``Recorder`` for a device, if anything does."""
+    return CUDAGraphs if device.type == "cuda" else None

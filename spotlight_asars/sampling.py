@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spotlight_asars._checks import reject, require, resolve
-from spotlight_asars.runtime.devices import moved
+from spotlight_asars._spotlight import PADDING_IDX
+from spotlight_asars.runtime.devices import moved, places_of
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 HOST = torch.device("cpu")
@@ -80,7 +81,10 @@ class Sample(Protocol):
     """What a sampler makes of the sessions."""
 
     def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
-        """Draw so many item ids, int64 (count,); `events` are the items of the mini-batch, int64 (events,)."""
+        """Draw so many item ids, int64 (count,); `events` are the items of the mini-batch, int64 (events,).
+
+        On a GPU there may be padding behind them where the sampler is one of ``SAMPLERS``.
+        """
 
     def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
         """Logarithm of the chance of each of `items` in a single draw; only ``sampled_softmax`` asks for it."""
@@ -99,20 +103,20 @@ class Local:
         pass
 
     def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
-        return events[_below(len(events), draw.uniform(count))]
+        return events[_below(_number(events), draw.uniform(count))]
 
     def log_probability(self, items: Tensor, events: Tensor) -> Tensor:
         ordered = events.sort().values
         times = torch.searchsorted(ordered, items, right=True) - torch.searchsorted(ordered, items)
-        return torch.log(times.double() / len(events))  # an item that is not among the events is never drawn
+        return torch.log(times.double() / _number(events))  # an item that is not among the events is never drawn
 
 
 class InBatch(Local):
     """The events of the mini-batch themselves, each once, in random order; over again where more are asked for."""
 
     def __call__(self, count: int, draw: Draw, events: Tensor) -> Tensor:
-        order = draw.uniform(len(events)).argsort()
-        return events[order[torch.arange(count, device=events.device) % len(events)]]
+        order = draw.uniform(len(events)).masked_fill(events == PADDING_IDX, 1.0).argsort()
+        return events[order[torch.arange(count, device=events.device) % _number(events)]]
 
 
 class Uniform:
@@ -154,7 +158,12 @@ class Popularity:
         return self._log_probability[items]
 
 
-def _below(size: int, uniform: Tensor) -> Tensor:
+def _number(events: Tensor) -> int | Tensor:
+    """How many events come before the padding at the end, which there is on a device alone."""
+    return len(events) if events.device.type == "cpu" else events.count_nonzero()
+
+
+def _below(size: int | Tensor, uniform: Tensor) -> Tensor:
     """Whole numbers from 0 to `size` - 1, as often each: int64 (count,)."""
     return (uniform * size).long()
 
@@ -171,6 +180,11 @@ class Seen:
     ----------
     sessions : SessionInteractions
     device : torch.device
+
+    Attributes
+    ----------
+    longest : int
+        Items of the longest history.
     """
 
     def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
@@ -182,15 +196,18 @@ class Seen:
         self._offsets = moved(torch.from_numpy(viewed.indptr.astype(np.int64)), device)
         items = np.append(viewed.indices, 0).astype(np.int64)  # the last is padding
         self._items = moved(torch.from_numpy(items), device)
+        self.longest = int(self._counts.max(initial=0))
         self._owner_on_device = moved(torch.from_numpy(self._owner), device)
 
-    def excludes(self, rows: NDArray[np.int64], numbers: Tensor, negatives: Tensor) -> Tensor:
+    def excludes(self, rows: NDArray[np.int64] | None, numbers: Tensor, negatives: Tensor) -> Tensor:
         """Where a drawn item is in the history of a session's user.
 
         Parameters
         ----------
-        rows, numbers : int64 (batch,)
-            Which sessions; on the host, and on the device.
+        rows : int64 (batch,), optional
+            Which sessions. None where the host does not know them: then a look-up costs the longest history of all.
+        numbers : int64 (batch,)
+            The same, on the device.
         negatives : int64 (neg,)
             Drawn items, shared by the sessions.
 
@@ -199,12 +216,12 @@ class Seen:
         bool (batch, neg)
         """
         owner = self._owner_on_device[numbers].unsqueeze(1)
-        slot = torch.arange(int(self._counts[self._owner[rows]].max(initial=0)), device=numbers.device)
+        counts = self._counts if rows is None else self._counts[self._owner[rows]]
+        slot = torch.arange(int(counts.max(initial=0)), device=numbers.device)
         place = self._offsets[owner] + slot
         history = self._items[torch.where(place < self._offsets[owner + 1], place, -1)]  # (batch, slots)
-        column = torch.full((self._num_items,), len(negatives), device=numbers.device)
-        column[negatives] = torch.arange(len(negatives), device=numbers.device)  # of equal ones, any
-        seen = torch.zeros(len(rows), len(negatives) + 1, dtype=torch.bool, device=numbers.device)
+        column = places_of(negatives, self._num_items, len(negatives))
+        seen = torch.zeros(len(numbers), len(negatives) + 1, dtype=torch.bool, device=numbers.device)
         return seen.scatter_(1, column[history], True)[:, column[negatives]]
 
 

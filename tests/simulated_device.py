@@ -132,7 +132,7 @@ class _Operations(TorchDispatchMode):
 
 
 def record(step):
-    """A ``Recorder`` for this device: operations are carried out again on the same tensors, whatever these hold then."""
+    """A ``Recorder`` for this device: operations are done again on the same tensors, with what these hold then."""
     operations, state = _get_current_dispatch_mode(), torch.get_rng_state()
     operations.tape = tape = []
     try:

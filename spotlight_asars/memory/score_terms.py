@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spotlight_asars._checks import LARGEST_ID
-from spotlight_asars.runtime.devices import take
+from spotlight_asars.runtime.devices import in_any_order, places_of, take
 from spotlight_asars.sessions import PADDING_IDX
 
 FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
-NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
+NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots on a CPU
 
 
 class Terms(Protocol):
@@ -74,7 +74,8 @@ class ScoreTerms(NamedTuple):
         """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
         columns = totals.shape[1]
         placed = self._replace(items=take(place, 0, self.items.flatten()).view(self.items.shape))
-        if self.row is None or self.weight is None or columns > NARROW * self.items.shape[1]:
+        few_slots = totals.device.type == "cpu" and columns > NARROW * self.items.shape[1]
+        if self.row is None or self.weight is None or few_slots:
             return placed.added_to(totals)  # a few slots for each state are less than a row of columns
         matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))
         return totals + F.embedding_bag(self.row, matrix, mode="sum", per_sample_weights=self.weight.to(matrix.dtype))
@@ -117,15 +118,14 @@ class Columns:
 
     def __init__(self, item_ids: Tensor, num_items: int) -> None:
         self._item_ids, self._number = item_ids, len(item_ids)
-        self._place = torch.full((num_items,), self._number, device=item_ids.device)  # also of items without a score
-        self._place[item_ids] = torch.arange(self._number, device=item_ids.device)
+        self._place = places_of(item_ids, num_items, self._number)  # the last is that of items without a score
 
     def terms(self, parts: Sequence[Terms]) -> Tensor:
         """The sum of all parts for these items: float (states, columns)."""
         totals = parts[0].zeros(self._number + 1)
         for part in parts:
             totals = part.added_to_columns(totals, self._place)
-        return take(totals, 1, take(self._place, 0, self._item_ids))
+        return _at_columns(totals, take(self._place, 0, self._item_ids))
 
 
 class _AddInPlace(torch.autograd.Function):
@@ -135,12 +135,38 @@ class _AddInPlace(torch.autograd.Function):
     def forward(ctx: Any, scores: Tensor, items: Tensor, values: Tensor) -> Tensor:
         ctx.save_for_backward(items)
         ctx.mark_dirty(scores)
-        return scores.scatter_add_(1, items, values)
+        with in_any_order():  # no item stands twice in a row, but for padding, of which no score counts
+            return scores.scatter_add_(1, items, values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
         (gradient,), (items,) = gradients, ctx.saved_tensors
         return gradient, None, gradient.gather(1, items)
+
+
+def _at_columns(matrix: Tensor, columns: Tensor) -> Tensor:
+    """``matrix.index_select(1, columns)``, whose gradient adds up in a fixed order on a GPU, too."""
+    if matrix.device.type == "cpu":
+        return matrix.index_select(1, columns)
+    chosen: Tensor = _AtColumns.apply(matrix, columns)  # type: ignore[no-untyped-call]
+    return chosen
+
+
+class _AtColumns(torch.autograd.Function):
+    """Its gradient is a sum over the places of each column: to sort these is less than to sort all entries."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(columns)
+        ctx.number = matrix.shape[1]
+        return matrix.index_select(1, columns)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,), (columns,) = gradients, ctx.saved_tensors
+        ordered, order = columns.sort(stable=True)
+        begins = torch.searchsorted(ordered, torch.arange(ctx.number, device=columns.device))
+        return F.embedding_bag(order, gradient.T.contiguous(), begins, mode="sum").T, None
 
 
 def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> Tensor:

@@ -72,6 +72,8 @@ class TableTerms:
 
     def of(self, wanted: Tensor) -> Tensor:
         """As in ``Terms``."""
+        if wanted.device.type != "cpu":  # the full rows are at hand in training, and a search in all has few steps
+            return self.full.of(wanted)
         found = self._value(self._rows.of(self._row.unsqueeze(2), wanted.unsqueeze(1)))  # (states, rows of a state, n)
         terms = (found * self._weight.unsqueeze(2)).sum(dim=1)
         return terms if self._kept is None else terms * self._kept[wanted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import numbers
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -124,12 +124,17 @@ def fit_epochs(
 
     batches = TrainingBatches(fitted, data.train, options.batch_size, random_state, is_new)
     steps = _recorded_steps(fitted, options, objective, fast, batches)
+    of_epoch: Callable[[int, int], Iterable[Any]] = batches if steps is None else batches.blocks
+
+    def loss_of(_: Any, batch: Any) -> Tensor:
+        return objective(fast, batch) if steps is None else steps(batch)
+
     try:
         return train(
             fitted.net,
             optimizer,
-            (lambda _, batch: objective(fast, batch)) if steps is None else (lambda _, block: steps(block)),
-            batches if steps is None else batches.blocks,
+            loss_of,
+            of_epoch,
             n_epochs=options.n_iter,
             batches_per_epoch=-(-int((data.train.lengths >= 2).sum()) // options.batch_size),
             verbose=verbose,

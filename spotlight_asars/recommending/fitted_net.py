@@ -126,14 +126,12 @@ class FittedNet:
     def remembering(self, sessions: SessionInteractions) -> Iterator[None]:
         """Have what follows an item, and what comes together with it, from these sessions inside the block."""
         transitions, graph = self.transitions, None if self.asars is None else self.asars.item_graph
-        edges = None if graph is None else (graph.neighbours.clone(), graph.shares.clone())
-        self._count_transitions(sessions, transitions is not None)
-        try:
-            yield
-        finally:
-            self.transitions = transitions
-            if graph is not None and edges is not None:
-                graph.connect(*edges)
+        with nullcontext() if graph is None else graph.preserved():
+            self._count_transitions(sessions, transitions is not None)
+            try:
+                yield
+            finally:
+                self.transitions = transitions
 
     def add(self, sessions: SessionInteractions) -> None:
         """Remember these later sessions as well; what the net has learned stays as it is."""

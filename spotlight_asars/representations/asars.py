@@ -33,7 +33,7 @@ from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS,
 from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention, Users
-from spotlight_asars.runtime.devices import take
+from spotlight_asars.runtime.devices import places_of, take
 from spotlight_asars.sessions.channels import Channels
 
 ITEM_SCALE = 0.3  # standard deviation of new item embeddings; 1 / embedding_dim, as in Spotlight, learns far slower
@@ -224,9 +224,7 @@ class ASARSNet(nn.Module):
         if self.item_features is not None:
             self.item_features.draw()
         rows = self.item_rows(item_ids)
-        place = item_ids.new_full((len(self.item_biases.weight),), len(item_ids))  # out of range
-        place[item_ids] = torch.arange(len(item_ids), device=item_ids.device)
-        self._looked_up = place, *rows
+        self._looked_up = places_of(item_ids, len(self.item_biases.weight), len(item_ids)), *rows  # or out of range
         try:
             yield
         finally:

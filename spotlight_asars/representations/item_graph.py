@@ -15,6 +15,8 @@ recommendation. SIGIR 2020. There the graph serves the reading of a session alon
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -66,6 +68,16 @@ class ItemGraph(nn.Module):
         self.neighbours[items], self.shares[items] = neighbours, shares
         self._table = None
 
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Undo at the end what is connected inside the block."""
+        kept = self.neighbours, self.shares, self._table
+        self.neighbours, self.shares = self.neighbours.clone(), self.shares.clone()
+        try:
+            yield
+        finally:
+            self.neighbours, self.shares, self._table = kept
+
     def forward(self, embeddings: Tensor, item_ids: Tensor | None = None) -> Tensor:
         """Vectors of items, int64 (...), or of the whole catalogue, from `embeddings` (items, dim): (..., dim)."""
         if self.training or torch.is_grad_enabled():
@@ -99,8 +111,11 @@ class ItemGraph(nn.Module):
         or, on a GPU, where parts of each item's begin, and the first part of each item."""
         version = self.neighbours.data_ptr(), self.neighbours._version, self.shares._version
         if self._edges is None or self._edges[0] != version:
-            to, order = self.neighbours.flatten().sort(stable=True)
-            every = torch.arange(len(self.neighbours) + 1, device=to.device, dtype=to.dtype)
+            every = torch.arange(len(self.neighbours) + 1, device=self.neighbours.device, dtype=torch.int32)
+            to = torch.where(
+                self.shares > 0, self.neighbours, every[:-1, None]
+            )  # none is left to padding, which has most
+            to, order = to.flatten().sort(stable=True)
             begins = torch.searchsorted(to, every)
             begins, first = (begins[:-1], None) if to.device.type == "cpu" else _in_parts(begins, len(to))
             backwards = (order // self.neighbours.shape[1]).int(), self.shares.flatten()[order], begins.int(), first

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import torch.utils.deterministic
 from torch import Tensor
 
@@ -34,14 +35,34 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 def take(values: Tensor, dim: int, index: Tensor) -> Tensor:
     """``values.index_select(dim, index)``, whose gradient adds up in a fixed order on a GPU, too."""
-    if values.device.type == "cuda":
-        return values[(slice(None),) * dim + (index,)]  # its gradient is sorted first, where index_select's is not
-    return values.index_select(dim, index)
+    if values.device.type == "cpu" or not (values.requires_grad and torch.is_grad_enabled()):
+        return values.index_select(dim, index)
+    if dim == 0 and values.dim() == 2:
+        return F.embedding(index, values)  # its gradient is sorted first, where index_select's is not
+    if dim == 0 and values.dim() == 1:
+        return F.embedding(index, values.unsqueeze(1)).squeeze(1)
+    return values[(slice(None),) * dim + (index,)]  # likewise, but slow where an index comes very often
 
 
 def take_at(values: Tensor, places: Tensor) -> Tensor:
     """``values[places]`` of values (n,), for places int64 (...): (...), without gradients, in half the time."""
     return take(values, 0, places.flatten()).view(places.shape)
+
+
+def places_of(item_ids: Tensor, number: int, missing: int) -> Tensor:
+    """Where each of so many items stands among `item_ids`, int64 (n,): int64 (number,), the last place of several.
+
+    >>> places_of(torch.tensor([3, 1, 3]), number=5, missing=-1).tolist()
+    [-1, 1, -1, 2, -1]
+    """
+    places = item_ids.new_full((number,), missing)
+    every = torch.arange(len(item_ids), device=item_ids.device)
+    if item_ids.device.type == "cpu":
+        places[item_ids] = every
+    else:
+        with in_any_order():  # of which the highest is the same
+            places.scatter_reduce_(0, item_ids, every, "amax", include_self=False)
+    return places
 
 
 def chosen_device(use_cuda: bool) -> torch.device:
@@ -68,6 +89,20 @@ def deterministic(device: torch.device) -> Iterator[None]:
         settings.fill_uninitialized_memory = fills
         if workspace is None:
             del os.environ[CUBLAS_WORKSPACE]
+
+
+@contextmanager
+def in_any_order() -> Iterator[None]:
+    """Inside a ``deterministic`` block, for sums that are the same in any order: a GPU then sorts nothing for them."""
+    if not torch.are_deterministic_algorithms_enabled():
+        yield
+        return
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=warn_only)
 
 
 class _FullPrecision:

@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     """Sessions as tensors, padded to the longest of them: a mini-batch, or this process's share of one.
 
     rows : int64 (batch,)
-        Their numbers in the log, on the host.
+        Their numbers in the log, on the host; none where it does not know them.
     numbers : int64 (batch,)
         The same, on the device.
     first : int64 (batch,)
@@ -126,14 +126,15 @@ class SessionsOnDevice:
     def gather(self, block: Block) -> Batch:
         """The sessions of a block as a batch, with all steps but the last as ``viewed``, and which of them are real.
 
-        Nothing here is known to the host: ``rows`` is empty, and ``whole`` has the padding, too.
+        Nothing here is known to the host, so ``rows`` is empty, and ``whole`` has the padding, too, behind its events.
         """
         numbers, time = block
         first, _, items, channels = self._padded(numbers, time)
         number = torch.arange(len(numbers) * (time - 1), device=self.device)
         row = number // (time - 1)
         viewed, real = (row, number - row * (time - 1)), items[:, :-1].flatten() != PADDING_IDX
-        whole = MiniBatch(items.flatten(), len(numbers), len(number))
+        events = items.flatten()[(items.flatten() == PADDING_IDX).sort(stable=True).indices]
+        whole = MiniBatch(events, len(numbers), len(number))
         return Batch(np.zeros(0, np.int64), numbers, first, items, channels, viewed, whole, real)
 
     def _padded(self, numbers: Tensor, time: int) -> tuple[Tensor, Tensor, Tensor, Channels]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain, islice
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,12 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from spotlight_asars.runtime.distributed import add_up, processes
-from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.training.checkpoints import Checkpoints
 from spotlight_asars.training.progress import EarlyStopping, Epoch, Progress, Snapshot
 
 __all__ = ["CHECK_EVERY", "EarlyStopping", "Epoch", "Snapshot", "train"]
+
+B = TypeVar("B")  # a mini-batch, in whatever form the loss takes it
 
 CHECK_EVERY = 100  # batches between two looks at the losses, each of which makes a GPU wait
 
@@ -26,8 +27,8 @@ CHECK_EVERY = 100  # batches between two looks at the losses, each of which make
 def train(
     net: nn.Module,
     optimizer: Optimizer,
-    loss_of: Callable[[Any, Batch], Tensor],
-    batches: Callable[[int, int], Iterable[Batch]],
+    loss_of: Callable[[Any, B], Tensor],
+    batches: Callable[[int, int], Iterable[B]],
     n_epochs: int,
     batches_per_epoch: int,
     verbose: bool = False,
@@ -44,8 +45,8 @@ def train(
     net, optimizer
         What is trained, in place.
     loss_of : callable
-        ``(net, batch) -> scalar``. In a process group it is this process's part of a sum, and every process descends
-        along the sum of the gradients.
+        ``(net, batch) -> scalar``; of one that needs no gradient, the weights have it already. In a process group it is
+        this process's part of a sum, and every process descends along the sum of the gradients.
     batches : callable
         ``batches(epoch, start)`` gives the mini-batches of an epoch, counted from 0, without the first `start`.
     n_epochs, batches_per_epoch : int
@@ -92,8 +93,8 @@ def train(
 
 def _descend(
     progress: Progress,
-    loss_of: Callable[[Any, Batch], Tensor],
-    batches: Callable[[int, int], Iterable[Batch]],
+    loss_of: Callable[[Any, B], Tensor],
+    batches: Callable[[int, int], Iterable[B]],
     bar: Any,
     checkpoints: Checkpoints | None,
 ) -> None:
@@ -116,8 +117,8 @@ def _descend(
 
 
 def _ahead(
-    progress: Progress, batches: Callable[[int, int], Iterable[Batch]], checkpoints: Checkpoints | None
-) -> Iterator[Batch]:
+    progress: Progress, batches: Callable[[int, int], Iterable[B]], checkpoints: Checkpoints | None
+) -> Iterator[B]:
     """The mini-batches of the epoch that are still to come."""
     with nullcontext() if checkpoints is None else checkpoints.drawing_order():
         ahead = iter(batches(len(progress.epochs), len(progress.losses)))
@@ -132,7 +133,7 @@ def _describe(epochs: list[Epoch], n_epochs: int) -> str:
 
 
 def _step(net: nn.Module, optimizer: Optimizer, loss: Tensor) -> Tensor:
-    if loss.requires_grad:  # it is a constant on a rank without a session of the batch
+    if loss.requires_grad:  # on a rank without a session of the batch it is a constant
         loss.backward()
     loss = add_up(net, loss.detach())
     with torch.sparse.check_sparse_tensor_invariants(enable=False):  # the optimizer's own; torch warns where unsaid

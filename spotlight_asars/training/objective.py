@@ -17,7 +17,7 @@ from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
-from spotlight_asars.sampling import HOST, Draw, Popularity, Sampler, Seen, Uniform
+from spotlight_asars.sampling import HOST, Draw, Local, Popularity, Sampler, Seen, Uniform
 from spotlight_asars.sessions.batching import Batch
 from spotlight_asars.sessions.hiding import hide_channels, hide_events, hide_labels
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -25,6 +25,7 @@ from spotlight_asars.sessions.targets import weight_of_targets, weights_of_targe
 from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chunks
 
 ANY_ITEM = 1  # in the place of a target where there is none
+MOST_SEEN = 4096  # items of a user, up to which all users of a batch may be looked up as if they had as many
 ASKED = 0.2  # share of the events that are asked for by their kind
 
 
@@ -108,7 +109,8 @@ class NextItemObjective:
         """Whether the loss knows what is padding in a batch of which the host knows nothing but its shape."""
         if self._loss.over_catalogue is not None:
             return True
-        return self._loss.corrects_log_q and isinstance(self._sample, (Popularity, Uniform))
+        knows_padding = isinstance(self._sample, (Local, Popularity, Uniform))
+        return knows_padding and (self._loss.corrects_log_q or self._seen.longest <= MOST_SEEN)
 
     def seeds(self) -> list[int]:
         """New seeds for one mini-batch, from which its negatives and the events whose kinds are asked for are drawn."""
@@ -162,7 +164,8 @@ class NextItemObjective:
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
         if batch.real is not None:
-            targets = targets.where(batch.real, drawn[0])
+            any_item = drawn[torch.arange(len(targets), device=drawn.device) % len(drawn)]  # many of one would be slow
+            targets = targets.where(batch.real, any_item)
         with _looked_up(net, torch.cat([batch.items.flatten(), drawn])):
             states = self._states(net, batch)
             positive, negative = net.score(states, targets), net.score_items(states, drawn)
@@ -171,7 +174,8 @@ class NextItemObjective:
             positive = positive - self._sample.log_probability(targets, batch.whole.events).to(positive.dtype)
             negative = negative - self._sample.log_probability(drawn, batch.whole.events).to(negative.dtype)
         else:
-            seen = self._seen.excludes(batch.rows, batch.numbers, drawn)  # (batch, neg)
+            rows = batch.rows if batch.real is None else None
+            seen = self._seen.excludes(rows, batch.numbers, drawn)  # (batch, neg)
             if isinstance(states, RecalledStates):
                 seen = seen & ~self._as_if_uniform(batch, drawn, draw)
             mask = mask & take(~seen, 0, row)

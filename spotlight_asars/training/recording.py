@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -87,50 +88,44 @@ class RecordedSteps:
         recording.numbers.copy_(block.numbers)
         recording.seeds.copy_(seeds)
         recording.replay()
-        self._give(self._places[shape])
+        for place in self._places[shape]:
+            self._weights[place].grad = self._gradients[place]
         return recording.loss.clone()
 
     def _recorded(self, block: Block, seeds: Tensor, places: list[int]) -> Recording:
-        for place in places:
-            if place not in self._gradients:
-                self._gradients[place] = torch.zeros_like(self._weights[place])
         numbers, seeds = block.numbers.clone(), seeds.clone()
-        self._give(places)
+        weights = [self._weights[place] for place in places]
+        for place, weight in zip(places, weights, strict=True):
+            if place not in self._gradients:
+                self._gradients[place] = torch.empty_like(weight)
 
         def step() -> Tensor:
-            for place in places:
-                self._gradients[place].zero_()
             loss = self._loss_of(block._replace(numbers=numbers), seeds.unbind())
-            loss.backward()
+            for place, gradient in zip(places, torch.autograd.grad(loss, weights), strict=True):
+                self._gradients[place].copy_(gradient)
             return loss.detach()
 
         replay, loss = self._record(step)
         return Recording(replay, numbers, seeds, loss)
 
-    def _give(self, places: list[int]) -> None:
-        """Let these weights have the gradients of the recordings, and the others none."""
-        for weight in self._weights:
-            weight.grad = None
-        for place in places:
-            self._weights[place].grad = self._gradients[place]
-
 
 class CUDAGraphs:
-    """A ``Recorder`` for the current GPU, whose recordings share their memory: one is played back at a time."""
+    """A ``Recorder`` for a GPU, whose recordings share their memory: one is played back at a time."""
 
-    def __init__(self) -> None:
-        self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._stream = device, torch.cuda.Stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
         graph = torch.cuda.CUDAGraph()
-        torch.cuda.synchronize()
-        with _no_garbage_collection(), torch.cuda.stream(self._stream):
-            graph.capture_begin(pool=self._pool)
+        torch.cuda.synchronize(self._device)
+        with _no_garbage_collection(), torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
                 loss = step()
             finally:
                 graph.capture_end()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        torch.cuda.current_stream(self._device).wait_stream(self._stream)
         return graph.replay, loss
 
 
@@ -148,4 +143,4 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def recorder_for(device: torch.device) -> Callable[[], Recorder] | None:
     """What makes a ``Recorder`` for a device, if anything does."""
-    return CUDAGraphs if device.type == "cuda" else None
+    return partial(CUDAGraphs, device) if device.type == "cuda" else None

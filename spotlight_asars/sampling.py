@@ -174,7 +174,8 @@ class Seen:
     The history of a user is every item of theirs in the training log; a session of an unknown user has its own items.
     A user who has seen all that was drawn is compared with nothing and adds nothing to the loss.
 
-    Memory is linear in the number of events and items; a look-up is linear in the longest history of the batch.
+    Memory is linear in the number of events and items; a look-up is linear in the longest history of the batch,
+    or of all where the host does not know the batch.
 
     Parameters
     ----------
@@ -216,8 +217,8 @@ class Seen:
         bool (batch, neg)
         """
         owner = self._owner_on_device[numbers].unsqueeze(1)
-        counts = self._counts if rows is None else self._counts[self._owner[rows]]
-        slot = torch.arange(int(counts.max(initial=0)), device=numbers.device)
+        longest = self.longest if rows is None else int(self._counts[self._owner[rows]].max(initial=0))
+        slot = torch.arange(longest, device=numbers.device)
         place = self._offsets[owner] + slot
         history = self._items[torch.where(place < self._offsets[owner + 1], place, -1)]  # (batch, slots)
         column = places_of(negatives, self._num_items, len(negatives))

@@ -110,7 +110,7 @@ class _Operations(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         on_host = {key: _each(value, _on_host) for key, value in kwargs.items()}
         args_on_host = _each(args, _on_host)
-        taped = _each(args_on_host, torch.Tensor.detach)  # in the shapes of now
+        taped = None if self.tape is None else _each(args_on_host, torch.Tensor.detach)  # in the shapes of now
         result = operation(*args_on_host, **on_host)
         if self.tape is not None and torch.Tag.inplace_view not in operation.tags:
             self.tape.append((operation, taped, on_host, _each(result, torch.Tensor.detach)))

@@ -15,11 +15,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from spotlight_asars.evaluation import evaluate
 
+EPOCHS = 3  # after the first
 UNITS = {"training": "targets/s", "ranking": "ranks/s", "busy while training": "%"}
 
 
 def gpu(sessions: int = 100_000, num_items: int = 30_000, batch_size: int = 1024) -> Iterator[Comparison]:
-    """How fast does a model train and rank on a GPU, and how much of a training epoch is the GPU busy?"""
+    """How fast does a model train and rank on a GPU, and how much of its training is the GPU busy?"""
     if not torch.cuda.is_available():
         raise RuntimeError("no CUDA device, so nothing is measured")
     for what, unit in UNITS.items():
@@ -30,19 +31,29 @@ def gpu(sessions: int = 100_000, num_items: int = 30_000, batch_size: int = 1024
 
 
 def cost_of(name: str, what: str, sessions: int, num_items: int, batch_size: int, use_cuda: bool = True) -> float:
-    """Targets trained on or ranked in a second, or the time of all kernels of an epoch beside the whole of it [%]."""
+    """Targets trained on or ranked in a second, or the time of all kernels of some epochs beside that of these [%].
+
+    Of training, epochs after the first count, for in the first one steps are recorded.
+    """
     log = click_sessions(sessions, num_items)
     model = our_model(**{**TRAINED[name], "use_cuda": use_cuda, "batch_size": batch_size}).fit(log)
-    run = partial(evaluate, model, log) if what == "ranking" else partial(model.fit, log)
-    seconds(run)
-    whole = seconds(run)
-    if what != "busy while training":
-        return targets(log) / whole
+    if what == "ranking":
+        seconds(partial(evaluate, model, log))
+        return targets(log) / seconds(partial(evaluate, model, log))
+    one, more = (partial(model.fit, log, n_iter=n_iter) for n_iter in (1, 1 + EPOCHS))
+    whole = seconds(more) - seconds(one)
+    if what == "training":
+        return EPOCHS * targets(log) / whole
+    return 100 * (kernel_seconds(more, use_cuda) - kernel_seconds(one, use_cuda)) / whole
+
+
+def kernel_seconds(run: Callable[[], Any], use_cuda: bool) -> float:
+    """Time [s] of all kernels of a GPU in `run`."""
     with profile(activities=[ProfilerActivity.CUDA if use_cuda else ProfilerActivity.CPU]) as profiled:
         seconds(run)
     events = profiled.key_averages()
     name = "self_device_time_total" if hasattr(events[0], "self_device_time_total") else "self_cuda_time_total"  # 2.2
-    return 100 * sum(getattr(event, name) for event in events) / 1e6 / whole
+    return sum(getattr(event, name) for event in events) / 1e6
 
 
 def seconds(run: Callable[[], Any]) -> float:

@@ -14,7 +14,8 @@ from spotlight_asars.runtime.devices import in_any_order, places_of, take
 from spotlight_asars.sessions import PADDING_IDX
 
 FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
-NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots on a CPU
+NARROW = 4  # columns for a slot, up to which a row of all columns is as fast as the slots
+NARROW_ON_GPU = 8192  # columns, likewise: there slots take many operations, and columns memory
 
 
 class Terms(Protocol):
@@ -74,7 +75,7 @@ class ScoreTerms(NamedTuple):
         """`totals` (states, columns) plus terms, where items have the column `place`, int64 (num_items,)."""
         columns = totals.shape[1]
         placed = self._replace(items=take(place, 0, self.items.flatten()).view(self.items.shape))
-        few_slots = totals.device.type == "cpu" and columns > NARROW * self.items.shape[1]
+        few_slots = columns > (NARROW * self.items.shape[1] if totals.device.type == "cpu" else NARROW_ON_GPU)
         if self.row is None or self.weight is None or few_slots:
             return placed.added_to(totals)  # a few slots for each state are less than a row of columns
         matrix = ScoreTerms(placed.items, self.values).added_to(self.values.new_zeros(len(self.values), columns))

@@ -69,10 +69,11 @@ class TrainingBatches:
         for batch in batches:
             yield self._recalled(batch)
 
-    def blocks(self, epoch: int, start: int) -> Iterator[Block]:
+    def blocks(self, epoch: int, start: int) -> Iterator[Block | Batch]:
         """The same mini-batches as blocks, for ``gather``; of a net whose users do not drift."""
-        draw = self._sessions, self._batch_size, self._log.device, self._random_state, start
-        return training_blocks(*draw, *self._last(epoch))
+        draw = self._sessions, self._batch_size, self._log, self._random_state, start
+        for part in training_blocks(*draw, *self._last(epoch)):
+            yield part if isinstance(part, Block) else self._recalled(part)
 
     def gather(self, block: Block) -> Batch:
         """A block as a batch, with what the memories hold for it."""

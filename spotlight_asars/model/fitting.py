@@ -27,6 +27,7 @@ from spotlight_asars.model.batches import TrainingBatches
 from spotlight_asars.model.options import Options
 from spotlight_asars.recommending.catalogue import Catalogue
 from spotlight_asars.recommending.fitted_net import FittedNet
+from spotlight_asars.representations import REPRESENTATIONS
 from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import find_sampler
@@ -40,6 +41,7 @@ from spotlight_asars.training.loop import EarlyStopping, Epoch, train
 from spotlight_asars.training.objective import NextItemObjective
 from spotlight_asars.training.recording import RecordedSteps, recorder_for
 
+OURS = tuple(REPRESENTATIONS)
 ONE_AT_A_TIME = threading.RLock()  # torch's generator is the process's own: fits in several threads take turns
 
 
@@ -127,7 +129,7 @@ def fit_epochs(
     of_epoch: Callable[[int, int], Iterable[Any]] = batches if steps is None else batches.blocks
 
     def loss_of(_: Any, batch: Any) -> Tensor:
-        return objective(fast, batch) if steps is None else steps(batch)
+        return steps(batch) if steps is not None and isinstance(batch, Block) else objective(fast, batch)
 
     try:
         return train(
@@ -144,7 +146,9 @@ def fit_epochs(
             checkpoints=checkpoints,
             report=None if report is None else reported,
         )
-    finally:  # also where the loss was not finite: the model answers with the weights from before the epoch
+    finally:  # whatever ended it: the model answers with the weights that it has, as after a loss that is not finite
+        if steps is not None:
+            steps.forget()
         _remember_all(fitted, data)
 
 
@@ -153,7 +157,7 @@ def _recorded_steps(
 ) -> RecordedSteps | None:
     """The steps of a training, where the device can play them back, and nothing in them waits for the host."""
     whole = processes().size == 1 and fitted.users.drift is None and objective.takes_blocks
-    known = isinstance(options.representation, str) and not (options.sparse or options.autocast or options.compile)
+    known = options.representation in OURS and not (options.sparse or options.autocast or options.compile)
     recorder = recorder_for(fitted.device) if whole and known else None
     if recorder is None:
         return None

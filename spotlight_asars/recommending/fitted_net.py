@@ -104,10 +104,9 @@ class FittedNet:
 
     @property
     def memories(self) -> tuple[Any, ...]:
-        """What a training step looks things up in: not equal to what it was before any of it changed."""
+        """What a training step looks things up in: unequal to an earlier answer once any of it has changed."""
         graph = None if self.asars is None else self.asars.item_graph
-        edges = () if graph is None else (graph.neighbours._version, graph.shares._version)
-        return self.transitions, self.users.memory, *edges
+        return self.transitions, self.users.memory, None if graph is None else graph.version
 
     def remember(self, sessions: SessionInteractions, transitions: bool) -> None:
         """Forget what was remembered; remember these sessions, and which users are in them."""
@@ -224,19 +223,16 @@ class FittedNet:
         transitions, neighbours, new = self.transitions, self.neighbours, self._ids(~self.seen)
         rows = [(layer.weight, layer.weight[new].detach().clone()) for layer in self._item_layers()]
         graph = None if self.asars is None else self.asars.item_graph
-        edges = None if graph is None else (graph.neighbours[new].clone(), graph.shares[new].clone())
         vectors = self._feature_vectors()
         own = None if vectors is None else vectors.own.clone()
         try:
-            with self.users.preserved():
+            with self.users.preserved(), nullcontext() if graph is None else graph.preserved():
                 yield
         finally:
             self.transitions, self.neighbours = transitions, neighbours
             with torch.no_grad():
                 for weight, kept in rows:
                     weight[new] = kept
-            if graph is not None and edges is not None:
-                graph.connect_some(new, *edges)
             if vectors is not None and own is not None:
                 vectors.own.copy_(own)
 

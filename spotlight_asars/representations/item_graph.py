@@ -68,6 +68,11 @@ class ItemGraph(nn.Module):
         self.neighbours[items], self.shares[items] = neighbours, shares
         self._table = None
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Unequal to an earlier one after any change of neighbours or shares."""
+        return self.neighbours.data_ptr(), self.neighbours._version, self.shares.data_ptr(), self.shares._version
+
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Undo at the end what is connected inside the block."""
@@ -109,17 +114,15 @@ class ItemGraph(nn.Module):
     def _backwards(self) -> tuple[Tensor | None, ...]:
         """For each item, those that have it as a neighbour: all of these, their shares, and where each item's begin;
         or, on a GPU, where parts of each item's begin, and the first part of each item."""
-        version = self.neighbours.data_ptr(), self.neighbours._version, self.shares._version
-        if self._edges is None or self._edges[0] != version:
+        if self._edges is None or self._edges[0] != self.version:
             every = torch.arange(len(self.neighbours) + 1, device=self.neighbours.device, dtype=torch.int32)
-            to = torch.where(
-                self.shares > 0, self.neighbours, every[:-1, None]
-            )  # none is left to padding, which has most
+            # empty places are divided up among the items: all of them with padding would be a sum as long as all others
+            to = torch.where(self.shares > 0, self.neighbours, every[:-1, None])
             to, order = to.flatten().sort(stable=True)
             begins = torch.searchsorted(to, every)
             begins, first = (begins[:-1], None) if to.device.type == "cpu" else _in_parts(begins, len(to))
             backwards = (order // self.neighbours.shape[1]).int(), self.shares.flatten()[order], begins.int(), first
-            self._edges = version, backwards
+            self._edges = self.version, backwards
         return self._edges[1]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 SCORES_AT_ONCE = 2**21  # of whole catalogues, 8 MB of float32: what is done to a larger matrix leaves the cache
 LEARNED = 2  # times as many at once in training, where each part adds up a gradient of all items
+_THREAD = threading.local()  # whether it is the one that trains, whose settings are those of the process
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # variable that cuBLAS reads for the memory it adds up in
 SCORES_AT_ONCE_ON_GPU = 2**27  # 0.5 GB: a smaller matrix leaves the GPU idle between launches
 
@@ -50,10 +51,10 @@ def take_at(values: Tensor, places: Tensor) -> Tensor:
 
 
 def places_of(item_ids: Tensor, number: int, missing: int) -> Tensor:
-    """Where each of so many items stands among `item_ids`, int64 (n,): int64 (number,), the last place of several.
+    """Where each of so many items stands among `item_ids`, int64 (n,): int64 (number,), one place of several.
 
-    >>> places_of(torch.tensor([3, 1, 3]), number=5, missing=-1).tolist()
-    [-1, 1, -1, 2, -1]
+    >>> places_of(torch.tensor([3, 1]), number=5, missing=-1).tolist()
+    [-1, 1, -1, 0, -1]
     """
     places = item_ids.new_full((number,), missing)
     every = torch.arange(len(item_ids), device=item_ids.device)
@@ -80,11 +81,13 @@ def deterministic(device: torch.device) -> Iterator[None]:
     settings: Any = torch.utils.deterministic
     fills, workspace = settings.fill_uninitialized_memory, os.environ.get(CUBLAS_WORKSPACE)
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
+    _THREAD.is_deterministic = True
     settings.fill_uninitialized_memory = False
     torch.use_deterministic_algorithms(True, warn_only=True)  # an operation that cannot be so says it
     try:
         yield
     finally:
+        _THREAD.is_deterministic = False
         torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
         settings.fill_uninitialized_memory = fills
         if workspace is None:
@@ -93,16 +96,15 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def in_any_order() -> Iterator[None]:
-    """Inside a ``deterministic`` block, for sums that are the same in any order: a GPU then sorts nothing for them."""
-    if not torch.are_deterministic_algorithms_enabled():
+    """Inside a ``deterministic`` block of this thread, for what is alike in any order: a GPU sorts nothing for it."""
+    if not getattr(_THREAD, "is_deterministic", False):
         yield
         return
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(True, warn_only=warn_only)
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 class _FullPrecision:

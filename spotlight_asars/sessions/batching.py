@@ -19,14 +19,15 @@ from spotlight_asars.sessions.channels import Chain, Channels
 from spotlight_asars.sessions.interactions import SessionInteractions
 
 STEPS_AT_ONCE = 2**16  # rows times columns of a batch that is scored: long sessions come in fewer rows
+WASTE = 4  # times as many steps as targets, beyond which a mini-batch becomes no block
 POOL = 64  # batches whose rows are sorted by length together, so that rows of like length share a batch
 
 
 class MiniBatch(NamedTuple):
     """What every process needs to know of a mini-batch of which it trains on a share.
 
-    events : int64 (events,), the items of all its events
-    sessions, targets : number of its sessions, and of its events to be predicted
+    events : int64 (events,), the items of all its events; of a ``Block``, with padding behind them
+    sessions, targets : number of its sessions, and of its events to be predicted; of a ``Block``, of all ``viewed``
     """
 
     events: Tensor
@@ -38,7 +39,7 @@ class Batch(NamedTuple):
     """Sessions as tensors, padded to the longest of them: a mini-batch, or this process's share of one.
 
     rows : int64 (batch,)
-        Their numbers in the log, on the host; none where it does not know them.
+        Their numbers in the log, on the host; empty where it does not know them.
     numbers : int64 (batch,)
         The same, on the device.
     first : int64 (batch,)
@@ -180,7 +181,8 @@ def training_rows(
     last: NDArray[np.bool_] | None = None,
     before_last: Callable[[], None] = lambda: None,
 ) -> tuple[NDArray[np.int64], Iterator[slice]]:
-    """One epoch: every session of two events or more once, in random order, and the batches, without the first `start`.
+    """One epoch: every session of two events or more once, in random order, int64 (rows,), and which slices of these
+    are the mini-batches, without the first `start`.
 
     Rows are shuffled, sorted by length within pools of ``POOL`` batches, cut into batches, and the batches shuffled.
     Sessions that are to come `last`, bool (session,), come after all others; ``before_last()`` is called before them.
@@ -219,17 +221,22 @@ def training_batches(
 def training_blocks(
     sessions: SessionInteractions,
     batch_size: int,
-    device: torch.device,
+    log: SessionsOnDevice,
     random_state: RandomState,
     start: int = 0,
     last: NDArray[np.bool_] | None = None,
     before_last: Callable[[], None] = lambda: None,
-) -> Iterator[Block]:
-    """The same as blocks of few different shapes."""
+) -> Iterator[Block | Batch]:
+    """The mini-batches of ``training_batches`` as blocks of few shapes, but for those that would be mostly padding."""
     rows, batches = training_rows(sessions, batch_size, random_state, start, last, before_last)
-    numbers = moved(torch.from_numpy(rows), device)
+    numbers = moved(torch.from_numpy(rows), log.device)
     for part in batches:
-        yield Block(numbers[part], _few_widths(int(sessions.lengths[rows[part]].max())))
+        lengths = sessions.lengths[rows[part]]
+        time = _few_widths(int(lengths.max()))
+        if len(lengths) * (time - 1) > WASTE * (lengths - 1).sum():
+            yield log.batch(rows[part], numbers[part])
+        else:
+            yield Block(numbers[part], time)
 
 
 def _few_widths(time: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars.events.labels import UNKNOWN
-from spotlight_asars.losses import LossFunction, find_loss
+from spotlight_asars.losses import LOSSES, LossFunction, find_loss
 from spotlight_asars.memory.recall_net import RecalledStates
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import moved, rows_at_once, take
@@ -26,6 +26,7 @@ from spotlight_asars.training.chunked_loss import LEAST, LEAST_ROWS, mean_in_chu
 
 ANY_ITEM = 1  # in the place of a target where there is none
 MOST_SEEN = 4096  # items of a user, up to which all users of a batch may be looked up as if they had as many
+OURS = tuple(LOSSES.values())
 ASKED = 0.2  # share of the events that are asked for by their kind
 
 
@@ -106,7 +107,9 @@ class NextItemObjective:
 
     @property
     def takes_blocks(self) -> bool:
-        """Whether the loss knows what is padding in a batch of which the host knows nothing but its shape."""
+        """Whether the loss, which is none of a caller's own, knows what is padding in a batch that was a ``Block``."""
+        if not any(self._loss is known for known in OURS):
+            return False
         if self._loss.over_catalogue is not None:
             return True
         knows_padding = isinstance(self._sample, (Local, Popularity, Uniform))
@@ -118,7 +121,7 @@ class NextItemObjective:
         return [self._random_state.randint(2**31) for _ in range(number)]
 
     def loss(self, net: Representation, batch: Batch, seeds: Sequence[int | Tensor]) -> Tensor:
-        """The loss, drawn from these seeds."""
+        """The loss, float (), from seeds as of ``seeds``, ints or int64 () on the device."""
         draws = [Draw(seed, batch.items.device) for seed in seeds]
         weights = self._weights_of(batch)
         if self._asks:
@@ -164,7 +167,10 @@ class NextItemObjective:
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
         if batch.real is not None:
-            any_item = drawn[torch.arange(len(targets), device=drawn.device) % len(drawn)]  # many of one would be slow
+            every = torch.arange(len(targets), device=drawn.device)
+            any_item = drawn[
+                every % len(drawn)
+            ]  # not one for all: the gradient of its vector would be long in adding up
             targets = targets.where(batch.real, any_item)
         with _looked_up(net, torch.cat([batch.items.flatten(), drawn])):
             states = self._states(net, batch)
@@ -181,8 +187,9 @@ class NextItemObjective:
             mask = mask & take(~seen, 0, row)
         if batch.real is not None:
             mask = mask & batch.real.unsqueeze(1)
-        if self._weights is None or weights is None:
+        if self._weights is None:
             return self._loss(positive, negative.T, mask=mask.T), mask
+        assert weights is not None
         return self._weighted_mean(positive, negative, mask, weights), mask
 
     def _states(self, net: Representation, batch: Batch) -> Any:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +38,8 @@ class Recording(NamedTuple):
 class RecordedSteps:
     """Loss and gradients of a net on blocks of sessions, ``block -> float ()``; the gradients are left in the weights.
 
+    Between two calls weights may change in place alone. Recordings take the memory of a step once more.
+
     Parameters
     ----------
     net : nn.Module
@@ -49,6 +51,7 @@ class RecordedSteps:
     memories : callable
         Gives what `loss_of` reads; where it is not equal to what it was, all recordings are made anew.
     device : torch.device
+        Where net and blocks are.
     recorder : callable
         Makes a ``Recorder``, ``(step) -> (replay, loss)``: the tensor `loss` has what ``replay()`` computes.
     """
@@ -69,14 +72,22 @@ class RecordedSteps:
         self._recordings: dict[tuple[int, int], Recording] = {}
         self._read, self._recorder, self._record = memories(), recorder, recorder()
 
+    def forget(self) -> None:
+        """Let go of all recordings and their memory."""
+        self._places.clear()
+        self._recordings.clear()
+        self._gradients.clear()
+        self._record = self._recorder()
+
     def __call__(self, block: Block) -> Tensor:
         read = self._memories()
         if read != self._read:
-            self._places.clear()
-            self._recordings.clear()
-            self._read, self._record = read, self._recorder()
+            self._read = read
+            self.forget()
         shape = len(block.numbers), block.time
         seeds = moved(torch.tensor(self._seeds(), dtype=torch.int64), self._device)
+        for weight in self._weights:
+            weight.grad = None
         if shape not in self._places:
             loss = self._loss_of(block, seeds.unbind())
             loss.backward()
@@ -113,25 +124,34 @@ class CUDAGraphs:
     """A ``Recorder`` for a GPU, whose recordings share their memory: one is played back at a time."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self._stream = device, torch.cuda.Stream(device)
-        self._pool = torch.cuda.graph_pool_handle()
+        self._device, self._stream, self._pool = device, _stream_of(device), torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self._device)
+        if torch.cuda.memory_reserved(self._device) > torch.cuda.mem_get_info(self._device)[0]:
+            torch.cuda.empty_cache()  # what other steps have left can't be used, nor freed, while recording
         with _no_garbage_collection(), torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
                 loss = step()
-            finally:
-                graph.capture_end()
-        torch.cuda.current_stream(self._device).wait_stream(self._stream)
+            except BaseException:
+                with suppress(RuntimeError):  # the recording is not whole
+                    graph.capture_end()
+                raise
+            graph.capture_end()
         return graph.replay, loss
+
+
+@cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which steps are recorded: one for all recordings, for libraries keep memory for each."""
+    return torch.cuda.Stream(device)
 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Inside the block nothing is freed but what nobody refers to: to free memory of a GPU would end a recording."""
+    """Inside the block no cycles are collected: these may hold what can't be freed without an end of the recording."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from functools import partial
 
 import numpy as np
@@ -17,16 +18,19 @@ from simulated_device import SIMULATED, record, simulated_device
 from small_models import make_log, quick
 
 from spotlight_asars import ItemFeatures, SessionInteractions, to_sessions
-from spotlight_asars.losses import LOSSES
+from spotlight_asars.evaluation import evaluate
+from spotlight_asars.losses import LOSSES, masked_mean
+from spotlight_asars.memory.score_terms import _at_columns
 from spotlight_asars.model import fitting
-from spotlight_asars.representations import REPRESENTATIONS
-from spotlight_asars.runtime.devices import in_any_order, places_of
+from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
+from spotlight_asars.representations.item_graph import PART, ItemGraph
+from spotlight_asars.runtime.devices import deterministic, in_any_order, places_of
 from spotlight_asars.sampling import SAMPLERS
 from spotlight_asars.sessions.batching import Block, SessionsOnDevice, training_blocks
-from spotlight_asars.training.objective import NextItemObjective
+from spotlight_asars.training.objective import MOST_SEEN, NextItemObjective
 from spotlight_asars.training.recording import RecordedSteps
 
-TRAIN = random_sessions(sessions=25)
+TRAIN = random_sessions(sessions=16)
 HOST = torch.device("cpu")
 WITHOUT_DRIFT = [name for name in REPRESENTATIONS if "dynamics" not in name]
 
@@ -128,13 +132,18 @@ def test_recordings_are_made_anew_after_what_they_read_has_changed(recorded, mon
         {"autocast": True},
         {"compile": True},
         {"loss": "hinge", "negative_sampling": lambda sessions, device: lambda count, draw, events: events[:count]},
+        {"loss": lambda positive, negative, mask=None: masked_mean(negative - positive, mask)},
+        {"representation": lambda blueprint: ASARSNet(blueprint.num_items)},
+        {"loss": "hinge", "batch_size": MOST_SEEN},
     ],
-    ids=lambda options: next(iter(options)),
+    ids=lambda options: " ".join(options),
 )
 def test_what_a_recording_would_not_know_is_done_step_by_step(options, recorded, monkeypatch):
     monkeypatch.setattr(fitting, "train", lambda *args, **kwargs: [])
     monkeypatch.setattr(fitting.Accelerated, "__init__", lambda *_: None)
     monkeypatch.setattr(fitting, "RecordedSteps", lambda *_: pytest.fail("a step was to be recorded"))
+    if options.get("batch_size") == MOST_SEEN:
+        monkeypatch.setattr("spotlight_asars.training.objective.MOST_SEEN", 1)
     quick(**options).fit(TRAIN)
 
 
@@ -161,36 +170,136 @@ def test_a_block_has_the_loss_of_its_sessions_in_any_number_of_columns(lengths, 
     torch.testing.assert_close(found[1], found[0])
 
 
-def test_blocks_are_the_batches_of_an_epoch():
-    sessions, draw = random_sessions(sessions=50), RandomState
-    blocks = [*training_blocks(sessions, 8, HOST, draw(1))]
+@pytest.mark.parametrize(
+    ("loss", "sampler"), [*((loss, "local") for loss in LOSSES), *(("hinge", s) for s in SAMPLERS)]
+)
+def test_a_block_has_loss_and_gradients_of_its_batch_with_all_memories_on_a_device(
+    loss, sampler, recorded, monkeypatch
+):
+    parts = []
+    monkeypatch.setattr(fitting, "_recorded_steps", lambda *given: parts.extend(given))
+    still = {"dropout": 0.0, "user_dropout": 0.0, "dwell_dropout": 0.0}
+    sampler = "popularity" if loss == "sampled_softmax" and sampler == "local" else sampler
+    sessions = random_sessions(sessions=30)
+    quick(representation="time_user", loss=loss, negative_sampling=sampler, num_negative_samples=6, **still).fit(
+        sessions
+    )
+    fitted, _, objective, net, batches = parts
+    rows, fitted_net = np.array([3, 7, 1, 11]), fitted.net.train()
+    numbers = torch.from_numpy(rows).to(SIMULATED)
+    usual = objective.loss(net, batches._recalled(batches._log.batch(rows, numbers)), [3])
+    wide = objective.loss(net, batches.gather(Block(numbers, int(sessions.lengths[rows].max()) + 2)), [3])
+    torch.testing.assert_close(wide.cpu(), usual.cpu())
+    weights = [*fitted_net.parameters()]
+    ours, theirs = (torch.autograd.grad(one, weights, allow_unused=True) for one in (wide, usual))
+    for found, expected in zip(ours, theirs, strict=True):
+        assert (found is None) == (expected is None)
+        if found is not None:
+            torch.testing.assert_close(found.cpu(), expected.cpu(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_fit_that_was_killed_goes_on_with_recordings_to_the_same_weights(recorded, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def dies(model, epoch):
+        if epoch == 2:
+            raise Killed
+
+    options = {"loss": "sampled_softmax", "batch_size": 4, "n_iter": 3}
+    whole = quick(**options).fit(TRAIN, checkpoint=tmp_path / "whole", every=2)
+    with pytest.raises(Killed):
+        quick(**options).fit(TRAIN, checkpoint=tmp_path / "killed", every=2, callbacks=[dies])
+    resumed = quick(**options).fit(TRAIN, checkpoint=tmp_path / "killed", every=2)
+    expected = weights_of(whole)
+    assert recorded
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights_of(resumed).items())
+
+
+def test_looking_at_sessions_between_epochs_leaves_recordings_as_they_are(recorded):
+    made = []
+
+    def looks(model, epoch):
+        evaluate(model, TRAIN, roll_history=True)
+        made.append(len(recorded))
+
+    quick(loss="sampled_softmax", batch_size=4, n_iter=4).fit(TRAIN, validation=0.2, callbacks=[looks])
+    assert made[1] == made[-1] > 0
+
+
+def test_blocks_are_the_batches_of_an_epoch_but_for_those_that_would_be_mostly_padding():
+    sessions, log = random_sessions(sessions=50), SessionsOnDevice(random_sessions(sessions=50), HOST)
+    blocks = [*training_blocks(sessions, 8, log, RandomState(1))]
     together = torch.cat([block.numbers for block in blocks]).tolist()
     assert sorted(together) == np.flatnonzero(sessions.lengths >= 2).tolist()
     for block in blocks:
+        assert isinstance(block, Block)
         assert sessions.lengths[block.numbers].max() <= block.time
-    again = [*training_blocks(sessions, 8, HOST, draw(1), start=3)]
+    again = [*training_blocks(sessions, 8, log, RandomState(1), start=3)]
     assert [block.numbers.tolist() for block in again] == [block.numbers.tolist() for block in blocks[3:]]
 
+    lengths = np.r_[np.full(9, 2), 60]
+    uneven = SessionInteractions.from_ragged(np.ones(lengths.sum(), int), np.r_[0, np.cumsum(lengths)], num_items=3)
+    (batch,) = training_blocks(uneven, 10, SessionsOnDevice(uneven, HOST), RandomState(0))
+    assert batch.items.shape == (10, 60)
+    assert batch.real is None
 
-def test_of_an_item_that_stands_at_several_places_the_last_is_taken_on_any_device():
+
+def test_sums_in_parts_are_the_gradient_of_an_item_that_many_have_as_a_neighbour():
+    draw = RandomState(0)
+    neighbours = torch.from_numpy(np.where(draw.rand(300, 3) < 0.6, 7, draw.randint(1, 300, (300, 3)))).int()
+    shares = torch.from_numpy(draw.rand(300, 3) * (draw.rand(300, 3) < 0.8)).float()
+    into = torch.from_numpy(draw.randn(300, 2)).float()
+
+    def gradient(device):
+        graph = ItemGraph(300, 3).to(device)
+        graph.connect(neighbours.to(device), shares.to(device))
+        embeddings = torch.ones(300, 2, device=device, requires_grad=True)
+        (found,) = torch.autograd.grad((graph(embeddings) * into.to(device)).sum(), embeddings)
+        return found.cpu()
+
+    expected = into.clone()
+    expected.index_add_(0, neighbours.flatten().long(), (shares.unsqueeze(2) * into.unsqueeze(1)).flatten(0, 1))
+    assert (neighbours == 7).sum() > 3 * PART
+    torch.testing.assert_close(gradient(HOST), expected, rtol=1e-4, atol=1e-4)
+    with simulated_device():
+        torch.testing.assert_close(gradient(SIMULATED), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_columns_that_are_taken_several_times_have_the_sum_of_the_gradients():
+    draw, columns = RandomState(0), torch.tensor([2, 0, 2, 4, 2])
+    matrix, into = (torch.from_numpy(draw.randn(3, 6)).requires_grad_(), torch.from_numpy(draw.randn(3, 5)))
+    (expected,) = torch.autograd.grad((matrix[:, columns] * into).sum(), matrix)
+    with simulated_device():
+        there = matrix.detach().to(SIMULATED).requires_grad_()
+        taken = _at_columns(there, columns.to(SIMULATED))
+        assert torch.equal(taken.cpu(), matrix[:, columns])
+        (found,) = torch.autograd.grad((taken * into.to(SIMULATED)).sum(), there)
+        torch.testing.assert_close(found.cpu(), expected)
+
+
+def test_of_an_item_that_stands_at_several_places_one_is_taken_on_a_device_the_last():
     items = torch.tensor([4, 2, 4, 4, 0])
     with simulated_device():
         elsewhere = places_of(items.to(SIMULATED), 6, 9).cpu()
-    assert elsewhere.tolist() == places_of(items, 6, 9).tolist() == [4, 9, 1, 9, 3, 9]
+    assert elsewhere.tolist() == [4, 9, 1, 9, 3, 9]
+    here = places_of(items, 6, 9)
+    assert here[[0, 1, 2, 3, 5]].tolist() == [4, 9, 1, 9, 9]
+    assert here[4] in (0, 2, 3)
 
 
-def test_sums_in_any_order_leave_the_mode_as_it_was():
-    assert not torch.are_deterministic_algorithms_enabled()
+def test_sums_in_any_order_change_the_mode_of_the_thread_alone_that_trains():
     with in_any_order():
         assert not torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
+    with deterministic(torch.device("cuda")):
         with in_any_order():
             assert not torch.are_deterministic_algorithms_enabled()
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
-    finally:
-        torch.use_deterministic_algorithms(False)
+        with ThreadPoolExecutor(1) as other, ExitStack() as block:
+            other.submit(block.enter_context, in_any_order()).result()
+            assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

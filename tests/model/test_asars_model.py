@@ -24,6 +24,7 @@ from spotlight_asars._spotlight import (
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.losses import LOSSES
+from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.model import building
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
 from spotlight_asars.runtime import devices
@@ -574,6 +575,19 @@ def test_it_survives_pickle_and_deepcopy_and_goes_on_training(model, sessions):
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         np.testing.assert_array_equal(twin.predict(sessions.sequences), model.predict(sessions.sequences))
         twin.fit(sessions)
+
+
+def test_a_second_fit_that_fails_leaves_the_scores_as_they_were_neighbours_and_all(model, sessions):
+    model._fitted.neighbour_terms.take(Weights(1.0, 0.5))
+    model._fitted.remember_neighbours(sessions)
+    before = model.predict(sessions.sequences)
+    model._fitted.neighbours = None
+    assert not np.allclose(model.predict(sessions.sequences), before), "neighbours say nothing of these sessions"
+    handle = next(model._net.parameters()).register_hook(lambda gradient: gradient * np.inf)
+    with pytest.raises(ValueError, match="must stay finite"):
+        model.fit(sessions)
+    handle.remove()
+    np.testing.assert_array_equal(model.predict(sessions.sequences), before)
 
 
 def test_its_repr_shows_the_net(model):

@@ -99,6 +99,18 @@ def test_every_sampler_draws_the_same_when_it_is_played_back(sampler, recorded, 
     check_the_same_is_learned(recorded, monkeypatch, loss="sampled_softmax", negative_sampling=sampler)
 
 
+class Zeroing(torch.optim.SGD):
+    """Leaves zeros, not nothing."""
+
+    def zero_grad(self, set_to_none=True):
+        super().zero_grad(set_to_none=False)
+
+
+def test_an_optimizer_that_keeps_gradients_learns_the_same(recorded, monkeypatch):
+    optimizer = partial(Zeroing, lr=0.1, momentum=0.9, foreach=False)
+    check_the_same_is_learned(recorded, monkeypatch, loss="sampled_softmax", optimizer_func=optimizer)
+
+
 def test_an_optimizer_whose_zeros_move_weights_learns_the_same(recorded, monkeypatch):
     adam = partial(torch.optim.Adam, lr=0.01, foreach=False)
     check_the_same_is_learned(recorded, monkeypatch, representation="time_user", optimizer_func=adam)

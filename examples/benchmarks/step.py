@@ -14,7 +14,8 @@ from speed import BATCH, DIM, PLAIN, our_model
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from spotlight_asars.sessions.batching import SessionsOnDevice, training_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice
+from spotlight_asars.sessions.passes import training_batches
 
 NEGATIVES = 256
 

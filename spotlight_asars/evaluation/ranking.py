@@ -23,8 +23,8 @@ from spotlight_asars.events.labels import UNKNOWN, raw_labels
 from spotlight_asars.events.vocabulary import check_vocabulary
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import PADDING_IDX, SequenceInteractions
-from spotlight_asars.sessions.batching import scoring_batches
 from spotlight_asars.sessions.interactions import SessionInteractions, as_sessions
+from spotlight_asars.sessions.passes import scoring_batches
 from spotlight_asars.sessions.ragged import flat_ranges
 
 SESSIONS_AT_ONCE = 256

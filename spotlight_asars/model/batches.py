@@ -17,14 +17,8 @@ from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.runtime.distributed import processes
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import (
-    Batch,
-    Block,
-    SessionsOnDevice,
-    training_batches,
-    training_blocks,
-    user_parallel_batches,
-)
+from spotlight_asars.sessions.batching import Batch, Block, SessionsOnDevice
+from spotlight_asars.sessions.passes import training_batches, training_blocks, user_parallel_batches
 
 HELD_BACK, MOST_HELD_BACK = 0.05, 2000  # share and number of the sessions on which neighbours are weighed
 SESSIONS_AT_ONCE = 64

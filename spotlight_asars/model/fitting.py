@@ -32,8 +32,9 @@ from spotlight_asars.runtime.devices import deterministic, preserved_generators
 from spotlight_asars.runtime.distributed import processes, summed
 from spotlight_asars.sampling import find_sampler
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import Block, scoring_batches
+from spotlight_asars.sessions.batching import Block
 from spotlight_asars.sessions.interactions import as_sessions
+from spotlight_asars.sessions.passes import scoring_batches
 from spotlight_asars.sessions.targets import weight_of_targets
 from spotlight_asars.training.acceleration import Accelerated
 from spotlight_asars.training.checkpoints import Checkpoints

@@ -12,7 +12,7 @@ from spotlight_asars.memory import RecallNet
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.sessions import SessionInteractions
-from spotlight_asars.sessions.batching import scoring_batches
+from spotlight_asars.sessions.passes import scoring_batches
 
 SESSIONS_AT_ONCE = 256
 

@@ -22,7 +22,8 @@ from spotlight_asars.recommending.rules import NUMBERS_OF_A_PAIR, ItemLists, Rul
 from spotlight_asars.recommending.top_items import RulesOnDevice, no_recommendations
 from spotlight_asars.runtime.devices import moved, rows_at_once
 from spotlight_asars.sessions import Channels, SessionInteractions
-from spotlight_asars.sessions.batching import Batch, scoring_batches
+from spotlight_asars.sessions.batching import Batch
+from spotlight_asars.sessions.passes import scoring_batches
 
 Model = TypeVar("Model", bound="Recommender")
 

@@ -14,8 +14,9 @@ from spotlight_asars.memory import Memory
 from spotlight_asars.representations import ASARSNet
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import Channels, SessionInteractions
-from spotlight_asars.sessions.batching import STEPS_AT_ONCE, SessionsOnDevice, user_parallel_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice
 from spotlight_asars.sessions.interactions import UNKNOWN_USER
+from spotlight_asars.sessions.passes import STEPS_AT_ONCE, user_parallel_batches
 
 ROLLED_AT_ONCE = 1024  # sessions in a batch when users' states are rolled forward, at most
 

@@ -14,7 +14,7 @@ from spotlight_asars.baselines import BASELINES
 from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.sampling import Draw
-from spotlight_asars.sessions.batching import scoring_batches
+from spotlight_asars.sessions.passes import scoring_batches
 from spotlight_asars.training.objective import ASKED, some_asked
 
 ROWS, KINDS = np.array(TRAIN.sequences[:6]), TRAIN.kinds[:6]

@@ -14,7 +14,8 @@ from spotlight_asars.datasets.synthetic import generate_sessions
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events import DAY
 from spotlight_asars.representations import ASARSNet
-from spotlight_asars.sessions.batching import SessionsOnDevice, user_parallel_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice
+from spotlight_asars.sessions.passes import user_parallel_batches
 
 CPU = torch.device("cpu")
 USERS = 4

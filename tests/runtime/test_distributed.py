@@ -24,7 +24,8 @@ from spotlight_asars.runtime.distributed import (
     share_weights,
     summed,
 )
-from spotlight_asars.sessions.batching import SessionsOnDevice, training_batches, user_parallel_batches
+from spotlight_asars.sessions.batching import SessionsOnDevice
+from spotlight_asars.sessions.passes import training_batches, user_parallel_batches
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 2

@@ -14,15 +14,9 @@ from simulated_device import SIMULATED, simulated_device
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.runtime.distributed import Processes
-from spotlight_asars.sessions import batching
-from spotlight_asars.sessions.batching import (
-    POOL,
-    SessionsOnDevice,
-    numbered,
-    scoring_batches,
-    training_batches,
-    user_parallel_batches,
-)
+from spotlight_asars.sessions import passes
+from spotlight_asars.sessions.batching import SessionsOnDevice, numbered
+from spotlight_asars.sessions.passes import POOL, scoring_batches, training_batches, user_parallel_batches
 
 CPU = torch.device("cpu")
 ROWS = st.lists(st.lists(st.integers(1, 50), max_size=7), min_size=1, max_size=40)
@@ -184,7 +178,7 @@ def test_scoring_visits_every_session_once_the_short_ones_first(rows, batch_size
 @given(ROWS, st.integers(1, 9), st.integers(1, 12))
 def test_long_sessions_are_scored_in_fewer_rows(rows, batch_size, steps):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "STEPS_AT_ONCE", steps)
+        patch.setattr(passes, "STEPS_AT_ONCE", steps)
         batches = list(scoring_batches(make(rows), batch_size, CPU))
     assert sorted(row for batch in batches for row in batch.rows.tolist()) == list(range(len(rows)))
     for batch in batches:

@@ -26,7 +26,8 @@ from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
 from spotlight_asars.representations.item_graph import PART, ItemGraph
 from spotlight_asars.runtime.devices import deterministic, in_any_order, places_of
 from spotlight_asars.sampling import SAMPLERS
-from spotlight_asars.sessions.batching import Block, SessionsOnDevice, training_blocks
+from spotlight_asars.sessions.batching import Block, SessionsOnDevice
+from spotlight_asars.sessions.passes import training_blocks
 from spotlight_asars.training.objective import MOST_SEEN, NextItemObjective
 from spotlight_asars.training.recording import RecordedSteps
 

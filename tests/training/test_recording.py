@@ -25,7 +25,7 @@ from spotlight_asars.model import fitting
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
 from spotlight_asars.representations.item_graph import PART, ItemGraph
 from spotlight_asars.runtime.devices import deterministic, in_any_order, places_of
-from spotlight_asars.sampling import SAMPLERS
+from spotlight_asars.sampling import SAMPLERS, Draw
 from spotlight_asars.sessions.batching import Block, SessionsOnDevice
 from spotlight_asars.sessions.passes import training_blocks
 from spotlight_asars.training.objective import MOST_SEEN, NextItemObjective
@@ -98,6 +98,19 @@ def test_every_loss_learns_the_same_when_it_is_played_back(loss, recorded, monke
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_draws_the_same_when_it_is_played_back(sampler, recorded, monkeypatch):
     check_the_same_is_learned(recorded, monkeypatch, loss="sampled_softmax", negative_sampling=sampler)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_padding_behind_the_events_of_a_mini_batch_changes_no_draw(sampler):
+    events = torch.tensor([5, 3, 9, 9, 2])
+    sample = SAMPLERS[sampler](TRAIN, HOST)
+    expected, items = sample(8, Draw(3), events), torch.arange(1, 10)
+    with simulated_device():
+        there = SAMPLERS[sampler](TRAIN, SIMULATED)
+        padded = torch.cat([events, events.new_zeros(20)]).to(SIMULATED)
+        assert there(8, Draw(3, SIMULATED), padded).tolist() == expected.tolist()
+        chances = there.log_probability(items.to(SIMULATED), padded).cpu()
+    torch.testing.assert_close(chances, sample.log_probability(items, events))
 
 
 class Zeroing(torch.optim.SGD):

@@ -106,9 +106,8 @@ class HistoryTerms(nn.Module):
         so_far = torch.arange(items.shape[1], device=rows.device) <= step
         latest = so_far & (take(viewed.next_view, 0, rows) > step) & (items != PADDING_IDX)  # view of each item
         ago = (number.gather(1, step) - number).clamp(min=0)
-        if (
-            rows.device.type == "cpu"
-        ):  # elsewhere, to add up the gradient of a few ages takes longer than to compute all
+        # on a GPU, to add up the gradient of a few ages takes longer than to compute all
+        if rows.device.type == "cpu":
             by_age = self.session_terms(torch.arange(items.shape[1]).to(values.dtype))
             terms = by_age.index_select(0, ago.flatten()).view(ago.shape)
         else:

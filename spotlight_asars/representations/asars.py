@@ -224,7 +224,8 @@ class ASARSNet(nn.Module):
         if self.item_features is not None:
             self.item_features.draw()
         rows = self.item_rows(item_ids)
-        self._looked_up = places_of(item_ids, len(self.item_biases.weight), len(item_ids)), *rows  # or out of range
+        out_of_range = len(item_ids)
+        self._looked_up = places_of(item_ids, len(self.item_biases.weight), out_of_range), *rows
         try:
             yield
         finally:

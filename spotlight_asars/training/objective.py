@@ -167,10 +167,8 @@ class NextItemObjective:
             return mean_in_chunks(self._loss.over_catalogue, net, states, targets, at_once, weights), None
         drawn = self._sample(self._num_negatives, draw, batch.whole.events)
         if batch.real is not None:
-            every = torch.arange(len(targets), device=drawn.device)
-            any_item = drawn[
-                every % len(drawn)
-            ]  # not one for all: the gradient of its vector would be long in adding up
+            # not one item for all: the gradient of its vector would be long in adding up
+            any_item = drawn[torch.arange(len(targets), device=drawn.device) % len(drawn)]
             targets = targets.where(batch.real, any_item)
         with _looked_up(net, torch.cat([batch.items.flatten(), drawn])):
             states = self._states(net, batch)

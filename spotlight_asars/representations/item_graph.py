@@ -50,7 +50,7 @@ class ItemGraph(nn.Module):
         self.register_buffer("shares", torch.zeros(num_items, num_neighbours))
         self.gain = nn.Parameter(torch.ones(()))
         self._sparse, self._table = sparse, None  # type: bool, tuple[Any, Tensor] | None
-        self._edges: tuple[Any, tuple[Tensor | None, ...]] | None = None
+        self._edges: tuple[Any, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
 
     @torch.no_grad()
     def connect(self, neighbours: Tensor, shares: Tensor) -> None:
@@ -95,7 +95,9 @@ class ItemGraph(nn.Module):
 
     def _vectors(self, embeddings: Tensor, item_ids: Tensor | None) -> Tensor:
         if item_ids is None and torch.is_grad_enabled():
-            around = _Around.apply(embeddings, self.neighbours, self.shares, *self._backwards())  # type: ignore[no-untyped-call]
+            items, shares, begins, first = self._backwards()
+            edges = self.neighbours, self.shares, items, shares, begins, first
+            around = _Around.apply(embeddings, *edges)  # type: ignore[no-untyped-call]
             return embeddings + self.gain * around
         if item_ids is None:
             return embeddings + self.gain * _sums(embeddings, self.neighbours, self.shares)
@@ -111,16 +113,16 @@ class ItemGraph(nn.Module):
         return (own + self.gain * around).view(*item_ids.shape, embeddings.shape[1])
 
     @torch.no_grad()
-    def _backwards(self) -> tuple[Tensor | None, ...]:
-        """For each item, those that have it as a neighbour: all of these, their shares, and where each item's begin;
-        or, on a GPU, where parts of each item's begin, and the first part of each item."""
+    def _backwards(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For each item, those that have it as a neighbour: all of these, their shares, where parts of each item's
+        begin, and the first part of each item; or none, where each has one."""
         if self._edges is None or self._edges[0] != self.version:
             every = torch.arange(len(self.neighbours) + 1, device=self.neighbours.device, dtype=torch.int32)
             # empty places are divided up among the items: all of them with padding would be a sum as long as all others
             to = torch.where(self.shares > 0, self.neighbours, every[:-1, None])
             to, order = to.flatten().sort(stable=True)
             begins = torch.searchsorted(to, every)
-            begins, first = (begins[:-1], None) if to.device.type == "cpu" else _in_parts(begins, len(to))
+            begins, first = (begins[:-1], to[:0]) if to.device.type == "cpu" else _in_parts(begins, len(to))
             backwards = (order // self.neighbours.shape[1]).int(), self.shares.flatten()[order], begins.int(), first
             self._edges = self.version, backwards
         return self._edges[1]
@@ -141,16 +143,19 @@ class _Around(torch.autograd.Function):
         embeddings: Tensor,
         neighbours: Tensor,
         shares: Tensor,
-        *backwards: Tensor | None,
+        items: Tensor,
+        of_items: Tensor,
+        begins: Tensor,
+        first: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(*backwards)
+        ctx.save_for_backward(items, of_items, begins, first)
         return _sums(embeddings, neighbours, shares)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,), (items, shares, begins, first) = gradients, ctx.saved_tensors
         sums = _sums(gradient, items, shares, begins)
-        if first is not None:
+        if len(first):
             sums = F.embedding_bag(torch.arange(len(sums), device=sums.device), sums, first, mode="sum")
         return sums, None, None, None, None, None, None
 

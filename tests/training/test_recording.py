@@ -90,8 +90,8 @@ def test_every_representation_learns_the_same_when_it_is_played_back(representat
         assert recorded
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_learns_the_same_when_it_is_played_back(loss, recorded, monkeypatch):
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge", "bpr_max", "adaptive_hinge"])
+def test_losses_of_every_kind_learn_the_same_when_they_are_played_back(loss, recorded, monkeypatch):
     check_the_same_is_learned(recorded, monkeypatch, loss=loss, event_dropout=0.2)
 
 
@@ -206,7 +206,7 @@ def test_a_block_has_loss_and_gradients_of_its_batch_with_all_memories_on_a_devi
     monkeypatch.setattr(fitting, "_recorded_steps", lambda *given: parts.extend(given))
     still = {"dropout": 0.0, "user_dropout": 0.0, "dwell_dropout": 0.0}
     sampler = "popularity" if loss == "sampled_softmax" and sampler == "local" else sampler
-    sessions = random_sessions(sessions=30)
+    sessions = random_sessions(sessions=14)
     quick(representation="time_user", loss=loss, negative_sampling=sampler, num_negative_samples=6, **still).fit(
         sessions
     )

@@ -18,7 +18,7 @@ from spotlight_asars.runtime.devices import rows_at_once
 from spotlight_asars.runtime.distributed import processes
 from spotlight_asars.sessions import SessionInteractions
 from spotlight_asars.sessions.batching import Batch, Block, SessionsOnDevice
-from spotlight_asars.sessions.passes import training_batches, training_blocks, user_parallel_batches
+from spotlight_asars.sessions.passes import as_blocks, training_batches, training_rows, user_parallel_batches
 
 HELD_BACK, MOST_HELD_BACK = 0.05, 2000  # share and number of the sessions on which neighbours are weighed
 SESSIONS_AT_ONCE = 64
@@ -65,8 +65,8 @@ class TrainingBatches:
 
     def blocks(self, epoch: int, start: int) -> Iterator[Block | Batch]:
         """The same mini-batches as blocks, for ``gather``; of a net whose users do not drift."""
-        draw = self._sessions, self._batch_size, self._log, self._random_state, start
-        for part in training_blocks(*draw, *self._last(epoch)):
+        drawn = training_rows(self._sessions, self._batch_size, self._random_state, start, *self._last(epoch))
+        for part in as_blocks(self._log, *drawn):
             yield part if isinstance(part, Block) else self._recalled(part)
 
     def gather(self, block: Block) -> Batch:

@@ -79,13 +79,18 @@ class SessionsOnDevice:
     ----------
     sessions : SessionInteractions
     device : torch.device
+
+    Attributes
+    ----------
+    lengths : int64 (session,)
+        On the host.
     """
 
     def __init__(self, sessions: SessionInteractions, device: torch.device) -> None:
         def on_device(array: NDArray[Any] | None) -> Tensor | None:
             return None if array is None else moved(torch.from_numpy(np.ascontiguousarray(array)), device)
 
-        self.device, self._lengths = device, sessions.lengths
+        self.device, self.lengths = device, sessions.lengths
         self._items = moved(torch.from_numpy(sessions.items.astype(np.int64)), device)
         self._offsets = moved(torch.from_numpy(sessions.offsets.astype(np.int64)), device)
         self._dwell_times = on_device(sessions.flat_dwell_times)
@@ -105,7 +110,7 @@ class SessionsOnDevice:
         """
         if numbers is None:
             numbers = moved(torch.from_numpy(rows), self.device)
-        lengths = self._lengths[rows]
+        lengths = self.lengths[rows]
         time = max(int(lengths.max(initial=0)), 1)
         first, stop, items, channels = self._padded(numbers, time)
         channels = channels._replace(chain=None if chain is None else chain.to(self.device))
@@ -151,7 +156,7 @@ class SessionsOnDevice:
         return first, stop, padded(self._items, PADDING_IDX), channels
 
     def _mini_batch(self, rows: NDArray[np.int64], numbers: Tensor) -> MiniBatch:
-        lengths, first = self._lengths[rows], self._offsets[numbers]
+        lengths, first = self.lengths[rows], self._offsets[numbers]
         row, number = numbered(self._offsets[numbers + 1] - first, int(lengths.sum()))
         return MiniBatch(self._items[first[row] + number], len(rows), int((lengths - 1).clip(min=0).sum()))
 

@@ -65,20 +65,11 @@ def training_batches(
         yield log.batch(rows[part][share], numbers[part][share], whole=rows[part])
 
 
-def training_blocks(
-    sessions: SessionInteractions,
-    batch_size: int,
-    log: SessionsOnDevice,
-    random_state: RandomState,
-    start: int = 0,
-    last: NDArray[np.bool_] | None = None,
-    before_last: Callable[[], None] = lambda: None,
-) -> Iterator[Block | Batch]:
-    """The mini-batches of ``training_batches`` as blocks of few shapes, but for those that would be mostly padding."""
-    rows, batches = training_rows(sessions, batch_size, random_state, start, last, before_last)
+def as_blocks(log: SessionsOnDevice, rows: NDArray[np.int64], batches: Iterator[slice]) -> Iterator[Block | Batch]:
+    """The mini-batches of ``training_rows`` as blocks of few shapes, but for those that would be mostly padding."""
     numbers = moved(torch.from_numpy(rows), log.device)
     for part in batches:
-        lengths = sessions.lengths[rows[part]]
+        lengths = log.lengths[rows[part]]
         time = _few_widths(int(lengths.max()))
         if len(lengths) * (time - 1) > WASTE * (lengths - 1).sum():
             yield log.batch(rows[part], numbers[part])

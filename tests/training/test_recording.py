@@ -27,7 +27,7 @@ from spotlight_asars.representations.item_graph import PART, ItemGraph
 from spotlight_asars.runtime.devices import deterministic, in_any_order, places_of
 from spotlight_asars.sampling import SAMPLERS, Draw
 from spotlight_asars.sessions.batching import Block, SessionsOnDevice
-from spotlight_asars.sessions.passes import training_blocks
+from spotlight_asars.sessions.passes import as_blocks, training_rows
 from spotlight_asars.training.objective import MOST_SEEN, NextItemObjective
 from spotlight_asars.training.recording import RecordedSteps
 
@@ -80,14 +80,23 @@ def check_the_same_is_learned(recorded, monkeypatch, sessions=TRAIN, item_featur
     assert not torch.equal(expected["net.item_biases.weight"], torch.zeros_like(expected["net.item_biases.weight"]))
 
 
+@pytest.mark.parametrize("representation", ["gru4rec", "time_user", "transformer"])
+def test_nets_of_every_make_learn_the_same_when_they_are_played_back(representation, recorded, monkeypatch):
+    check_the_same_is_learned(recorded, monkeypatch, representation=representation, loss="sampled_softmax")
+
+
 @pytest.mark.parametrize("representation", WITHOUT_DRIFT)
-def test_every_representation_learns_the_same_when_it_is_played_back(representation, recorded, monkeypatch):
-    if representation in ("gru4rec", "time_user", "transformer"):
-        check_the_same_is_learned(recorded, monkeypatch, representation=representation, loss="sampled_softmax")
-    else:
-        recorded.clear()
-        quick(representation=representation, n_iter=2).fit(TRAIN)
-        assert recorded
+def test_every_representation_learns_from_blocks_what_it_learns_from_batches(representation, recorded, monkeypatch):
+    still = {"dropout": 0.0, "user_dropout": 0.0, "dwell_dropout": 0.0, "batch_size": 4, "n_iter": 2}
+    played = quick(representation=representation, **still).fit(TRAIN)
+    assert recorded
+    monkeypatch.setattr(fitting, "recorder_for", lambda device: None)
+    usual = quick(representation=representation, **still).fit(TRAIN)
+    np.testing.assert_allclose(
+        [epoch.loss for epoch in played.epochs], [epoch.loss for epoch in usual.epochs], rtol=1e-4
+    )
+    rows = TRAIN.sequences
+    np.testing.assert_allclose(played.predict(rows)[:, 1:], usual.predict(rows)[:, 1:], rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "hinge", "bpr_max", "adaptive_hinge"])
@@ -255,18 +264,18 @@ def test_looking_at_sessions_between_epochs_leaves_recordings_as_they_are(record
 
 def test_blocks_are_the_batches_of_an_epoch_but_for_those_that_would_be_mostly_padding():
     sessions, log = random_sessions(sessions=50), SessionsOnDevice(random_sessions(sessions=50), HOST)
-    blocks = [*training_blocks(sessions, 8, log, RandomState(1))]
+    blocks = [*as_blocks(log, *training_rows(sessions, 8, RandomState(1)))]
     together = torch.cat([block.numbers for block in blocks]).tolist()
     assert sorted(together) == np.flatnonzero(sessions.lengths >= 2).tolist()
     for block in blocks:
         assert isinstance(block, Block)
         assert sessions.lengths[block.numbers].max() <= block.time
-    again = [*training_blocks(sessions, 8, log, RandomState(1), start=3)]
+    again = [*as_blocks(log, *training_rows(sessions, 8, RandomState(1), start=3))]
     assert [block.numbers.tolist() for block in again] == [block.numbers.tolist() for block in blocks[3:]]
 
     lengths = np.r_[np.full(9, 2), 60]
     uneven = SessionInteractions.from_ragged(np.ones(lengths.sum(), int), np.r_[0, np.cumsum(lengths)], num_items=3)
-    (batch,) = training_blocks(uneven, 10, SessionsOnDevice(uneven, HOST), RandomState(0))
+    (batch,) = as_blocks(SessionsOnDevice(uneven, HOST), *training_rows(uneven, 10, RandomState(0)))
     assert batch.items.shape == (10, 60)
     assert batch.real is None
 

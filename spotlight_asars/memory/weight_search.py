@@ -38,29 +38,13 @@ class WeightSearch:
         `own`, int64 (states, n), are the items of each state's session, which have no votes.
         """
         own, target = distinct(own), targets.unsqueeze(1)
-        feature, repeated = features(votes), (own == target).any(dim=1)
-        of_target = torch.where(votes.items == target, feature, 0.0).amax(dim=1, keepdim=True)
-        scores = scores - scores.gather(1, target)  # the target's is 0
-        voted, viewed, share = scores.gather(1, votes.items), scores.gather(1, own), 1.0 / votes.times.clamp(min=1)
-        room = torch.empty_like(scores)
-
-        def ahead_of(bar: Any) -> Tensor:
-            return torch.gt(scores, bar, out=room).sum(dim=1)  # in the same memory, as floats: ten times as fast
-
-        ahead_of_repeated = {bar: ahead_of(bar) for bar in REPEATS}
-        below_repeated = {bar: share * (voted <= bar) for bar in REPEATS}
-        gain = {}
-        for weight in WEIGHTS:
-            raised, bar = voted + weight * feature, weight * of_target
-            of_others = ahead_of(bar) + torch.where((raised > bar) & (voted <= bar), share, 0.0).sum(dim=1)
-            for repeats in REPEATS if weight else REPEATS[:1]:
-                risen = torch.where(raised > repeats, below_repeated[repeats], 0.0)
-                of_repeated = ahead_of_repeated[repeats] + risen.sum(dim=1)
-                own_bar = torch.where(repeated.unsqueeze(1), repeats, bar)
-                again = ((viewed + repeats > own_bar) & (viewed <= own_bar)).count_nonzero(dim=1)
-                gain[weight, repeats] = 1.0 / torch.log2(2.0 + torch.where(repeated, of_repeated, of_others) + again)
-        each = [gain[pair] for pair in self._pairs]
-        gains = torch.stack(each).double()  # (pairs, states)
+        repeated = (own == target).any(dim=1)
+        gains = scores.new_zeros(len(self._pairs), len(targets), dtype=torch.float64)
+        for chosen, ranks_by_pair in ((repeated, _ranks_of_repeated), (~repeated, _ranks_of_others)):
+            rows = chosen.nonzero().flatten()
+            ranks = ranks_by_pair(scores[rows], Votes(*(part[rows] for part in votes)), own[rows], target[rows])
+            each = torch.stack([ranks[pair] for pair in self._pairs])
+            gains[:, rows] = (1.0 / torch.log2(1.0 + each)).double()
         if not self._number:
             self._gains, self._products = gains.new_zeros(len(gains)), gains.new_zeros(len(gains), len(gains))
         self._gains, self._products = self._gains + gains.sum(dim=1), self._products + gains @ gains.T
@@ -84,3 +68,52 @@ def _from_usual(found: Weights) -> int:
     return abs(WEIGHTS.index(found.weight) - WEIGHTS.index(USUAL.weight)) + abs(
         REPEATS.index(found.repeats) - REPEATS.index(USUAL.repeats)
     )
+
+
+def _ranks_of_others(scores: Tensor, votes: Votes, own: Tensor, target: Tensor) -> dict[Weights, Tensor]:
+    """Ranks of targets (states, 1) that are not of their sessions' `own` items, float (states,) for each pair.
+
+    Neighbours raise the target and others, and repeats what the session has viewed.
+    """
+    scores, voted, viewed = _less_the_targets(scores, votes, own, target)
+    feature, share, ahead = features(votes), 1.0 / votes.times.clamp(min=1), _Ahead(scores)
+    of_target = torch.where(votes.items == target, feature, 0.0).amax(dim=1, keepdim=True)
+    ranks = {}
+    for weight in WEIGHTS:
+        bar = weight * of_target
+        risen = torch.where((voted + weight * feature > bar) & (voted <= bar), share, 0.0).sum(dim=1)
+        rank, not_ahead = 1.0 + ahead.of(bar) + risen, viewed <= bar
+        for repeats in REPEATS if weight else REPEATS[:1]:
+            ranks[Weights(weight, repeats)] = rank + ((viewed + repeats > bar) & not_ahead).count_nonzero(dim=1)
+    return ranks
+
+
+def _ranks_of_repeated(scores: Tensor, votes: Votes, own: Tensor, target: Tensor) -> dict[Weights, Tensor]:
+    """The same of targets that are: repeats raise the target, and neighbours the others."""
+    scores, voted, viewed = _less_the_targets(scores, votes, own, target)
+    feature, share, ahead = features(votes), 1.0 / votes.times.clamp(min=1), _Ahead(scores)
+    ranks = {}
+    for repeats in REPEATS:
+        again = ((viewed + repeats > repeats) & (viewed <= repeats)).count_nonzero(dim=1)
+        rank, below = 1.0 + ahead.of(repeats) + again, share * (voted <= repeats)
+        for weight in WEIGHTS if repeats == REPEATS[0] else WEIGHTS[1:]:
+            risen = torch.where(voted + weight * feature > repeats, below, 0.0).sum(dim=1)
+            ranks[Weights(weight, repeats)] = rank + risen
+    return ranks
+
+
+def _less_the_targets(scores: Tensor, votes: Votes, own: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores of the catalogue, of what has votes and of the session's own items, less that of the target."""
+    scores = scores - scores.gather(1, target)
+    return scores, scores.gather(1, votes.items), scores.gather(1, own)
+
+
+class _Ahead:
+    """Counts the scores (states, items) over a bar, in the same memory each time, as floats: ten times as fast."""
+
+    def __init__(self, scores: Tensor) -> None:
+        self._scores, self._room = scores, torch.empty_like(scores)
+
+    def of(self, bar: Any) -> Tensor:
+        """How many are over it, float (states,); a number, or float (states, 1)."""
+        return torch.gt(self._scores, bar, out=self._room).sum(dim=1)

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 from spotlight_asars.runtime.devices import moved
 
-SIMULATED = torch.device("lazy", 0)
+SIMULATED, HOST = torch.device("lazy", 0), torch.device("cpu")
 ROOT, LIBRARY = f"{Path(__file__).parents[1]}/", str(Path(torch.__file__).parent)
 
 INSIDE_OF = (2, 13)  # version of torch
@@ -95,32 +95,37 @@ class _Operations(TorchDispatchMode):
         self._waits = waits
         self.tape = None  # of operations, while there is a recording
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        return False  # nothing is compiled here, and each check for that would take as long as an operation
+
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        name, kwargs = operation.overloadpacket.__name__, dict(kwargs or {})
-        tensors = [entry for value in (*args, *kwargs.values()) for entry in _entries(value)]
-        simulated = {id(tensor.on_host): tensor for tensor in tensors if isinstance(tensor, SimulatedTensor)}
+        name, kwargs, tensors = operation.overloadpacket.__name__, kwargs or {}, []
+        args_on_host = _on_host(args, tensors)
+        kwargs_on_host = {key: _on_host(value, tensors) for key, value in kwargs.items()}
+        simulated = [tensor for tensor in tensors if isinstance(tensor, SimulatedTensor)]
         device = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
         if not simulated and device != SIMULATED.type:
             return operation(*args, **kwargs)
-        if _waits(name, args, kwargs, tensors):
+        if _waits(name, args, device, kwargs, tensors, len(simulated) < len(tensors)):
             self._count(name)
             if self.tape is not None:
                 raise RuntimeError(f"{name} would wait, or copy from the host, in a recording")
         if device is not None:
-            kwargs["device"] = torch.device("cpu")
-        on_host = {key: _each(value, _on_host) for key, value in kwargs.items()}
-        args_on_host = _each(args, _on_host)
+            kwargs_on_host["device"] = HOST
         taped = None if self.tape is None else _each(args_on_host, torch.Tensor.detach)  # in the shapes of now
-        result = operation(*args_on_host, **on_host)
+        result = operation(*args_on_host, **kwargs_on_host)
         if self.tape is not None and torch.Tag.inplace_view not in operation.tags:
-            self.tape.append((operation, taped, on_host, _each(result, torch.Tensor.detach)))
+            self.tape.append((operation, taped, kwargs_on_host, _each(result, torch.Tensor.detach)))
         if device == "cpu" or (name == "copy_" and not isinstance(args[0], SimulatedTensor)):
             return result
         if torch.Tag.inplace_view in operation.tags:  # the wrapper changes its shape as well
             with torch._C._DisableTorchDispatch(), torch._C._IncludeDispatchKeyGuard(torch._C.DispatchKey.Meta):
                 return operation(*args, **kwargs)
-        # what works in place returns what it was given
-        return _each(result, lambda out: simulated[id(out)] if id(out) in simulated else SimulatedTensor(out))
+        if isinstance(result, torch.Tensor) and not any(result is tensor.on_host for tensor in simulated):
+            return SimulatedTensor(result)
+        given = {id(tensor.on_host): tensor for tensor in simulated}  # what works in place returns what it was given
+        return _each(result, lambda out: given[id(out)] if id(out) in given else SimulatedTensor(out))
 
     def _count(self, name):
         frame = sys._getframe(2)
@@ -152,24 +157,31 @@ def _replay(tape):
                 old.copy_(new)
 
 
-def _waits(name, args, kwargs, tensors):
+def _waits(name, args, device, kwargs, tensors, are_mixed):
     """Whether a GPU would wait in this operation; ``RuntimeError`` for tensors of two devices."""
-    strangers = [tensor for tensor in tensors if not isinstance(tensor, SimulatedTensor)]
     if name in COPYING:
-        return bool(strangers) or "cpu" in str(kwargs.get("device"))
+        return are_mixed or device == "cpu"
     indices = [index for index in args[1] if index is not None] if name in INDEXING else []
-    if isinstance(args[0], SimulatedTensor):
-        strangers = [tensor for tensor in strangers if not any(tensor is index for index in indices)]
-    for tensor in strangers:
-        if tensor.dim():  # else it is a number
-            raise RuntimeError(f"{name} must have tensors of one device; got one {tuple(tensor.shape)} on the CPU")
+    if are_mixed:
+        of_device = isinstance(args[0], SimulatedTensor)
+        strangers = [tensor for tensor in tensors if not isinstance(tensor, SimulatedTensor)]
+        for tensor in strangers:
+            may_be_here = of_device and any(tensor is index for index in indices)
+            if tensor.dim() and not may_be_here:  # else it is a number
+                raise RuntimeError(f"{name} must have tensors of one device; got one {tuple(tensor.shape)} on the CPU")
     if name == "repeat_interleave":
         return kwargs.get("output_size") is None
     return name in WAITING or any(i.dtype == torch.bool or not isinstance(i, SimulatedTensor) for i in indices)
 
 
-def _on_host(tensor):
-    return tensor.on_host if isinstance(tensor, SimulatedTensor) else tensor
+def _on_host(value, tensors):
+    """The value with all tensors of the device as those on the host; tensors of both kinds are put into a list."""
+    if isinstance(value, torch.Tensor):
+        tensors.append(value)
+        return value.on_host if isinstance(value, SimulatedTensor) else value
+    if isinstance(value, (list, tuple)):
+        return type(value)([_on_host(entry, tensors) for entry in value])
+    return value
 
 
 def _entries(value):
@@ -181,5 +193,5 @@ def _entries(value):
 def _each(value, change):
     """The value with all tensors in it changed."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_each(entry, change) for entry in value)
+        return type(value)([_each(entry, change) for entry in value])
     return change(value) if isinstance(value, torch.Tensor) else value

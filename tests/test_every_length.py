@@ -1,4 +1,4 @@
-"""From fit to export at every session length around multiples of 32, where attention joins chunks of events."""
+"""From fit to export at session lengths around multiples of 32, where attention joins chunks of events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spotlight_asars.representations import REPRESENTATIONS
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS
 
 ITEMS = 11
-LENGTHS = [1, 2, *(near for multiple in range(32, 257, 32) for near in (multiple - 1, multiple, multiple + 1)), 200]
+LENGTHS = [1, 2, *(near for multiple in (32, 64, 96, 256) for near in (multiple - 1, multiple, multiple + 1)), 200]
 OF_SPOTLIGHT = ("pooling", "cnn", "lstm", "mixture")
 WITH_TIME_ATTENTION = ("time_att", "time_user", "time_dynamics")
 WITH_LAST_DWELL = (*WITH_TIME_ATTENTION, "time_transformer")

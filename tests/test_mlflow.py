@@ -13,6 +13,8 @@ from small_models import TRAIN, quick
 from spotlight_asars import SessionInteractions
 from spotlight_asars.mlflow import Scorer, load_model, log_model
 
+OF_MLFLOW = pytest.mark.filterwarnings("default", "ignore:Operation with range is deprecated")  # its own use of pandas
+
 MODEL = quick().fit(TRAIN)
 EVENTS = pd.DataFrame(
     {
@@ -41,7 +43,7 @@ def uri(tmp_path, monkeypatch):
         return log_model(MODEL).model_uri
 
 
-@pytest.mark.filterwarnings("default")
+@OF_MLFLOW
 def test_a_logged_model_comes_back_as_it_was(uri, tmp_path):
     again = load_model(uri)
     np.testing.assert_array_equal(again.predict(TRAIN.sequences), MODEL.predict(TRAIN.sequences))
@@ -49,7 +51,7 @@ def test_a_logged_model_comes_back_as_it_was(uri, tmp_path):
     assert kept == ["model.safetensors"], "no code"
 
 
-@pytest.mark.filterwarnings("default")
+@OF_MLFLOW
 def test_a_pyfunc_takes_frames_of_both_forms(uri):
     import mlflow
 
@@ -62,7 +64,7 @@ def test_a_pyfunc_takes_frames_of_both_forms(uri):
     assert scorer.get_raw_model().num_items == MODEL.num_items
 
 
-@pytest.mark.filterwarnings("default")
+@OF_MLFLOW
 def test_whole_numbers_may_have_a_missing_user_among_them(uri):
     import mlflow
 
@@ -74,7 +76,7 @@ def test_whole_numbers_may_have_a_missing_user_among_them(uri):
     assert found["items"].tolist() == model.recommend(rows, 2, user_ids=[7, -1, 8]).items.tolist()
 
 
-@pytest.mark.filterwarnings("default")
+@OF_MLFLOW
 def test_the_model_of_another_flavour_is_refused(uri):
     import mlflow
 
@@ -86,7 +88,7 @@ def test_the_model_of_another_flavour_is_refused(uri):
 
 
 @pytest.mark.spark
-@pytest.mark.filterwarnings("default")
+@OF_MLFLOW
 def test_a_frame_of_spark_is_scored_where_it_is(uri, monkeypatch):
     import mlflow
 

@@ -220,7 +220,7 @@ def test_nets_of_baselines_stay_on_the_device(waits, name):
 
 def test_vectors_and_exported_graphs_leave_the_device(waits, monkeypatch, tmp_path):
     pytest.importorskip("torch._higher_order_ops.scan")  # an older torch exports nothing
-    model = fit(waits, representation="time_dynamics")
+    model = fit(waits, representation="dynamics")
     vectors, wanted = model.queries(LATER) @ model.item_matrix().T, model.predict(LATER.sequences)
     for row, remembered in enumerate(model.remembered(LATER)):
         others = np.setdiff1d(np.arange(1, LATER.num_items), remembered)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spotlight_asars.memory.latest_events import distinct
 from spotlight_asars.memory.neighbour_terms import Weights, features
+from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions.channels import Votes
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of neighbours, that are tried
@@ -42,6 +43,8 @@ class WeightSearch:
         gains = scores.new_zeros(len(self._pairs), len(targets), dtype=torch.float64)
         for chosen, ranks_by_pair in ((repeated, _ranks_of_repeated), (~repeated, _ranks_of_others)):
             rows = chosen.nonzero().flatten()
+            if not len(rows):
+                continue
             ranks = ranks_by_pair(scores[rows], Votes(*(part[rows] for part in votes)), own[rows], target[rows])
             each = torch.stack([ranks[pair] for pair in self._pairs])
             gains[:, rows] = (1.0 / torch.log2(1.0 + each)).double()
@@ -78,13 +81,15 @@ def _ranks_of_others(scores: Tensor, votes: Votes, own: Tensor, target: Tensor) 
     scores, voted, viewed = _less_the_targets(scores, votes, own, target)
     feature, share, ahead = features(votes), 1.0 / votes.times.clamp(min=1), _Ahead(scores)
     of_target = torch.where(votes.items == target, feature, 0.0).amax(dim=1, keepdim=True)
-    ranks = {}
+    again = viewed.unsqueeze(2) + moved(torch.tensor(REPEATS), viewed.device)  # (states, own, repeats)
+    ranks: dict[Weights, Tensor] = {}
     for weight in WEIGHTS:
         bar = weight * of_target
         risen = torch.where((voted + weight * feature > bar) & (voted <= bar), share, 0.0).sum(dim=1)
-        rank, not_ahead = 1.0 + ahead.of(bar) + risen, viewed <= bar
-        for repeats in REPEATS if weight else REPEATS[:1]:
-            ranks[Weights(weight, repeats)] = rank + ((viewed + repeats > bar) & not_ahead).count_nonzero(dim=1)
+        risen_again = ((again > bar.unsqueeze(2)) & (viewed <= bar).unsqueeze(2)).sum(dim=1)
+        rank = (1.0 + ahead.of(bar) + risen).unsqueeze(1) + risen_again
+        tried = REPEATS if weight else REPEATS[:1]
+        ranks.update(zip((Weights(weight, repeats) for repeats in tried), rank.unbind(1), strict=False))
     return ranks
 
 
@@ -92,13 +97,16 @@ def _ranks_of_repeated(scores: Tensor, votes: Votes, own: Tensor, target: Tensor
     """The same of targets that are: repeats raise the target, and neighbours the others."""
     scores, voted, viewed = _less_the_targets(scores, votes, own, target)
     feature, share, ahead = features(votes), 1.0 / votes.times.clamp(min=1), _Ahead(scores)
-    ranks = {}
+    rank, below = {}, {}
     for repeats in REPEATS:
-        again = ((viewed + repeats > repeats) & (viewed <= repeats)).count_nonzero(dim=1)
-        rank, below = 1.0 + ahead.of(repeats) + again, share * (voted <= repeats)
-        for weight in WEIGHTS if repeats == REPEATS[0] else WEIGHTS[1:]:
-            risen = torch.where(voted + weight * feature > repeats, below, 0.0).sum(dim=1)
-            ranks[Weights(weight, repeats)] = rank + risen
+        again = ((viewed + repeats > repeats) & (viewed <= repeats)).sum(dim=1)
+        rank[repeats], below[repeats] = 1.0 + ahead.of(repeats) + again, share * (voted <= repeats)
+    ranks: dict[Weights, Tensor] = {}
+    for weight in WEIGHTS:
+        raised = voted + weight * feature
+        for repeats in REPEATS if weight else REPEATS[:1]:
+            risen = torch.where(raised > repeats, below[repeats], 0.0).sum(dim=1)
+            ranks[Weights(weight, repeats)] = rank[repeats] + risen
     return ranks
 
 

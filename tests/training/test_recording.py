@@ -87,7 +87,14 @@ def test_nets_of_every_make_learn_the_same_when_they_are_played_back(representat
 
 @pytest.mark.parametrize("representation", WITHOUT_DRIFT)
 def test_every_representation_learns_from_blocks_what_it_learns_from_batches(representation, recorded, monkeypatch):
-    still = {"dropout": 0.0, "user_dropout": 0.0, "dwell_dropout": 0.0, "batch_size": 4, "n_iter": 2}
+    still = {
+        "dropout": 0.0,
+        "user_dropout": 0.0,
+        "dwell_dropout": 0.0,
+        "batch_size": 4,
+        "n_iter": 2,
+        "neighbours": False,
+    }
     played = quick(representation=representation, **still).fit(TRAIN)
     assert recorded
     monkeypatch.setattr(fitting, "recorder_for", lambda device: None)

@@ -1,8 +1,8 @@
 """Checkpoints: a fit that is killed at any moment and started again ends in the same weights, bit for bit.
 
 - A checkpoint holds all that the rest of the training depends on: weights and optimizer state, now, from before the
-  epoch and of the best epoch; the average of the weights; the losses so far; and every random state, that from which
-  the order of the epoch was drawn among them.
+  epoch and of the best epoch; the average of the weights, which then are those from before the epoch; the losses so
+  far; and every random state, that from which the order of the epoch was drawn among them.
 - The latest is in ``latest.safetensors``, the one before it in ``previous.safetensors``. At any moment one of them is
   whole, and either leads to the same end.
 - A checkpoint of other sessions or other options is refused.
@@ -27,7 +27,7 @@ from spotlight_asars.runtime import tensor_files
 from spotlight_asars.runtime.distributed import gathered, processes, wait_for_all
 from spotlight_asars.training.progress import Epoch, Progress, Snapshot, copy_weights
 
-FORMAT = 3  # to be raised when files change so that other versions would misread them
+FORMAT = 4  # to be raised when files change so that other versions would misread them
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
 
 
@@ -101,16 +101,12 @@ class Checkpoints:
         OSError
             If it can't be written: the latest is still the latest.
         """
-        good, kept = progress.good, progress.stopping.kept
-        if good is not None and not progress.losses:
-            now = good.saved
-        else:
-            now = progress.net.state_dict(), progress.optimizer.state_dict()
+        good, kept, average = progress.good, progress.stopping.kept, progress.average
         content = {
-            "now": now,
+            "now": (progress.net.state_dict(), progress.optimizer.state_dict()),
             "good": good and good.saved,
             "kept": kept and kept.saved,
-            "average": _average(progress),
+            "average": average and (int(average.n_averaged), list(average.parameters())),
             "best": progress.stopping.best,
             "waited": progress.stopping.waited,
             "epochs": [tuple(epoch) for epoch in progress.epochs],
@@ -154,20 +150,20 @@ class Checkpoints:
 
     def _restore(self, progress: Progress, path: Path) -> None:
         content = self._read(path)
-        net, optimizer, stopping = progress.net, progress.optimizer, progress.stopping
+        trained, stopping = (progress.net, progress.optimizer), progress.stopping
         try:
-            Snapshot.of(net, optimizer, content["now"]).restore()
+            Snapshot.of(*trained, content["now"]).restore()
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise ValueError(f"checkpoint must fit the net; got {str(path)!r}: {reason}") from None
-        progress.good, stopping.kept = (
-            None if content[name] is None else Snapshot.of(net, optimizer, content[name]) for name in ("good", "kept")
-        )
+        good, kept = content["good"], content["kept"]
+        progress.good = good and Snapshot.of(*trained, good, but_weights=progress.average is not None)
+        stopping.kept = kept and Snapshot.of(*trained, kept)
         stopping.best, stopping.waited = content["best"], content["waited"]
         if progress.average is not None:
             epochs, weights = content["average"]
             progress.average.n_averaged.fill_(epochs)
-            copy_weights(weights.values() or progress.net.parameters(), progress.average.module)
+            copy_weights(weights, progress.average)
         progress.epochs = [Epoch(*epoch) for epoch in content["epochs"]]
         progress.losses = [] if content["losses"] is None else list(content["losses"].to(self._device).unbind())
         progress.finished = content["finished"]
@@ -185,9 +181,7 @@ class Checkpoints:
             raise ValueError(_sentence(f"checkpoint must be whole; got {str(path)!r}: {error}", way_out)) from None
         found = header.get("checkpoint") if isinstance(header, dict) else None
         newer = isinstance(found, int) and found > FORMAT
-        wrote_it = (
-            f"{'A newer version of spotlight_asars' if newer else 'spotlight_asars 0.2'} wrote it, and goes on from it"
-        )
+        wrote_it = f"{'A newer' if newer else 'An earlier'} version of spotlight_asars wrote it, and goes on from it"
         require(found == FORMAT, f"checkpoint must be of format {FORMAT}, in {str(path)!r}", found, wrote_it)
         for name in sorted(self._fit.keys() | header["fit"].keys()):
             ours, theirs = self._fit.get(name), header["fit"].get(name)
@@ -219,14 +213,6 @@ class Checkpoints:
                 f"checkpoint must be a folder with room to write to; got {str(self._folder)!r}: {reason}. "
                 "The checkpoints that are there are as they were"
             ) from error
-
-
-def _average(progress: Progress) -> tuple[int, dict[str, Tensor]] | None:
-    """Epochs in the average of the weights, and the weights by name; None where there is no average."""
-    if progress.average is None:
-        return None
-    epochs = int(progress.average.n_averaged)
-    return epochs, dict(progress.average.module.named_parameters()) if epochs else {}
 
 
 def _sentence(text: str, way_out: str) -> str:

@@ -67,8 +67,8 @@ def train(
     Raises
     ------
     ValueError
-        If a loss or a weight is NaN or infinite. The weights are then those from before that epoch. The message
-        counts epochs and batches from 1.
+        If a loss or a weight is NaN or infinite. The weights are then those with which training would have ended before
+        that epoch. The message counts epochs and batches from 1.
     """
     progress = Progress(net, optimizer, stopping or EarlyStopping(), averaging)
     if checkpoints is not None:
@@ -162,8 +162,7 @@ def _check_weights(progress: Progress) -> None:
 
 
 def _stop(progress: Progress, what: str, value: float, batch: int) -> NoReturn:
-    assert progress.good is not None
-    progress.good.restore()
+    progress.go_back()
     raise ValueError(
         f"{what} must stay finite; got {value} in epoch {len(progress.epochs) + 1}, batch {batch + 1}. "
         "The weights from before this epoch are kept; a lower learning_rate may help"

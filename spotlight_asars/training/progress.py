@@ -17,7 +17,7 @@ ETA = 5  # of the average of weights
 
 
 class Snapshot:
-    """Weights and optimizer state at one moment, to go back to.
+    """Weights, buffers and optimizer state at one moment, to go back to.
 
     Parameters
     ----------
@@ -25,24 +25,32 @@ class Snapshot:
     optimizer : Optimizer
     instead_of : Snapshot, optional
         An earlier one that is no longer needed: its memory is written over, which is faster than to ask for more.
+    but_weights : bool
+        Leave the weights out, which are kept elsewhere.
     """
 
-    def __init__(self, net: nn.Module, optimizer: Optimizer, instead_of: Snapshot | None = None) -> None:
-        self._net, self._optimizer = net, optimizer
-        self.saved: tuple[Any, Any] = _copied(
-            (net.state_dict(), optimizer.state_dict()), instead_of and instead_of.saved
-        )
+    def __init__(
+        self, net: nn.Module, optimizer: Optimizer, instead_of: Snapshot | None = None, but_weights: bool = False
+    ) -> None:
+        self._net, self._optimizer, self._but_weights = net, optimizer, but_weights
+        tensors = net.state_dict()
+        if but_weights:
+            weights = dict(net.named_parameters(remove_duplicate=False))
+            tensors = {name: tensor for name, tensor in tensors.items() if name not in weights}
+        self.saved: tuple[Any, Any] = _copied((tensors, optimizer.state_dict()), instead_of and instead_of.saved)
 
     @classmethod
-    def of(cls, net: nn.Module, optimizer: Optimizer, saved: tuple[Any, Any]) -> Snapshot:
+    def of(cls, net: nn.Module, optimizer: Optimizer, saved: tuple[Any, Any], but_weights: bool = False) -> Snapshot:
         """From the ``saved`` of another one."""
         snapshot = cls.__new__(cls)
-        snapshot._net, snapshot._optimizer, snapshot.saved = net, optimizer, saved
+        snapshot._net, snapshot._optimizer, snapshot._but_weights = net, optimizer, but_weights
+        snapshot.saved = saved
         return snapshot
 
     def restore(self) -> None:
-        weights, state = self.saved
-        self._net.load_state_dict(weights)
+        """Go back; weights that were left out stay as they are."""
+        tensors, state = self.saved
+        self._net.load_state_dict(tensors, strict=not self._but_weights)
         self._optimizer.load_state_dict(copy.deepcopy(state))  # it would go on with the very tensors that it is given
 
 
@@ -145,10 +153,10 @@ class Progress:
         Those done; the one under way is ``epochs[len(epochs)]`` to be.
     losses : list of float ()
         Of the batches of the epoch under way.
-    good : Snapshot or None
-        From before the epoch under way.
     average : AveragedModel or None
-        Of the weights, where it is what training ends with.
+        Of the weights, where it is what training ends with; those from before training, until an epoch is done.
+    good : Snapshot or None
+        From before the epoch under way; but for the weights, where there is an average.
     finished : bool
         No epoch is under way, nor will be.
     """
@@ -158,12 +166,21 @@ class Progress:
         self.epochs: list[Epoch] = []
         self.losses: list[Tensor] = []
         self.good: Snapshot | None = None
-        self.average = AveragedModel(net, avg_fn=late_epochs_count_more) if averaging else None
+        self.average: AveragedModel | None = None
+        if averaging:
+            self.average = AveragedModel(nn.ParameterList(net.parameters()), avg_fn=late_epochs_count_more)
         self.finished = False
 
     def begin_epoch(self) -> None:
         """From here on, what is there now is known to be good."""
-        self.good = Snapshot(self.net, self.optimizer, self.good)
+        self.good = Snapshot(self.net, self.optimizer, self.good, but_weights=self.average is not None)
+
+    def go_back(self) -> None:
+        """To what training would have ended with before the epoch under way."""
+        assert self.good is not None
+        self.good.restore()
+        if self.average is not None:
+            copy_weights(self.average.parameters(), self.net)
 
     def end_epoch(
         self, validate: Callable[[], float] | None = None, report: Callable[[list[Epoch]], None] | None = None
@@ -171,7 +188,7 @@ class Progress:
         """Validate and report what training would end with now; keep it if it is the best so far."""
         loss, value = torch.stack(self.losses).mean().item(), None
         if self.average is not None:
-            self.average.update_parameters(self.net)
+            self.average.update_parameters(nn.ParameterList(self.net.parameters()))
         looked_at = validate is not None or report is not None
         with weights_of(self.average if looked_at else None, self.net):
             if validate is not None:

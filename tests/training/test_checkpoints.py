@@ -216,14 +216,18 @@ def test_a_fit_that_stops_at_any_batch_ends_the_same(number, every, tmp_path):
     assert state_of(went_on) == state_of(expected)
 
 
-def test_after_a_stop_divergence_still_keeps_the_weights_from_before_the_epoch(tmp_path):
-    options = {"patience": None, "n_iter": 3, "neighbours": False}
+@pytest.mark.parametrize("averaging", [True, False])
+@pytest.mark.parametrize(("stop", "place", "epochs"), [(2, "epoch 1, batch 3", 0), (7, "epoch 2, batch 4", 1)])
+def test_after_a_stop_divergence_still_keeps_the_weights_from_before_the_epoch(
+    stop, place, epochs, averaging, tmp_path
+):
+    options = {"patience": None, "n_iter": 3, "neighbours": False, "averaging": averaging}
     with pytest.raises(Stop):
-        fit(make(loss=stopping_at(7), **options), tmp_path, 1, validation=None)
-    model = make(loss=stopping_at(2, np.nan), **options)  # of what is left: batch 8 of 12, the last of epoch 2
-    with pytest.raises(ValueError, match="loss must stay finite; got nan in epoch 2, batch 4"):
+        fit(make(loss=stopping_at(stop), **options), tmp_path, 1, validation=None)
+    model = make(loss=stopping_at(2, np.nan), **options)  # of what is left
+    with pytest.raises(ValueError, match=f"loss must stay finite; got nan in {place}"):
         fit(model, tmp_path, 1, validation=None)
-    good = fit(make(loss=stopping_at(0), **{**options, "n_iter": 1}), validation=None)
+    good = fit(make(loss=stopping_at(0), **{**options, "n_iter": epochs}), validation=None)
     weights, expected = model._net.state_dict(), good._net.state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
@@ -298,11 +302,11 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "version"), [(2, r"spotlight_asars 0\.2"), (99, "A newer version of spotlight_asars")]
+    ("number", "version"), [(2, "An earlier version of spotlight_asars"), (99, "A newer version of spotlight_asars")]
 )
 def test_a_checkpoint_of_another_version_is_refused(number, version, tmp_path):
     tensor_files.write(tmp_path / LATEST, {"checkpoint": number}, {"weight": np.ones(1)})
-    told = rf"^checkpoint must be of format 3, in '.*'; got {number}\. {version} wrote it, and goes on from it$"
+    told = rf"^checkpoint must be of format 4, in '.*'; got {number}\. {version} wrote it, and goes on from it$"
     with pytest.raises(ValueError, match=told):
         fit(make(), tmp_path)
 

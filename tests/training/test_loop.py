@@ -281,17 +281,18 @@ def make_model(loss="bpr", n_iter=3, **options):
     return ASARSSequenceModel(loss, n_iter=n_iter, random_state=0, **options)
 
 
-def test_a_model_that_diverges_keeps_the_weights_from_before_that_epoch():
+@pytest.mark.parametrize("averaging", [True, False])
+def test_a_model_that_diverges_is_as_if_training_had_ended_before_that_epoch(averaging):
     calls = []
 
     def loss(positive, negative, mask):
         calls.append(0)
         return LOSSES["bpr"](positive, negative, mask=mask) * (np.nan if len(calls) == 8 else 1)
 
-    model = make_model(loss)
+    model = make_model(loss, averaging=averaging)
     with pytest.raises(ValueError, match="loss must stay finite; got nan in epoch 3, batch 2"):
         model.fit(SESSIONS)
-    good = make_model(n_iter=2, averaging=False).fit(SESSIONS)
+    good = make_model(n_iter=2, averaging=averaging).fit(SESSIONS)
     assert_same(model._net.state_dict(), good._net.state_dict())
     assert_same(model._optimizer.state_dict(), good._optimizer.state_dict())
     assert np.isfinite(model.predict([1, 2])).all()

@@ -32,7 +32,7 @@ from torch import Tensor
 from spotlight_asars.memory.latest_events import LatestEvents, distinct
 from spotlight_asars.memory.ragged_rows import ArrayRows, RaggedRows
 from spotlight_asars.memory.score_terms import sums_of
-from spotlight_asars.runtime.devices import moved, rows_at_once, take_at
+from spotlight_asars.runtime.devices import addends, in_any_order, moved, rows_at_once, sums, take_at
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Votes
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -185,8 +185,10 @@ class NeighbourSessions:
         parts = []
         for part in items.split(min(self._at_once(items), rows_at_once(items.device, columns))):
             voted, value = self.single_votes(part)
-            strength = value.new_zeros(len(part), columns).scatter_add_(1, place[voted], value)
-            parts.append(strength.scatter_(1, place[part], 0.0))
+            added = addends(value)
+            with in_any_order():
+                strength = added.new_zeros(len(part), columns).scatter_add_(1, place[voted], added)
+            parts.append(sums(strength.scatter_(1, place[part], 0), value.dtype))
         return torch.cat(parts)
 
     @staticmethod
@@ -195,10 +197,12 @@ class NeighbourSessions:
 
     def _votes(self, items: Tensor) -> Votes:
         voted, value = self.single_votes(items)
-        total = value.new_zeros(len(items), self.num_items).scatter_add_(1, voted, value)
-        strength = total.scatter_(1, items, 0.0).gather(1, voted)
-        times = total.zero_().scatter_add_(1, voted, torch.ones_like(value)).gather(1, voted)
-        return Votes(voted, strength, times)
+        added = addends(value)
+        with in_any_order():
+            total = added.new_zeros(len(items), self.num_items).scatter_add_(1, voted, added)
+            strength = sums(total.scatter_(1, items, 0).gather(1, voted), value.dtype)
+            times = total.zero_().scatter_add_(1, voted, torch.ones_like(added)).gather(1, voted)
+        return Votes(voted, strength, times.to(value.dtype))
 
     def single_votes(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """What each event of a neighbour votes for, 0 for nothing, and the vote: int64 and float (states, slots).

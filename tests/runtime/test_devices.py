@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 
+import pytest
 import torch
+from simulated_device import SIMULATED, simulated_device
 
 from spotlight_asars.runtime.devices import (
     CUBLAS_WORKSPACE,
     FULL_PRECISION,
     SCORES_AT_ONCE,
     SCORES_AT_ONCE_ON_GPU,
+    addends,
     deterministic,
     preserved_generators,
     rows_at_once,
+    sums,
     take,
 )
 
@@ -62,3 +66,21 @@ def test_a_gpu_computes_more_rows_at_once_and_every_device_at_least_one():
 def test_take_is_index_select():
     values, index = torch.arange(6.0).view(2, 3), torch.tensor([2, 0, 2])
     assert torch.equal(take(values, 1, index), values[:, index])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_sums_on_a_device_are_the_same_in_any_order_and_right_to_rounding(dtype):
+    draw = torch.Generator().manual_seed(0)
+    values = (10 ** (4 * torch.rand(500, generator=draw) - 3)).to(dtype)  # from 0.001 to 10
+    index = torch.randint(3, (500,), generator=draw)
+
+    def summed(order):
+        added = addends(values[order].to(SIMULATED))
+        total = added.new_zeros(3).scatter_add_(0, index[order].to(SIMULATED), added)
+        return sums(total, dtype).cpu()
+
+    with simulated_device():
+        found = summed(torch.arange(500))
+        assert torch.equal(summed(torch.randperm(500, generator=draw)), found)
+    expected = torch.zeros(3, dtype=torch.float64).scatter_add_(0, index, values.double())
+    torch.testing.assert_close(found, expected.to(dtype), rtol=torch.finfo(dtype).eps, atol=0)

@@ -22,7 +22,7 @@ Interaction 28 (2018).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,9 +33,17 @@ from torch import Tensor
 
 from spotlight_asars._checks import require
 from spotlight_asars.memory.latest_events import LatestEvents
-from spotlight_asars.memory.pair_counts import pairs_in_parts
+from spotlight_asars.memory.pair_counts import counts_by_item, pairs_of, parts_of, weight_of
 from spotlight_asars.memory.ragged_rows import FoundRows, RaggedRows
-from spotlight_asars.memory.sparse_rows import keys_of, matrix_of, offsets_of, strongest, values_at, wider, with_rows
+from spotlight_asars.memory.sparse_rows import (
+    keys_of,
+    offsets_of,
+    places_among,
+    strongest,
+    values_at,
+    wider,
+    with_rows,
+)
 from spotlight_asars.runtime.devices import moved
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.interactions import SessionInteractions
@@ -74,7 +82,8 @@ class Transitions:
 
     def __init__(self, sessions: SessionInteractions, kept: int = KEPT, device: torch.device = HOST) -> None:
         require(kept >= 1, "kept must be 1 or more", kept)
-        counts = [strongest(count, kept) for count in _counts(sessions)]
+        blocks = [[strongest(count, kept) for count in block] for block in counts_by_item(sessions)]
+        counts = [_stacked(kind) for kind in zip(*blocks, strict=True)]
         self._load(counts, np.bincount(sessions.items, minlength=sessions.num_items), device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -113,8 +122,8 @@ class Transitions:
         before = np.pad(self._occurrences, (0, num_items - len(self._occurrences)))
         more = np.bincount(sessions.items, minlength=num_items)
         rows = np.flatnonzero(more)
-        changed = []
-        for kind, (old, new) in enumerate(zip(matrices, _counts(sessions), strict=True)):
+        changed, added = [], [_stacked(kind) for kind in zip(*counts_by_item(sessions), strict=True)]
+        for kind, (old, new) in enumerate(zip(matrices, added, strict=True)):
             old_rows, new_rows = old[rows], new[rows]
             if EVIDENCE[kind] == "together":  # which is divided by the root of how often the item occurs
                 total = before[rows] + more[rows]
@@ -177,7 +186,7 @@ class Transitions:
             own = np.repeat(np.arange(begin, begin + reached.shape[0]), np.diff(reached.indptr))
             reached.data[reached.indices == own] = 0.0
             kept.append(strongest(reached, number))
-        return _padded(sp.csr_array(sp.vstack(kept)), number)
+        return _padded(_stacked(kept), number)
 
     def own_counts(self, sessions: SessionInteractions) -> OwnCounts:
         """What each of the training sessions has added to the counts of its items."""
@@ -192,14 +201,9 @@ class Transitions:
         return TransitionQuery(self.table, items, own, first)
 
 
-def _counts(sessions: SessionInteractions) -> list[sp.csr_array]:
-    """The counts of all pairs in these sessions, (items, items) for each kind of evidence."""
-    shape = sessions.num_items, sessions.num_items
-    counts = [sp.csr_array(shape) for _ in EVIDENCE]
-    for part in pairs_in_parts(sessions):
-        keys, *values = part.summed(sessions.items, sessions.num_items)
-        counts = [count + matrix_of(value, keys, shape) for count, value in zip(counts, values, strict=True)]
-    return counts
+def _stacked(blocks: Sequence[sp.csr_array]) -> sp.csr_array:
+    """The matrix whose rows are those of all blocks, one after the other."""
+    return blocks[0] if len(blocks) == 1 else sp.csr_array(sp.vstack(blocks, format="csr"))
 
 
 def _shares(matrix: sp.csr_array) -> sp.csr_array:
@@ -220,13 +224,18 @@ def _padded(matrix: sp.csr_array, number: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(items), torch.from_numpy(shares)
 
 
-def _table_of(matrices: list[sp.csr_array], device: torch.device) -> RaggedRows:
-    """The counts of each item, (n, items) for each kind of evidence, as one table of the candidates of any kind."""
-    keys, shape = [keys_of(matrix) for matrix in matrices], matrices[0].shape
+def _of_any_kind(matrices: list[sp.csr_array]) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """The keys of the entries of all kinds, rising, and for each kind the values there, 0 where it has none."""
+    keys = [keys_of(matrix) for matrix in matrices]
     either = np.sort(np.concatenate(keys), kind="stable")  # merges what is sorted
     either = either[np.diff(either, prepend=-1) != 0]
-    strength = (values_at(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True))
-    return RaggedRows(offsets_of(either, *shape), either % shape[1], *strength, device=device)
+    return either, [values_at(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True)]
+
+
+def _table_of(matrices: list[sp.csr_array], device: torch.device) -> RaggedRows:
+    """The counts of each item, (n, items) for each kind of evidence, as one table of the candidates of any kind."""
+    (keys, strength), shape = _of_any_kind(matrices), matrices[0].shape
+    return RaggedRows(offsets_of(keys, *shape), keys % shape[1], *strength, device=device)
 
 
 class OwnCounts:
@@ -248,23 +257,44 @@ class OwnCounts:
     """
 
     def __init__(self, sessions: SessionInteractions, matrices: list[sp.csr_array], device: torch.device) -> None:
-        num_items = sessions.num_items
-        session = np.repeat(np.arange(len(sessions)), sessions.lengths)
-        groups, group = np.unique(session * num_items + sessions.items, return_inverse=True)
-        self.group = moved(torch.from_numpy(group), device)
-        parts = [
-            part.summed(group, len(groups)) for part in pairs_in_parts(sessions)
-        ]  # the groups of each follow the last one's
-        keys, *own = (np.concatenate(column) for column in zip(*parts, strict=True))
-        pairs = groups[keys // num_items] % num_items * num_items + keys % num_items
-        before = [values_at(keys_of(matrix), matrix.data, pairs) for matrix in matrices]
-        kept = np.logical_or(*(strength > 0 for strength in before))
-        before = [strength[kept] for strength in before]
-        after = [np.maximum(strength - part[kept], 0.0) for strength, part in zip(before, own, strict=True)]
-        after = [np.where(strength > NEGLIGIBLE, strength, 0.0) for strength in after]
-        keys = keys[kept]
-        offsets = offsets_of(keys, len(groups), num_items)
-        self.table = RaggedRows(offsets, keys % num_items, *before, *after, device=device)
+        counts, weight = _of_any_kind(matrices), weight_of(sessions)
+        columns: list[list[NDArray[Any]]] = [[] for _ in range(1 + 2 * len(EVIDENCE))]
+        first, group, sizes = 0, [], []
+        for part in parts_of(sessions):
+            groups, of_event, sizes_of_part, own = self._of_part(sessions, part, *counts, weight)
+            group.append(first + of_event)
+            sizes.append(sizes_of_part)
+            for column, of_part in zip(columns, own, strict=True):
+                column.append(of_part)
+            first += groups
+        self.group = moved(torch.from_numpy(np.concatenate(group)), device)
+        self.table = RaggedRows.joined(np.r_[0, np.concatenate(sizes).cumsum()], columns, device)
+
+    @staticmethod
+    def _of_part(
+        sessions: SessionInteractions,
+        part: tuple[int, int],
+        keys: NDArray[np.int64],
+        strength: list[NDArray[np.float64]],
+        weight: NDArray[np.float64],
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], list[NDArray[Any]]]:
+        """Of the sessions from the first to the last of a part: the number of groups, that of each event, how many
+        candidates each group has, and the columns of the table."""
+        num_items, start = sessions.num_items, sessions.offsets[part[0]]
+        session = np.repeat(np.arange(part[1] - part[0]), sessions.lengths[slice(*part)])
+        items = sessions.items[start : start + len(session)]
+        groups, group = np.unique(session * num_items + items, return_inverse=True)
+        pairs = pairs_of(sessions, *part)
+        entries, *own = pairs.summed(group[pairs.one - start], len(groups), sessions.items, weight)
+        group_of, item = np.divmod(entries, num_items)
+        place = places_among(keys, groups[group_of] % num_items * num_items + item)
+        kept = place >= 0
+        before = [one[place[kept]] for one in strength]
+        after = [np.maximum(one - part_of_it[kept], 0.0) for one, part_of_it in zip(before, own, strict=True)]
+        after = [np.where(one > NEGLIGIBLE, one, 0.0) for one in after]
+        values = [one.astype(np.float32) for one in (*before, *after)]
+        sizes = np.bincount(group_of[kept], minlength=len(groups))
+        return len(groups), group, sizes, [item[kept].astype(np.int32), *values]
 
 
 class Candidates(NamedTuple):

@@ -53,14 +53,25 @@ class RaggedRows:
     """
 
     def __init__(self, offsets: NDArray[Any], items: NDArray[Any], *values: NDArray[Any], device: torch.device) -> None:
+        self._fill(offsets, [[items], *([value] for value in values)], device)
+
+    @classmethod
+    def joined(cls, offsets: NDArray[Any], columns: list[list[NDArray[Any]]], device: torch.device) -> RaggedRows:
+        """From columns that come in parts, each of which is let go once it is in its place."""
+        table = cls.__new__(cls)
+        table._fill(offsets, columns, device)
+        return table
+
+    def _fill(self, offsets: NDArray[Any], columns: list[list[NDArray[Any]]], device: torch.device) -> None:
         self._width = max(1, int(np.diff(offsets).max(initial=0)))
         self._offsets = moved(torch.from_numpy(offsets.astype(np.int64)), device)
-        self._columns = [
-            moved(
-                torch.from_numpy(np.append(column.astype(kind, copy=False), np.zeros(self._width, kind))), device
-            )  # also the last
-            for column, kind in ((items, np.int32), *((value, np.float32) for value in values))
-        ]
+        self._columns = []
+        for place, parts in enumerate(columns):
+            kind: type = np.float32 if place else np.int32
+            empty: NDArray[Any] = np.zeros(self._width, kind)  # behind the last row
+            column = np.concatenate([*(part.astype(kind, copy=False) for part in parts), empty])
+            parts.clear()
+            self._columns.append(moved(torch.from_numpy(column), device))
 
     @property
     def device(self) -> torch.device:

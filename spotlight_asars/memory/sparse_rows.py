@@ -36,6 +36,21 @@ def values_at(keys: NDArray[np.int64], values: NDArray[Any], wanted: NDArray[np.
     return np.where(np.r_[keys, -1][place] == wanted, np.r_[values, 0.0][place], 0.0)
 
 
+def places_among(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the wanted, in any order, stand among rising keys: int64 (wanted,), -1 for those that are none.
+
+    >>> places_among(np.array([2, 5, 7]), np.array([7, 3, 2])).tolist()
+    [2, -1, 0]
+    """
+    order = np.argsort(wanted)  # a search in order reads the keys once, where any other waits for memory each time
+    ordered = wanted[order]
+    place = np.searchsorted(keys, ordered)
+    places = np.full(len(wanted), -1)
+    if len(keys):
+        places[order] = np.where(keys.take(place, mode="clip") == ordered, place, -1)
+    return places
+
+
 def strongest(matrix: sp.csr_array, kept: int) -> sp.csr_array:
     """Each row with its `kept` largest entries, in the order of the columns."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -177,6 +177,8 @@ def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
     rows = [draw.randint(1, 7, size).tolist() for size in draw.randint(1, 8, 60)]
     at_once = Transitions(as_sessions(rows)).arrays()
     monkeypatch.setattr(pair_counts, "EVENTS_AT_ONCE", 7)
+    monkeypatch.setattr(pair_counts, "PAIRS_AT_ONCE", 100)
+    assert len(list(pair_counts.counts_by_item(as_sessions(rows)))) > 3
     for name, array in Transitions(as_sessions(rows)).arrays().items():
         np.testing.assert_allclose(array, at_once[name], rtol=1e-12, err_msg=name)
 
@@ -186,15 +188,16 @@ def test_parts_are_of_whole_sessions_and_have_every_pair_once(rows, events_at_on
     sessions = as_sessions(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pair_counts, "EVENTS_AT_ONCE", events_at_once)
-        parts = list(pair_counts.pairs_in_parts(sessions))
-    found = [pair for part in parts for pair in zip(part.before.tolist(), part.after.tolist(), strict=True)]
+        parts = [pair_counts.pairs_of(sessions, *part) for part in pair_counts.parts_of(sessions)]
+    found = [(one, one + step) for part in parts for one, step in zip(*(each.tolist() for each in part), strict=True)]
     assert len(found) == len(set(found))
     assert set(found) == {
-        (p, q)
+        pair
         for start, stop in pairwise(sessions.offsets.tolist())
         for p in range(start, stop)
         for q in range(p + 1, min(stop, p + WINDOW + 1))
         if sessions.items[p] != sessions.items[q]
+        for pair in ((p, q), (q, p))
     }
 
 

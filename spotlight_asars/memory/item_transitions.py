@@ -21,7 +21,6 @@ Interaction 28 (2018).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -84,7 +83,7 @@ class Transitions:
         require(kept >= 1, "kept must be 1 or more", kept)
         blocks = [[strongest(count, kept) for count in block] for block in counts_by_item(sessions)]
         counts = [_stacked(kind) for kind in zip(*blocks, strict=True)]
-        self._load(counts, np.bincount(sessions.items, minlength=sessions.num_items), device)
+        self._load(counts, np.bincount(sessions.items, minlength=sessions.num_items), _table_of(counts, device))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, for a model file."""
@@ -101,7 +100,7 @@ class Transitions:
         matrices = [sp.csr_array(part, shape=(num_items, num_items)) for part in parts]
         for matrix in matrices:
             matrix.check_format(full_check=True)
-        transitions._load(matrices, arrays[OCCURRENCES], device)
+        transitions._load(matrices, arrays[OCCURRENCES], _table_of(matrices, device))
         return transitions
 
     def with_added(self, sessions: SessionInteractions, kept: int = KEPT) -> Transitions:
@@ -133,24 +132,22 @@ class Transitions:
             together.sort_indices()
             changed.append(strongest(together, kept))
             matrices[kind] = with_rows(old, rows, changed[kind])
-        transitions = Transitions.__new__(Transitions)
-        transitions._matrices, transitions._occurrences = matrices, before + more
         table = self.table.with_empty_rows(num_items - len(self._occurrences))
-        transitions.table = table.with_rows(rows, _table_of(changed, self.table.device))
+        transitions = Transitions.__new__(Transitions)
+        transitions._load(matrices, before + more, table.with_rows(rows, _table_of(changed, table.device)))
         return transitions
 
     def grown(self, num_items: int) -> Transitions:
         """The same counts in a larger catalogue."""
         if num_items == len(self._occurrences):
             return self
-        grown, new = copy.copy(self), num_items - len(self._occurrences)
-        grown._matrices = [wider(matrix, num_items) for matrix in self._matrices]
-        grown._occurrences = np.pad(self._occurrences, (0, new))
-        grown.table = self.table.with_empty_rows(new)
+        grown, new = Transitions.__new__(Transitions), num_items - len(self._occurrences)
+        matrices = [wider(matrix, num_items) for matrix in self._matrices]
+        grown._load(matrices, np.pad(self._occurrences, (0, new)), self.table.with_empty_rows(new))
         return grown
 
-    def _load(self, matrices: list[sp.csr_array], occurrences: NDArray[np.int64], device: torch.device) -> None:
-        self._matrices, self._occurrences, self.table = matrices, occurrences, _table_of(matrices, device)
+    def _load(self, matrices: list[sp.csr_array], occurrences: NDArray[np.int64], table: RaggedRows) -> None:
+        self._matrices, self._occurrences, self.table = matrices, occurrences, table
 
     def nearest(self, number: int, of: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """The items that come together with each item most often, and their shares of the counts G of all of these.

@@ -43,6 +43,15 @@ def with_recall(
     return RecallNet(net, num_items, *terms) if terms else net
 
 
+def looked_up(net: Any, item_ids: Tensor) -> AbstractContextManager[None]:
+    """A block in which there are no items but these, int64 (n,), and padding, each of which is looked up once.
+
+    Only for a net with a method of that name, as ``ASARSNet`` has it; others look up what they are asked for.
+    """
+    block: AbstractContextManager[None] = net.looked_up(item_ids) if hasattr(net, "looked_up") else nullcontext()
+    return block
+
+
 class RecallNet(nn.Module):
     """Any representation, with the terms of memories added to its scores.
 
@@ -72,11 +81,8 @@ class RecallNet(nn.Module):
         return self.recall(self.net.states(items, channels), items, channels)  # type: ignore[operator]
 
     def looked_up(self, item_ids: Tensor) -> AbstractContextManager[None]:
-        """A block in which there are no items but these, as the net's own ``looked_up``, if it has one."""
-        if not hasattr(self.net, "looked_up"):
-            return nullcontext()
-        looked_up: AbstractContextManager[None] = self.net.looked_up(item_ids)  # type: ignore[operator]
-        return looked_up
+        """A block in which there are no items but these, int64 (n,)."""
+        return looked_up(self.net, item_ids)
 
     def recall(self, values: Tensor, items: Tensor, channels: Channels) -> RecalledStates:
         """The net's own states, (batch, time, ...), together with what the memories hold for them."""

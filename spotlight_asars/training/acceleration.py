@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spotlight_asars.memory import RecallNet
+from spotlight_asars.memory.recall_net import looked_up
 from spotlight_asars.sessions.channels import Channels
 
 
@@ -34,7 +35,7 @@ class Accelerated:
         recurrent = any(isinstance(layer, nn.RNNBase) for layer in net.modules())
         self._autocast_states = autocast and not recurrent
         self._states: Any = _compiled(net) if compile else net.states
-        self._looks_up = hasattr(net, "looked_up") and not compile  # a compiled net would be compiled for each look-up
+        self._looks_up = not compile  # a compiled net would be compiled for each look-up
 
     @contextmanager
     def looked_up(self, item_ids: Tensor) -> Iterator[None]:
@@ -43,7 +44,7 @@ class Accelerated:
             return
         with ExitStack() as block:
             with self._precision():
-                block.enter_context(self._net.looked_up(item_ids))  # type: ignore[operator]
+                block.enter_context(looked_up(self._net, item_ids))
             yield
 
     def states(self, items: Tensor, channels: Channels | None = None) -> Any:

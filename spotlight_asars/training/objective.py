@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from spotlight_asars._checks import require
 from spotlight_asars.events.labels import UNKNOWN
 from spotlight_asars.losses import LOSSES, LossFunction, find_loss
-from spotlight_asars.memory.recall_net import RecalledStates
+from spotlight_asars.memory.recall_net import RecalledStates, looked_up
 from spotlight_asars.representations import Representation
 from spotlight_asars.runtime.devices import moved, rows_at_once, take
 from spotlight_asars.runtime.distributed import ALONE, Processes, summed
@@ -170,7 +169,7 @@ class NextItemObjective:
             # not one item for all: the gradient of its vector would be long in adding up
             any_item = drawn[torch.arange(len(targets), device=drawn.device) % len(drawn)]
             targets = targets.where(batch.real, any_item)
-        with _looked_up(net, torch.cat([batch.items.flatten(), drawn])):
+        with looked_up(net, torch.cat([batch.items.flatten(), drawn])):
             states = self._states(net, batch)
             positive, negative = net.score(states, targets), net.score_items(states, drawn)
         mask = drawn != targets.unsqueeze(1)
@@ -239,12 +238,6 @@ class NextItemObjective:
         if not hasattr(self._sample, "log_probability"):
             return torch.ones_like(luck, dtype=torch.bool)
         return luck * self._sample.log_probability(drawn, batch.whole.events).exp() < self._chance
-
-
-def _looked_up(net: Any, item_ids: Tensor) -> AbstractContextManager[None]:
-    """A block in which there are no items but these, in the way of ``ASARSNet.looked_up``, if the net has one."""
-    looked_up: AbstractContextManager[None] = net.looked_up(item_ids) if hasattr(net, "looked_up") else nullcontext()
-    return looked_up
 
 
 def some_asked(batch: Batch, draw: Draw) -> Tensor | None:

@@ -258,12 +258,12 @@ class OwnCounts:
         columns: list[list[NDArray[Any]]] = [[] for _ in range(1 + 2 * len(EVIDENCE))]
         first, group, sizes = 0, [], []
         for part in parts_of(sessions):
-            groups, of_event, sizes_of_part, own = self._of_part(sessions, part, *counts, weight)
+            of_event, sizes_of_part, *own = self._of_part(sessions, part, counts, weight)
             group.append(first + of_event)
             sizes.append(sizes_of_part)
             for column, of_part in zip(columns, own, strict=True):
                 column.append(of_part)
-            first += groups
+            first += len(sizes_of_part)
         self.group = moved(torch.from_numpy(np.concatenate(group)), device)
         self.table = RaggedRows.joined(np.r_[0, np.concatenate(sizes).cumsum()], columns, device)
 
@@ -271,12 +271,11 @@ class OwnCounts:
     def _of_part(
         sessions: SessionInteractions,
         part: tuple[int, int],
-        keys: NDArray[np.int64],
-        strength: list[NDArray[np.float64]],
+        counts: tuple[NDArray[np.int64], list[NDArray[np.float64]]],
         weight: NDArray[np.float64],
-    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], list[NDArray[Any]]]:
-        """Of the sessions from the first to the last of a part: the number of groups, that of each event, how many
-        candidates each group has, and the columns of the table."""
+    ) -> list[NDArray[Any]]:
+        """Of some of the sessions: the group of each event, from 0, how many candidates each group has, and the columns
+        of the table."""
         num_items, start = sessions.num_items, sessions.offsets[part[0]]
         session = np.repeat(np.arange(part[1] - part[0]), sessions.lengths[slice(*part)])
         items = sessions.items[start : start + len(session)]
@@ -284,6 +283,7 @@ class OwnCounts:
         pairs = pairs_of(sessions, *part)
         entries, *own = pairs.summed(group[pairs.one - start], len(groups), sessions.items, weight)
         group_of, item = np.divmod(entries, num_items)
+        keys, strength = counts
         place = places_among(keys, groups[group_of] % num_items * num_items + item)
         kept = place >= 0
         before = [one[place[kept]] for one in strength]
@@ -291,7 +291,7 @@ class OwnCounts:
         after = [np.where(one > NEGLIGIBLE, one, 0.0) for one in after]
         values = [one.astype(np.float32) for one in (*before, *after)]
         sizes = np.bincount(group_of[kept], minlength=len(groups))
-        return len(groups), group, sizes, [item[kept].astype(np.int32), *values]
+        return [group, sizes, item[kept].astype(np.int32), *values]
 
 
 class Candidates(NamedTuple):

@@ -45,6 +45,7 @@ NEIGHBOURS = 100  # sessions of a state
 REACH = 5  # events from the shared item that are looked at, on either side
 POSITION_DECAY, GAP_DECAY = 2.0, 2.0  # in events
 RECENCY_DECAY = 0.5  # as a share of all sessions
+SUMS_ON_GPU = 4  # times as much memory as scores take, for the whole numbers that they come from
 HOST = torch.device("cpu")
 
 
@@ -169,7 +170,7 @@ class NeighbourSessions:
 
         A part of the states at a time, for votes are counted in a row of the catalogue for each.
         """
-        parts = [self._votes(part) for part in items.split(rows_at_once(items.device, self.num_items))]
+        parts = [self._votes(part) for part in items.split(self._rows_of(items.device, self.num_items))]
         return Votes(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def strength_of(self, items: Tensor, wanted: Tensor) -> Tensor:
@@ -177,13 +178,15 @@ class NeighbourSessions:
         parts = []
         for own, its in zip(items.split(self._at_once(items)), wanted.split(self._at_once(items)), strict=True):
             is_own = (its.unsqueeze(2) == own.unsqueeze(1)).any(dim=2)
-            parts.append(sums_of(its, *self.single_votes(own)).masked_fill(is_own, 0.0))
+            voted, value = self.single_votes(own)
+            strength = sums(sums_of(its, voted, addends(value)), value.dtype)
+            parts.append(strength.masked_fill(is_own, 0.0))
         return torch.cat(parts)
 
     def strength_in_columns(self, items: Tensor, place: Tensor, columns: int) -> Tensor:
         """The strength as a matrix, float (states, columns), by the column `place` of each item, int64 (num_items,)."""
         parts = []
-        for part in items.split(min(self._at_once(items), rows_at_once(items.device, columns))):
+        for part in items.split(min(self._at_once(items), self._rows_of(items.device, columns))):
             voted, value = self.single_votes(part)
             added = addends(value)
             with in_any_order():
@@ -194,6 +197,11 @@ class NeighbourSessions:
     @staticmethod
     def _at_once(items: Tensor) -> int:
         return rows_at_once(items.device, LATEST * NEIGHBOURS * (2 * REACH + 1))
+
+    @staticmethod
+    def _rows_of(device: torch.device, columns: int) -> int:
+        """How many rows of so many sums to make at a time."""
+        return rows_at_once(device, columns if device.type == "cpu" else SUMS_ON_GPU * columns)
 
     def _votes(self, items: Tensor) -> Votes:
         voted, value = self.single_votes(items)

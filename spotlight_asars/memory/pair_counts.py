@@ -1,6 +1,6 @@
 """Pairs of events near each other in a session, and their sums by item or by any other group of events.
 
-Neither all pairs of a log nor their sums are ever in memory at once: both are several times as large as the log.
+Both are several times as large as the log, so they come in parts: pairs by sessions, and their sums by items.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from spotlight_asars.sessions.interactions import SessionInteractions
 
 WINDOW = 10  # events that two events are apart at most to be counted together
 EVENTS_AT_ONCE = 500_000  # whose pairs are found together
-PAIRS_AT_ONCE = 5_000_000  # that are summed together
+PAIRS_AT_ONCE = 10_000_000  # that are summed together
 
 
 class Pairs(NamedTuple):
@@ -69,11 +69,11 @@ def parts_of(sessions: SessionInteractions) -> Iterator[tuple[int, int]]:
     """The first and the last session, not included, of parts of about ``EVENTS_AT_ONCE`` events."""
     offsets = sessions.offsets
     cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], EVENTS_AT_ONCE), side="right") - 1
-    return pairwise(np.unique(np.r_[cuts, len(offsets) - 1]).tolist())
+    return pairwise(np.unique(np.r_[0, cuts, len(offsets) - 1]).tolist())
 
 
-def pairs_of(sessions: SessionInteractions, first: int, last: int) -> Pairs:
-    """The pairs of the sessions from `first` up to but not `last`."""
+def pairs_of(sessions: SessionInteractions, first: int, last: int, of_items: tuple[int, int] | None = None) -> Pairs:
+    """The pairs of the sessions from `first` up to but not `last`; those whose `one` is in a range of items, or all."""
     offsets, items = sessions.offsets, sessions.items
     start = offsets[first]
     begin = np.repeat(offsets[first:last], sessions.lengths[first:last])  # of the session of each event
@@ -81,8 +81,12 @@ def pairs_of(sessions: SessionInteractions, first: int, last: int) -> Pairs:
     for step in range(1, WINDOW + 1):
         after = place[step:][begin[step:] <= place[:-step]]
         after = after[items[after] != items[after - step]]
-        one += [after - step, after]
-        distance += [np.full(len(after), step, np.int8), np.full(len(after), -step, np.int8)]
+        for ahead, event in ((step, after - step), (-step, after)):
+            if of_items is not None:
+                item = items[event]
+                event = event[(item >= of_items[0]) & (item < of_items[1])]
+            one.append(event)
+            distance.append(np.full(len(event), ahead, np.int8))
     return Pairs(np.concatenate(one), np.concatenate(distance))
 
 
@@ -90,12 +94,9 @@ def counts_by_item(sessions: SessionInteractions) -> Iterator[list[sp.csr_array]
     """The sums F and G of all pairs, (some items, items) each: the rows of all items, block after block."""
     items, num_items, weight = sessions.items, sessions.num_items, weight_of(sessions)
     for first, last in _blocks(sessions):
-        chosen = []
-        for part in parts_of(sessions):
-            pairs = pairs_of(sessions, *part)
-            here = (items[pairs.one] >= first) & (items[pairs.one] < last)
-            chosen.append(Pairs(pairs.one[here], pairs.distance[here]))
-        pairs = Pairs(*(np.concatenate(column) for column in zip(*chosen, strict=True)))
+        block = None if last - first == num_items else (first, last)
+        parts = [pairs_of(sessions, *part, of_items=block) for part in parts_of(sessions)]
+        pairs = Pairs(*map(np.concatenate, zip(*parts, strict=True)))
         keys, *values = pairs.summed(items[pairs.one] - first, last - first, items, weight)
         yield [matrix_of(value, keys, (last - first, num_items)) for value in values]
 

@@ -57,7 +57,7 @@ class RaggedRows:
 
     @classmethod
     def joined(cls, offsets: NDArray[Any], columns: list[list[NDArray[Any]]], device: torch.device) -> RaggedRows:
-        """From columns that come in parts, each of which is let go once it is in its place."""
+        """From columns that come in lists of parts; each list is emptied once its column is made, to save memory."""
         table = cls.__new__(cls)
         table._fill(offsets, columns, device)
         return table

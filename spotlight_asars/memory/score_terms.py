@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spotlight_asars._checks import LARGEST_ID
-from spotlight_asars.runtime.devices import addends, in_any_order, places_of, sums, take
+from spotlight_asars.runtime.devices import in_any_order, places_of, take
 from spotlight_asars.sessions import PADDING_IDX
 
 FEW = 40  # items of a state's own, up to which comparing each with all slots is faster than a search
@@ -178,13 +178,7 @@ def sums_of(wanted: Tensor, items: Tensor, values: Tensor) -> Tensor:
     ordered = wanted.sort(dim=1).values
     place = torch.searchsorted(ordered, items).clamp(max=ordered.shape[1] - 1)
     here = ordered.gather(1, place) == items
-    values = torch.where(here, values, 0.0)
-    if values.requires_grad and torch.is_grad_enabled():
-        total = values.new_zeros(wanted.shape).scatter_add(1, place, values)
-    else:
-        added = addends(values)
-        with in_any_order():
-            total = sums(added.new_zeros(wanted.shape).scatter_add_(1, place, added), values.dtype)
+    total = values.new_zeros(wanted.shape).scatter_add(1, place, values.masked_fill(~here, 0))
     return total.gather(1, torch.searchsorted(ordered, wanted))
 
 

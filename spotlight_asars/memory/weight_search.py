@@ -111,8 +111,8 @@ def _ranks_of_repeated(scores: Tensor, votes: Votes, own: Tensor, target: Tensor
 
 
 def _less_the_targets(scores: Tensor, votes: Votes, own: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores of the catalogue, of what has votes and of the session's own items, less that of the target."""
-    scores = scores - scores.gather(1, target)
+    """Scores of the catalogue, in their memory, of what has votes and of the session's own items, less the target's."""
+    scores.sub_(scores.gather(1, target))
     return scores, scores.gather(1, votes.items), scores.gather(1, own)
 
 

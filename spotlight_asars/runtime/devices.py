@@ -15,7 +15,7 @@ from torch import Tensor
 
 SCORES_AT_ONCE = 2**21  # of whole catalogues, 8 MB of float32: what is done to a larger matrix leaves the cache
 LEARNED = 2  # times as many at once in training, where each part adds up a gradient of all items
-STEPS = 2.0**40  # of a number, in which a GPU counts what it adds up: finer than float32 from 1e-5 on, up to 8 million
+STEPS = 2.0**40  # of a number, in which a GPU counts what it adds up: finer than float32 from 1e-5 on
 _THREAD = threading.local()  # whether it is the one that trains, whose settings are those of the process
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # variable that cuBLAS reads for the memory it adds up in
 SCORES_AT_ONCE_ON_GPU = 2**27  # 0.5 GB: a smaller matrix leaves the GPU idle between launches
@@ -68,8 +68,11 @@ def places_of(item_ids: Tensor, number: int, missing: int) -> Tensor:
 
 
 def addends(values: Tensor) -> Tensor:
-    """`values`, or on a GPU whole numbers in their place, whose sums are the same in any order; see ``sums``."""
-    return values if values.device.type == "cpu" else (values.double() * STEPS).round().long()
+    """`values`, or on a GPU whole numbers in their place, whose sums are the same in any order; see ``sums``.
+
+    Values and sums must be finite, and less than 2 ** 23.
+    """
+    return values if values.device.type == "cpu" else values.double().mul_(STEPS).round_().long()
 
 
 def sums(of_addends: Tensor, dtype: torch.dtype) -> Tensor:
@@ -78,7 +81,7 @@ def sums(of_addends: Tensor, dtype: torch.dtype) -> Tensor:
     >>> sums(addends(torch.tensor([0.5, 0.25])).sum(), torch.float32)
     tensor(0.7500)
     """
-    return of_addends if of_addends.device.type == "cpu" else (of_addends.double() / STEPS).to(dtype)
+    return of_addends if of_addends.device.type == "cpu" else of_addends.double().div_(STEPS).to(dtype)
 
 
 def chosen_device(use_cuda: bool) -> torch.device:

@@ -102,8 +102,11 @@ class Checkpoints:
             If it can't be written: the latest is still the latest.
         """
         good, kept, average = progress.good, progress.stopping.kept, progress.average
+        now = progress.net.state_dict(), progress.optimizer.state_dict()
+        if good is not None and not progress.losses:  # the same tensors are written once
+            now = {**now[0], **good.saved[0]}, good.saved[1]
         content = {
-            "now": (progress.net.state_dict(), progress.optimizer.state_dict()),
+            "now": now,
             "good": good and good.saved,
             "kept": kept and kept.saved,
             "average": average and (int(average.n_averaged), list(average.parameters())),

@@ -67,8 +67,8 @@ def train(
     Raises
     ------
     ValueError
-        If a loss or a weight is NaN or infinite. The weights are then those with which training would have ended before
-        that epoch. The message counts epochs and batches from 1.
+        If a loss or a weight is NaN or infinite. The weights are then those from before that epoch, or their average.
+        The message counts epochs and batches from 1.
     """
     progress = Progress(net, optimizer, stopping or EarlyStopping(), averaging)
     if checkpoints is not None:
@@ -165,5 +165,5 @@ def _stop(progress: Progress, what: str, value: float, batch: int) -> NoReturn:
     progress.go_back()
     raise ValueError(
         f"{what} must stay finite; got {value} in epoch {len(progress.epochs) + 1}, batch {batch + 1}. "
-        "The weights from before this epoch are kept; a lower learning_rate may help"
+        "What was learned before this epoch is kept; a lower learning_rate may help"
     )

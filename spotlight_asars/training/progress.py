@@ -176,7 +176,7 @@ class Progress:
         self.good = Snapshot(self.net, self.optimizer, self.good, but_weights=self.average is not None)
 
     def go_back(self) -> None:
-        """To what training would have ended with before the epoch under way."""
+        """To the weights from before the epoch under way, or their average."""
         assert self.good is not None
         self.good.restore()
         if self.average is not None:

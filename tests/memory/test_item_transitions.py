@@ -175,12 +175,26 @@ def test_an_item_must_keep_a_candidate():
 def test_counts_of_a_long_log_are_added_up_part_by_part(monkeypatch):
     draw = np.random.RandomState(0)
     rows = [draw.randint(1, 7, size).tolist() for size in draw.randint(1, 8, 60)]
-    at_once = Transitions(as_sessions(rows)).arrays()
+    sessions, at_once = as_sessions(rows), Transitions(as_sessions(rows)).arrays()
+    own_at_once = Transitions(sessions).own_counts(sessions)
     monkeypatch.setattr(pair_counts, "EVENTS_AT_ONCE", 7)
     monkeypatch.setattr(pair_counts, "PAIRS_AT_ONCE", 100)
     assert len(list(pair_counts.counts_by_item(as_sessions(rows)))) > 3
     for name, array in Transitions(as_sessions(rows)).arrays().items():
         np.testing.assert_allclose(array, at_once[name], rtol=1e-12, err_msg=name)
+    own = Transitions(sessions).own_counts(sessions)
+    assert torch.equal(own.group, own_at_once.group)
+    offsets, columns = own.table.arrays
+    np.testing.assert_array_equal(offsets, own_at_once.table.arrays.offsets)
+    for column, expected in zip(columns, own_at_once.table.arrays.columns, strict=True):
+        np.testing.assert_allclose(column, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_sessions_without_events_count_nothing_and_may_be_added():
+    transitions, nothing = Transitions(as_sessions([[1, 2]])), SessionInteractions([[0, 0]], num_items=ITEMS)
+    for name, array in transitions.with_added(nothing).arrays().items():
+        np.testing.assert_array_equal(array, transitions.arrays()[name], err_msg=name)
+    assert not any(matrix.nnz for matrix in Transitions(nothing)._matrices)
 
 
 @given(rows_of_items, st.integers(1, 20))

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from simulated_device import SIMULATED, simulated_device
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spotlight_asars import SessionInteractions
 from spotlight_asars.memory import neighbour_sessions
@@ -121,6 +122,32 @@ def test_some_rows_and_many_states_at_once_have_the_votes_of_each():
             if item
         }
         assert found == pytest.approx(votes_of(neighbours, viewed))
+
+
+class NoSumsOfFloats(TorchDispatchMode):
+    """Refuses what a GPU would add up in any order, to other bits each time."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if "scatter_add" in operation.overloadpacket.__name__:
+            assert not args[0].is_floating_point()
+        return operation(*args, **(kwargs or {}))
+
+
+def test_votes_on_a_device_are_added_up_to_the_same_bits_in_any_order():
+    first, wanted = torch.tensor([0]), torch.tensor([[2, 4]])
+    items, log = torch.tensor([[1, 3]]), as_sessions([[1, 2, 3], [3, 4, 2], [2, 1]])
+    here = NeighbourSessions(log).query(items)
+    with simulated_device(), NoSumsOfFloats():
+        there = NeighbourSessions(log, SIMULATED).query(items.to(SIMULATED))
+        states = first.to(SIMULATED), (first + 1).to(SIMULATED)
+        votes, place = there.votes(*states), torch.arange(ITEMS).to(SIMULATED)
+        some = there.strength_of(*states, wanted.to(SIMULATED)).cpu()
+        columns = there.strength_in_columns(*states, place, ITEMS).cpu()
+        found = [part.cpu() for part in votes]
+    for part, expected in zip(found, here.votes(first, first + 1), strict=True):
+        torch.testing.assert_close(part, expected)
+    torch.testing.assert_close(some, here.strength_of(first, first + 1, wanted))
+    torch.testing.assert_close(columns[:, wanted[0]], some)
 
 
 def test_a_look_up_waits_for_nothing():

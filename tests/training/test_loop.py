@@ -85,7 +85,7 @@ def test_the_message_has_value_epoch_batch_and_a_way_out(value):
         Run(n_batches=5, faults={(3, 2): float(value)}).train()
     assert str(error.value) == (
         f"loss must stay finite; got {value} in epoch 4, batch 3. "
-        "The weights from before this epoch are kept; a lower learning_rate may help"
+        "What was learned before this epoch is kept; a lower learning_rate may help"
     )
 
 

@@ -36,6 +36,14 @@ def values_at(keys: NDArray[np.int64], values: NDArray[Any], wanted: NDArray[np.
     return np.where(np.r_[keys, -1][place] == wanted, np.r_[values, 0.0][place], 0.0)
 
 
+def joined(matrices: Sequence[sp.csr_array]) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """The keys of the entries of any of these matrices, rising, and the values of each there, 0 where it has none."""
+    keys = [keys_of(matrix) for matrix in matrices]
+    either = np.sort(np.concatenate(keys), kind="stable")  # merges what is sorted
+    either = either[np.diff(either, prepend=-1) != 0]
+    return either, [values_at(key, matrix.data, either) for key, matrix in zip(keys, matrices, strict=True)]
+
+
 def places_among(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where the wanted, in any order, stand among rising keys: int64 (wanted,), -1 for those that are none.
 

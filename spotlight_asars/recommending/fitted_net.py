@@ -16,9 +16,9 @@ from spotlight_asars._checks import require
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
 from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.memory import RecallNet, Transitions
-from spotlight_asars.memory.item_transitions import OwnCounts
 from spotlight_asars.memory.neighbour_sessions import NeighbourSessions
 from spotlight_asars.memory.neighbour_terms import NeighbourTerms
+from spotlight_asars.memory.own_counts import OwnCounts
 from spotlight_asars.recommending.recommendations import NEVER
 from spotlight_asars.recommending.user_state import UserState
 from spotlight_asars.representations import ASARSNet

@@ -19,6 +19,12 @@ def table_of(rows, device):
     return RaggedRows(np.cumsum([0, *map(len, rows)]), flat, flat / 2, -flat, device=device)
 
 
+def test_items_are_whole_numbers_however_large():
+    first = 2**24 + 1  # which float32 does not have
+    table = RaggedRows(np.array([0, 2]), np.array([first, first + 2]), np.ones(2), device=torch.device("cpu"))
+    assert table.rows(torch.tensor([0]), torch.tensor([True]))[0].tolist() == [[first, first + 2]]
+
+
 @given(ROWS, st.data())
 def test_rows_are_lists_padded_to_the_longest(rows, data):
     numbers = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6))

@@ -51,6 +51,8 @@ def test_the_weights_are_the_usual_ones_or_the_nearest_that_are_level_with_the_b
     for part in torch.arange(size).split(7):
         search.add(*rows_of(drawn, part))
     gains = gains_by_hand(*drawn)
+    found = dict(zip(WeightSearch._pairs, search._gains.tolist(), strict=True))
+    assert found == pytest.approx({pair: gain.sum() for pair, gain in gains.items()}, rel=1e-6)
     best = max(gains, key=lambda pair: gains[pair].mean())
     below = {pair: gains[best] - gain for pair, gain in gains.items()}
     error = {pair: np.sqrt(loss.var() * size + UNSEEN) / size for pair, loss in below.items()}

@@ -232,6 +232,16 @@ def test_after_a_stop_divergence_still_keeps_the_weights_from_before_the_epoch(
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize("averaging", [True, False])
+def test_what_is_the_same_at_the_start_of_an_epoch_is_written_once(averaging, tmp_path):
+    with pytest.raises(Stop):
+        fit(make(loss=stopping_at(1), averaging=averaging, patience=None), tmp_path, None, validation=None)
+    parts = dict(tensor_files.read(tmp_path / LATEST)[0]["content"]["dict"])
+    now, good = (parts[name]["tuple"] for name in ("now", "good"))
+    assert now[1] == good[1], "optimizer"
+    assert averaging or now[0] == good[0], "weights"
+
+
 def test_a_fit_that_has_ended_is_not_run_again(tmp_path, monkeypatch):
     expected = state_of(fit(make(), tmp_path))
     monkeypatch.setattr(training, "_step", None)

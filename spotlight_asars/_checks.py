@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 
 T = TypeVar("T")
@@ -139,6 +140,13 @@ def positive(value: Any, argument: str) -> float:
     """`value` unchanged: a number above 0, not NaN."""
     require(number(value, argument) > 0, f"{argument} must be positive", value)
     return value
+
+
+def random_state_of(seed: RandomState | int | None, argument: str = "random_state") -> RandomState:
+    """The ``RandomState`` itself, or a new one: with this seed, or with any for None."""
+    if isinstance(seed, RandomState):
+        return seed
+    return RandomState(None if seed is None else whole(seed, argument, least=0, most=2**32 - 1))
 
 
 def switch(value: Any, argument: str) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import murmurhash3_32
 
 from spotlight_asars._core.interactions import Interactions
 
@@ -70,6 +69,8 @@ def user_based_train_test_split(
     random_state : numpy.random.RandomState, optional
         Draws the seed of the hash.
     """
+    from sklearn.utils import murmurhash3_32  # takes as long to import as torch
+
     seed = (random_state or np.random.RandomState()).randint(0, 2**32 - 1, dtype=np.int64)
     percentile = murmurhash3_32(interactions.user_ids, seed=seed, positive=True) % 100
     in_test = percentile / 100.0 < test_percentage

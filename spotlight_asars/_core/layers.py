@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.utils import murmurhash3_32
 from torch import Tensor, nn
 
 # One murmurhash seed per hash function; with other numbers, weights from upstream would be useless here.
@@ -102,6 +101,8 @@ class BloomEmbedding(nn.Module):
         return f"<BloomEmbedding (compression_ratio: {self.compression_ratio}): {self.embeddings!r}>"
 
     def _hash_all(self) -> Tensor:
+        from sklearn.utils import murmurhash3_32  # takes as long to import as torch
+
         ids = np.arange(self.num_embeddings, dtype=np.int32)
         seeds = SEEDS[: self.num_hash_functions]
         hashes = np.stack([murmurhash3_32(ids, seed=seed) for seed in seeds], axis=1)

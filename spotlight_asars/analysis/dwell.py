@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import gammainc
 
 from spotlight_asars._checks import reject, require
 from spotlight_asars.events import HOUR, EventLog
@@ -79,13 +79,13 @@ def dwell_histogram(log: EventLog, edges: ArrayLike | None = None, inactivity: f
     bars = _round_edges(positive) if edges is None else _check_edges(edges)
     held = np.diff(np.searchsorted(positive, bars, side="right"))
     shape, scale = _fit_gamma(positive)
-    below = stats.gamma.cdf(positive, shape, scale=scale)
+    below = gammainc(shape, positive / scale)
     steps = np.arange(len(positive) + 1) / max(len(positive), 1)
     distance = max(np.max(steps[1:] - below), np.max(below - steps[:-1])) if len(positive) else np.nan
     return DwellHistogram(
         edges=bars,
         density=held / np.diff(bars) / max(len(positive), 1),
-        fitted=np.diff(stats.gamma.cdf(bars, shape, scale=scale)) / np.diff(bars),
+        fitted=np.diff(gammainc(shape, bars / scale)) / np.diff(bars),
         positive=len(positive),
         zeros=1 - len(positive) / len(dwell) if len(dwell) else np.nan,
         outside=1 - held.sum() / len(positive) if len(positive) else np.nan,
@@ -100,6 +100,8 @@ def _fit_gamma(positive: Floats) -> tuple[float, float]:
     """Shape and scale [s] of the greatest likelihood; NaN where all values are equal."""
     if not len(positive) or np.log(positive.mean()) - np.log(positive).mean() < SAME:
         return np.nan, np.nan
+    from scipy import stats  # takes half as long to import as torch
+
     shape, _, scale = stats.gamma.fit(positive, floc=0)
     return float(shape), float(scale)
 

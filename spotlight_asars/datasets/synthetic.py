@@ -24,9 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
-from spotlight_asars._checks import number, require, whole
+from spotlight_asars._checks import number, random_state_of, require, whole
 from spotlight_asars.events import DAY, EventLog, Vocabulary
 
 FAVOURITES = 3  # items that a user likes; two may coincide
@@ -103,7 +102,7 @@ def generate_sessions(
         num_sessions,
     )
     number(session_length, "session_length", least=2)
-    random = check_random_state(random_state)
+    random = random_state_of(random_state)
 
     ring = random.permutation(num_items)
     successor = np.empty(num_items, dtype=np.int64)

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from numpy.random import RandomState
-from sklearn.utils import check_random_state
 from torch import nn
 from tqdm import tqdm
 
-from spotlight_asars._checks import require
+from spotlight_asars._checks import random_state_of, require
 from spotlight_asars._spotlight import ImplicitSequenceModel, SequenceInteractions
 from spotlight_asars.events.item_features import FeatureSpace, ItemFeatures
 from spotlight_asars.events.labels import UNKNOWN, raw_labels
@@ -212,7 +211,7 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
                 optimizer_func=optimizer_func,
                 use_cuda=use_cuda,
                 sparse=sparse,
-                random_state=RandomState() if random_state is None else check_random_state(random_state),
+                random_state=random_state_of(random_state),
                 num_negative_samples=256 if num_negative_samples == "auto" else int(num_negative_samples),
             )
         self._loss, self._representation = loss, representation
@@ -320,6 +319,8 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
             if data.features is not None and data.described is not None:
                 fitted.describe(data.features, data.described, first, but_seen=False)
             share_weights(fitted.net)
+            if self._optimizer is None:
+                self._optimizer = make_optimizer(self._options, fitted.net)
             before = self.epochs
 
             def report(epochs: list[Epoch]) -> None:
@@ -459,9 +460,11 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
         return code
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Make this net the model's own, also under Spotlight's names for it, with an optimizer or a fresh one."""
-        self._optimizer = make_optimizer(self._options, fitted.net) if optimizer is None else optimizer
-        self._fitted, self._catalogue = fitted, catalogue
+        """Make this net the model's own, also under Spotlight's names for it; ``fit`` makes an optimizer if there is none.
+
+        A server that only recommends does without one: torch takes two seconds to import what its first one needs.
+        """
+        self._fitted, self._catalogue, self._optimizer = fitted, catalogue, optimizer
         self._net, self._num_items = fitted.net, fitted.num_items
 
     def _grow(self, catalogue: Catalogue) -> None:
@@ -470,5 +473,7 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
         optimizer = self._optimizer
         if sizes != (fitted.num_items, fitted.num_users, fitted.labels):
             larger = grown(fitted, self._options, *sizes)
-            fitted, optimizer = larger, grown_optimizer(optimizer, self._options, fitted.net, larger.net)
+            if optimizer is not None:
+                optimizer = grown_optimizer(optimizer, self._options, fitted.net, larger.net)
+            fitted = larger
         self._take(fitted, catalogue, optimizer)

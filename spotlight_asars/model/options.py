@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import RandomState
 from torch import nn
 
-from spotlight_asars._checks import number, one_of, positive, require, resolve, switch, whole
+from spotlight_asars._checks import number, one_of, positive, random_state_of, require, resolve, switch, whole
 from spotlight_asars.evaluation import parse_metric
 from spotlight_asars.losses import LOSSES, Loss, find_loss
 from spotlight_asars.representations import REPRESENTATIONS
@@ -82,11 +82,6 @@ def _net(value: Any, name: str) -> None:
 def _optimizer(value: Any, name: str) -> None:
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be None, or a function of the parameters; got {value!r}")
-
-
-def _seed(value: Any, name: str) -> None:
-    if value is not None and not isinstance(value, RandomState):
-        whole(value, name, least=0, most=2**32 - 1)
 
 
 def _monitor(value: Any, name: str) -> None:
@@ -168,7 +163,7 @@ class Options:
     optimizer_func: Annotated[Any, Kind(_optimizer, read=None)]
     use_cuda: Annotated[bool, Kind(switch, read=None)]
     sparse: Annotated[bool, SWITCH]
-    random_state: Annotated[Any, Kind(_seed, int)]
+    random_state: Annotated[Any, Kind(random_state_of, int)]
     num_negative_samples: Annotated[Any, AUTO_OR_COUNT]
     hidden_dim: Annotated[int, COUNT]
     user_dim: Annotated[int, COUNT]

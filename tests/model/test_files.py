@@ -54,6 +54,7 @@ def answer_files(folder):
     """What the child process does: load each model of a folder, ask it, and write what it says beside it."""
     for path in sorted(Path(folder).glob("*.safetensors")):
         np.savez(path.with_suffix(".npz"), *answers(ASARSSequenceModel.load(path)))
+    assert "torch._dynamo" not in sys.modules, "seconds of imports that only a training needs"
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.random import RandomState
-from sklearn.utils import check_random_state
 
-from spotlight_asars._checks import number, positive, require, whole
+from spotlight_asars._checks import number, positive, random_state_of, require, whole
 from spotlight_asars._spotlight import ImplicitFactorizationModel, Interactions
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.counting import session_of_events
@@ -72,7 +71,7 @@ class BPRMF(Baseline):
                 batch_size=without_remainder_of_one(len(users), self._batch_size),
                 l2=self._l2,
                 learning_rate=self._learning_rate,
-                random_state=check_random_state(self._random_state),
+                random_state=random_state_of(self._random_state),
             )
             self.factorization.fit(events)
         net = self.factorization._net

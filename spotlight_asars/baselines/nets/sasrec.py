@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import RandomState
-from sklearn.utils import check_random_state
 
-from spotlight_asars._checks import number, positive, require, whole
+from spotlight_asars._checks import number, positive, random_state_of, require, whole
 from spotlight_asars.baselines.base import Baseline
 from spotlight_asars.baselines.counting import session_of_events
 from spotlight_asars.baselines.prefixes import Floats, Ints, Prefixes
@@ -95,7 +94,7 @@ class SASRec(Baseline):
         usual = max(2, int(np.quantile(sessions.lengths, 0.99, method="inverted_cdf")))
         self._width = usual if self._max_sequence_length is None else min(self._max_sequence_length, longest)
         with preserved_generators(torch.cuda.is_available()), quiet(*LOGGERS):
-            torch.manual_seed(check_random_state(self._random_state).randint(2**31 - 1))
+            torch.manual_seed(random_state_of(self._random_state).randint(2**31 - 1))
             self.sasrec: Any = SASRecModel(
                 n_blocks=self._num_blocks,
                 n_heads=self._num_heads,

@@ -34,13 +34,21 @@ class Weights(NamedTuple):
 
 
 class NeighbourTerms(nn.Module):
-    """Terms from ``channels.neighbours``, for a ``RecallNet``; none in training, nor before weights were found."""
+    """Terms from ``channels.neighbours``, for a ``RecallNet``; none in training, nor before weights were found.
 
+    Parameters
+    ----------
+    gain : float
+        What found weights are multiplied by.
+    """
+
+    gain: Tensor
     weight: Tensor
     repeats: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
+        self.register_buffer("gain", torch.tensor(gain))
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("repeats", torch.zeros(()))
 
@@ -49,9 +57,9 @@ class NeighbourTerms(nn.Module):
         return {"neighbours": float(self.weight), "again": float(self.repeats)}
 
     def take(self, found: Weights) -> None:
-        """Take other weights, in place."""
-        self.weight.fill_(found.weight)
-        self.repeats.fill_(found.repeats)
+        """Take the weights that were found, in place."""
+        self.weight.copy_(self.gain * found.weight)
+        self.repeats.copy_(self.gain * found.repeats)
 
     def recall(self, items: Tensor, channels: Channels) -> tuple[NeighbourQuery, LatestEvents] | None:
         """The query for the neighbours of a batch, and the events of its sessions."""

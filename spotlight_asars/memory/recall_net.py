@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,19 @@ from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.runtime.devices import take
 from spotlight_asars.sessions.channels import Channels
 
-GAIN = 1.7  # of terms that are learned in training, once it is over: beside them, the net knows those sessions by heart
+
+class Gains(NamedTuple):
+    """How many times as much terms count once training is over: in training, the net knows the sessions by heart.
+
+    learned : terms whose weights are learned in training
+    found : those whose weights are found on sessions that the net has not been trained on yet
+    """
+
+    learned: float = 1.7
+    found: float = 1.0
+
+
+USUAL_GAINS = Gains()
 
 
 def with_recall(
@@ -26,20 +38,19 @@ def with_recall(
     transitions: bool,
     neighbours: bool = False,
     num_kinds: int = 0,
-    gain: float = GAIN,
+    gains: Gains = USUAL_GAINS,
 ) -> nn.Module:
     """`net` with terms of its users' histories, of item transitions and of neighbour sessions, if wanted.
 
-    Where there are several kinds of events, `num_kinds`, the unknown one included, the first two weigh them. Once
-    training is over, these two count `gain` times as much.
+    Where there are several kinds of events, `num_kinds`, the unknown one included, the first two weigh them.
     """
     device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), None)  # of a net of one's own, too
     with torch.no_grad():
         item = torch.ones(1, 1, dtype=torch.int64, device=device)
         state_size = net.states(item)[0, 0].numel()  # type: ignore[operator]
-    terms: list[nn.Module] = [HistoryTerms(state_size, num_kinds, gain)] * history
-    terms += [TransitionTerms(state_size, num_kinds, gain)] * transitions
-    terms += [NeighbourTerms()] * neighbours
+    terms: list[nn.Module] = [HistoryTerms(state_size, num_kinds, gains.learned)] * history
+    terms += [TransitionTerms(state_size, num_kinds, gains.learned)] * transitions
+    terms += [NeighbourTerms(gains.found)] * neighbours
     return RecallNet(net, num_items, *terms) if terms else net
 
 

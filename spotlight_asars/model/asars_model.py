@@ -310,17 +310,17 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
         share_random_state(self._random_state)
         with seeded(self._random_state, device):
             if self._fitted is None:
-                self._take(build_for(data.train, options, space), data.catalogue)
+                built = build_for(data.train, options, space)
+                self._take(built, data.catalogue, make_optimizer(self._options, built.net))
                 first = 1
             else:
+                self._optimizer = self._optimizer or make_optimizer(self._options, self._fitted.net)
                 first = self._fitted.num_items
             self._grow(data.catalogue)
             fitted = self._fitted_net("fit")
             if data.features is not None and data.described is not None:
                 fitted.describe(data.features, data.described, first, but_seen=False)
             share_weights(fitted.net)
-            if self._optimizer is None:
-                self._optimizer = make_optimizer(self._options, fitted.net)
             before = self.epochs
 
             def report(epochs: list[Epoch]) -> None:
@@ -460,9 +460,9 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
         return code
 
     def _take(self, fitted: FittedNet, catalogue: Catalogue, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Make this net the model's own, also under Spotlight's names for it; ``fit`` makes an optimizer if there is none.
+        """Make this net the model's own, also under Spotlight's names for it.
 
-        A server that only recommends does without one: torch takes two seconds to import what its first one needs.
+        A loaded model has no optimizer before ``fit``: torch takes two seconds to import what its first one needs.
         """
         self._fitted, self._catalogue, self._optimizer = fitted, catalogue, optimizer
         self._net, self._num_items = fitted.net, fitted.num_items

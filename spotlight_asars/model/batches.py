@@ -86,7 +86,8 @@ class TrainingBatches:
     @torch.no_grad()
     def _weigh_neighbours(self, latest: NDArray[np.bool_]) -> None:
         """Find the weights of neighbours and repeats on the latest sessions, whose neighbours are all the others."""
-        fitted, search = self._fitted, WeightSearch()
+        fitted, search, terms = self._fitted, WeightSearch(), self._fitted.neighbour_terms
+        assert terms is not None
         earlier = self._sessions.take(np.flatnonzero(~latest))
         neighbours = NeighbourSessions(earlier, fitted.device)
         at_once = rows_at_once(fitted.device, earlier.num_items)
@@ -97,11 +98,10 @@ class TrainingBatches:
                 states, query = fitted.states(batch.items, channels), neighbours.query(batch.items)
                 events = LatestEvents(batch.items)
                 for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
-                    scores = fitted.score_catalogue(states[row, step])
+                    scores = fitted.score_catalogue(states[row, step]).div_(terms.gain)
                     own, _ = events.before(row, step, OWN)
                     search.add(scores, query.votes(row, step), own, batch.items[row, step + 1])
-        assert fitted.neighbour_terms is not None
-        fitted.neighbour_terms.take(search.best())
+        terms.take(search.best())
 
 
 def _latest(sessions: SessionInteractions) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from spotlight_asars.events.item_features import FeatureSpace
 from spotlight_asars.events.labels import NO_LABELS, LabelSizes
 from spotlight_asars.losses import find_loss
 from spotlight_asars.memory import with_recall
-from spotlight_asars.memory.recall_net import GAIN
+from spotlight_asars.memory.recall_net import USUAL_GAINS, Gains
 from spotlight_asars.model.options import EXACT_UP_TO, Options
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.representations import Blueprint, build
@@ -36,6 +36,7 @@ OF_THE_LOG = (
     "context_sizes",
 )  # the rest of a blueprint are options
 FEW_TARGETS, GAIN_OF_FEW = 15_000, 2.5  # a log so small the net knows all by heart: memories count for more beside it
+LITTLE, MOST_BESIDE = 6_000, 4.0  # targets from which a net learns less than memories hold; these, at most so much more
 SLOWER = 0.1  # learning rate of a transformer's weights, beside that of embeddings: at the same rate it learns worse
 
 
@@ -45,9 +46,16 @@ def build_for(sessions: SessionInteractions, options: Options, space: FeatureSpa
     dwell = sessions.flat_dwell_times
     scale = TIME_ENCODINGS[options.time_encoding].fit([] if dwell is None else dwell)
     labels = sessions.num_kinds, sessions.context_sizes
-    is_small = weight_of_targets(sessions, None) <= FEW_TARGETS and space is None  # memories have nothing of new items
-    gain = GAIN_OF_FEW if is_small else GAIN
-    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space, labels=labels, gain=gain)
+    gains = _gains(weight_of_targets(sessions, None)) if space is None else USUAL_GAINS  # memories lack what is new
+    return build_fitted(options, sessions.num_items, sessions.num_users, scale, space=space, labels=labels, gains=gains)
+
+
+def _gains(targets: float) -> Gains:
+    """How much memories count beside a net that has learned so many targets."""
+    if targets > FEW_TARGETS:
+        return USUAL_GAINS
+    beside = min(max(LITTLE / max(targets, 1), 1.0), MOST_BESIDE)
+    return Gains(GAIN_OF_FEW * beside, beside)
 
 
 def build_fitted(
@@ -58,12 +66,12 @@ def build_fitted(
     device: torch.device | None = None,
     space: FeatureSpace | None = None,
     labels: LabelSizes = NO_LABELS,
-    gain: float = GAIN,
+    gains: Gains = USUAL_GAINS,
 ) -> FittedNet:
     """A net with fresh weights that remembers nothing yet, on a device, or on that of the options.
 
     `labels` are the numbers of kinds, and of labels in each column of the context; the options' ``embedding_dim`` is a
-    number. Memories whose weights are learned count `gain` times as much once training is over.
+    number.
     ``ValueError`` for a representation that takes no features, where there is a `space` of them.
     """
     options = options.settled(num_items)
@@ -85,7 +93,7 @@ def build_fitted(
         options.transitions,
         options.neighbours,
         labels[0],
-        gain,
+        gains,
     )
     history_size = options.history_size if options.history else None
     device = device or chosen_device(options.use_cuda)

@@ -12,7 +12,7 @@ from torch import nn
 from spotlight_asars import SessionInteractions
 from spotlight_asars._spotlight import PADDING_IDX
 from spotlight_asars.memory import Memory, Transitions, with_recall
-from spotlight_asars.memory.recall_net import GAIN
+from spotlight_asars.memory.recall_net import USUAL_GAINS
 from spotlight_asars.representations import build
 from spotlight_asars.sessions.channels import Channels
 
@@ -134,4 +134,4 @@ def test_learned_terms_count_for_more_once_training_is_over(history, transitions
     learning = net.score_items(states) - alone
     after = net.eval().score_items(selected(net, items, recalled(items, channels, history, transitions))) - alone
     assert learning.abs().max() > 0.1
-    torch.testing.assert_close(after[:, 1:], GAIN * learning[:, 1:])
+    torch.testing.assert_close(after[:, 1:], USUAL_GAINS.learned * learning[:, 1:])

@@ -215,9 +215,9 @@ def test_one_row_gives_one_axis_and_more_rows_two(model, sessions):
 
 def test_chosen_items_get_the_scores_of_the_catalogue(model):
     everything = model.predict([1, 2])
-    np.testing.assert_allclose(model.predict([1, 2], item_ids=np.array([3, 0, 5])), everything[[3, 0, 5]])
-    np.testing.assert_allclose(model.predict([1, 2], item_ids=np.array([[3], [4]])), everything[[3, 4]])
-    np.testing.assert_allclose(model.predict([1, 2], item_ids=3), everything[[3]])
+    np.testing.assert_allclose(model.predict([1, 2], item_ids=np.array([3, 0, 5])), everything[[3, 0, 5]], rtol=1e-6)
+    np.testing.assert_allclose(model.predict([1, 2], item_ids=np.array([[3], [4]])), everything[[3, 4]], rtol=1e-6)
+    np.testing.assert_allclose(model.predict([1, 2], item_ids=3), everything[[3]], rtol=1e-6)
     assert model.predict([[1, 2], [2, 1]], item_ids=[3, 4]).shape == (2, 2)
 
 

@@ -84,7 +84,7 @@ def test_a_model_file_keeps_what_kinds_ask_for(tmp_path):
 
 def test_what_is_bought_after_an_item_is_found_by_those_who_ask():
     planted = {"predictability": 0.0, "dwell_effect": 0.0, "user_effect": 0.0, "intent_effect": 0.9}
-    sizes = {"num_users": 20, "num_items": 15, "num_sessions": 400, "session_length": 6}
+    sizes = {"num_users": 20, "num_items": 15, "num_sessions": 800, "session_length": 6}
     log = generate_sessions(**sizes, **planted, random_state=0)
     train, test = map(to_sessions, log.split_by_time())
     model = ASARSSequenceModel(embedding_dim=16, hidden_dim=16, n_iter=6, learning_rate=0.1, random_state=0).fit(train)

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from spotlight_asars import ASARSSequenceModel, EventLog, ItemFeatures, SessionInteractions, to_sessions
-from spotlight_asars.memory.recall_net import GAIN
-from spotlight_asars.model.building import FEW_TARGETS, GAIN_OF_FEW
+from spotlight_asars.memory.neighbour_terms import Weights
+from spotlight_asars.memory.recall_net import USUAL_GAINS
+from spotlight_asars.model.building import FEW_TARGETS, GAIN_OF_FEW, LITTLE, MOST_BESIDE
 from spotlight_asars.model.options import EMBEDDING_DIMS, LARGEST_DIM
 
 
@@ -25,7 +26,10 @@ def dim_of(model):
 
 
 def gains_of(model):
-    return [round(float(terms.gain), 6) for terms in model._fitted.net.terms if hasattr(terms, "gain")]
+    """Of learned terms, and of found ones."""
+    history, transitions, neighbours = (round(float(terms.gain), 5) for terms in model._fitted.net.terms)
+    assert history == transitions
+    return history, neighbours
 
 
 @pytest.mark.parametrize(("most", "dim"), EMBEDDING_DIMS.items())
@@ -54,14 +58,27 @@ def test_the_option_stays_open_and_the_size_stays_as_it_was(tmp_path):
     np.testing.assert_array_equal(loaded.predict([1, 2]), model.predict([1, 2]))
 
 
-def test_memories_count_for_more_where_the_log_is_small(tmp_path):
-    small, large = unfitted().fit(sessions_of(FEW_TARGETS)), unfitted().fit(sessions_of(FEW_TARGETS + 5))
-    assert gains_of(small) == [GAIN_OF_FEW] * 2
-    assert gains_of(large) == [GAIN] * 2
-    small.fit(sessions_of(FEW_TARGETS + 5, num_items=12))
-    assert gains_of(small) == [GAIN_OF_FEW] * 2
-    small.save(tmp_path / "model.safetensors")
-    assert gains_of(ASARSSequenceModel.load(tmp_path / "model.safetensors")) == gains_of(small)
+@pytest.mark.parametrize(
+    ("targets", "beside"),
+    [(FEW_TARGETS, 1), (LITTLE, 1), (LITTLE // 2, 2), (LITTLE // 4, MOST_BESIDE), (5, MOST_BESIDE)],
+)
+def test_memories_count_for_more_beside_the_net_the_smaller_the_log_is(targets, beside, tmp_path):
+    model, expected = unfitted().fit(sessions_of(targets)), pytest.approx((GAIN_OF_FEW * beside, beside))
+    assert gains_of(model) == expected
+    model.fit(sessions_of(FEW_TARGETS + 5, num_items=12))
+    assert gains_of(model) == expected
+    model.save(tmp_path / "model.safetensors")
+    assert gains_of(ASARSSequenceModel.load(tmp_path / "model.safetensors")) == expected
+
+
+def test_weights_that_are_found_count_as_much_more_as_those_that_are_learned():
+    terms = unfitted().fit(sessions_of(LITTLE // 2))._fitted.neighbour_terms
+    terms.take(Weights(0.5, 3.0))
+    assert terms.weights() == {"neighbours": pytest.approx(1.0), "again": pytest.approx(6.0)}
+
+
+def test_on_a_larger_log_they_count_as_usual():
+    assert gains_of(unfitted().fit(sessions_of(FEW_TARGETS + 5))) == pytest.approx(USUAL_GAINS)
 
 
 def test_with_features_of_items_they_do_not_for_they_know_nothing_of_new_items():
@@ -69,8 +86,8 @@ def test_with_features_of_items_they_do_not_for_they_know_nothing_of_new_items()
     train = to_sessions(EventLog(np.repeat(np.arange(10), 6), items, np.arange(60)))
     frame = pd.DataFrame({"item": range(1, 9), "colour": ["red", "blue"] * 4})
     features = ItemFeatures.from_frame(frame, item="item", categorical=["colour"])
-    assert gains_of(unfitted().fit(train)) == [GAIN_OF_FEW] * 2
-    assert gains_of(unfitted().fit(train, item_features=features)) == [GAIN] * 2
+    assert gains_of(unfitted().fit(train)) == (GAIN_OF_FEW * MOST_BESIDE, MOST_BESIDE)
+    assert gains_of(unfitted().fit(train, item_features=features)) == pytest.approx(USUAL_GAINS)
 
 
 @pytest.mark.parametrize("size", [0, 1.5, "large"])

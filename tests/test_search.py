@@ -177,9 +177,10 @@ def test_a_list_of_dicts_is_searched_one_by_one_and_the_same_model_once(train):
 
 
 def test_seeds_can_be_searched_over(train):
-    trials = grid_search(train, {"random_state": range(2)}, **SMALL)
+    alone = {**SMALL, "history": False, "transitions": False, "neighbours": False}  # memories rank alike by any seed
+    trials = grid_search(train, {"random_state": range(2)}, **alone)
     assert trials[0].metrics != trials[1].metrics
-    (fixed,) = grid_search(train, {"cell": ["lstm"]}, random_state=1, **SMALL)
+    (fixed,) = grid_search(train, {"cell": ["lstm"]}, random_state=1, **alone)
     assert fixed.metrics in [trial.metrics for trial in trials]
 
 

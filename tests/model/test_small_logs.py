@@ -3,10 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from small_models import quick
 
 from spotlight_asars import ASARSSequenceModel, EventLog, ItemFeatures, SessionInteractions, to_sessions
 from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.memory.recall_net import USUAL_GAINS
+from spotlight_asars.memory.weight_search import WeightSearch
+from spotlight_asars.model import batches, building
 from spotlight_asars.model.building import FEW_TARGETS, GAIN_OF_FEW, LITTLE, MOST_BESIDE
 from spotlight_asars.model.options import EMBEDDING_DIMS, LARGEST_DIM
 
@@ -75,6 +79,22 @@ def test_weights_that_are_found_count_as_much_more_as_those_that_are_learned():
     terms = unfitted().fit(sessions_of(LITTLE // 2))._fitted.neighbour_terms
     terms.take(Weights(0.5, 3.0))
     assert terms.weights() == {"neighbours": pytest.approx(1.0), "again": pytest.approx(6.0)}
+
+
+def test_weights_are_found_beside_as_little_of_the_net_as_there_is_of_it_later(monkeypatch):
+    asked = []
+
+    class Recorded(WeightSearch):
+        def add(self, scores, *others):
+            asked.append(scores[:, 1:].clone())
+            super().add(scores, *others)
+
+    monkeypatch.setattr(batches, "WeightSearch", Recorded)
+    for little in (0, LITTLE):
+        monkeypatch.setattr(building, "LITTLE", little)
+        quick(history=False, transitions=False).fit(sessions_of(500))
+    usual, small = asked
+    torch.testing.assert_close(small * MOST_BESIDE, usual)
 
 
 def test_on_a_larger_log_they_count_as_usual():

@@ -91,8 +91,8 @@ def test_every_representation_learns_from_blocks_what_it_learns_from_batches(rep
         "dropout": 0.0,
         "user_dropout": 0.0,
         "dwell_dropout": 0.0,
-        "batch_size": 4,
-        "n_iter": 2,
+        "batch_size": 2,
+        "n_iter": 1,
         "neighbours": False,
     }
     played = quick(representation=representation, **still).fit(TRAIN)

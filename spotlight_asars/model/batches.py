@@ -98,6 +98,7 @@ class TrainingBatches:
                 states, query = fitted.states(batch.items, channels), neighbours.query(batch.items)
                 events = LatestEvents(batch.items)
                 for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
+                    # what is found is multiplied by the gain, so until then all else is divided by it
                     scores = fitted.score_catalogue(states[row, step]).div_(terms.gain)
                     own, _ = events.before(row, step, OWN)
                     search.add(scores, query.votes(row, step), own, batch.items[row, step + 1])

@@ -291,6 +291,20 @@ def test_a_grown_model_is_the_same_in_a_file(representation, tmp_path):
     np.testing.assert_array_equal(*(one.predict(log.sequences) for one in models))
 
 
+def test_a_loaded_model_grows_before_and_after_it_learns(tmp_path):
+    model = quick(n_iter=2).fit(sessions_of())
+    model.save(tmp_path / "model")
+    loaded = ASARSSequenceModel.load(tmp_path / "model")
+    for one in (model, loaded):
+        one.update(later_sessions())
+    rows = later_sessions(seed=4).sequences
+    np.testing.assert_array_equal(loaded.predict(rows), model.predict(rows))
+    before = loaded.predict(rows)
+    loaded.fit(later_sessions(items=ITEMS + 5))
+    assert loaded.predict(rows).shape == (len(rows), ITEMS + 5)
+    assert (loaded.predict(rows)[:, 1 : before.shape[1]] != before[:, 1:]).any()
+
+
 class Stop(Exception):
     """Stands for the end of the process."""
 

@@ -12,8 +12,7 @@ Candidates are scored by the dot product with their embedding (eq. 20). The desi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -25,23 +24,20 @@ from spotlight_asars._spotlight import PADDING_IDX, ZeroEmbedding
 from spotlight_asars.events.item_features import FeatureSizes
 from spotlight_asars.representations.asked_kinds import AskedKinds
 from spotlight_asars.representations.dwell_encoding import TIME_ENCODINGS
-from spotlight_asars.representations.feature_vectors import FeatureVectors
-from spotlight_asars.representations.item_graph import ItemGraph
+from spotlight_asars.representations.item_vectors import ItemVectors
 from spotlight_asars.representations.label_vectors import label_vectors
 from spotlight_asars.representations.padding import SortedEvents, after_each_step
 from spotlight_asars.representations.time_attention import LAST_DWELL, READINGS, TimeAttention
 from spotlight_asars.representations.transformer import Transformer
 from spotlight_asars.representations.user_drift import UserDrift
 from spotlight_asars.representations.users import UserAttention, Users
-from spotlight_asars.runtime.devices import places_of, take
 from spotlight_asars.sessions.channels import Channels
 
-ITEM_SCALE = 0.3  # standard deviation of new item embeddings; 1 / embedding_dim, as in Spotlight, learns far slower
 READERS = ("rnn", "transformer", "time_transformer")
 CELLS: dict[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
-class ASARSNet(nn.Module):
+class ASARSNet(ItemVectors):
     r"""Represents a session by its items, the dwell time on each, and its user.
 
     Parameters
@@ -124,7 +120,6 @@ class ASARSNet(nn.Module):
         num_kinds: int = 0,
         context_sizes: tuple[int, ...] = (),
     ) -> None:
-        super().__init__()
         switches = (
             ("user", user, (None, "cat", "att")),
             ("time", time, (None, "att", "cat")),
@@ -137,16 +132,9 @@ class ASARSNet(nn.Module):
         for name, value, choices in switches:
             require(value in choices, f"{name} must be one of {list(choices)}", value)
         require(bool(user) or not drift, "user must be 'cat' or 'att' where the user drifts", user)
-        self.embedding_dim, self.residual, self.last_dwell = embedding_dim, residual, last_dwell
+        super().__init__(num_items, embedding_dim, item_neighbours, feature_sizes, id_dropout, sparse)
+        self.residual, self.last_dwell = residual, last_dwell
 
-        self._looked_up: tuple[Tensor, ...] | None = None
-        self.item_embeddings = nn.Embedding(num_items, embedding_dim, padding_idx=PADDING_IDX, sparse=sparse)
-        nn.init.normal_(self.item_embeddings.weight[1:], std=ITEM_SCALE)
-        self.item_biases = ZeroEmbedding(num_items, 1, padding_idx=PADDING_IDX, sparse=sparse)
-        self.item_graph = ItemGraph(num_items, item_neighbours, sparse) if item_neighbours else None
-        self.item_features: FeatureVectors | None = None
-        if feature_sizes is not None:
-            self.item_features = FeatureVectors(num_items, embedding_dim, feature_sizes, id_dropout)
         self.kinds = label_vectors([num_kinds], embedding_dim)
         self.context = label_vectors(context_sizes, embedding_dim)
         self.of_asked = AskedKinds(num_kinds, embedding_dim) if num_kinds > 2 else None
@@ -190,46 +178,6 @@ class ASARSNet(nn.Module):
             self.users.add_known(user_ids)
             if self.drift is not None and started is not None:
                 self.drift.fit_mean_times(self.users.rows(user_ids, len(user_ids)), started)
-
-    def item_vectors(self, item_ids: Tensor | None = None) -> Tensor:
-        """Vectors of items, int64 (...), or of the whole catalogue: what is read, and what states are compared with."""
-        return self.item_rows(item_ids)[0]
-
-    def item_rows(self, item_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Vectors and biases of items, int64 (...), or of the whole catalogue: float (..., dim) and (...)."""
-        if self._looked_up is not None and item_ids is not None:
-            place, *rows = self._looked_up
-            at = take(place, 0, item_ids.flatten())
-            found, of_found = (take(part, 0, at) for part in rows)
-            return found.view(*item_ids.shape, self.embedding_dim), of_found.view(item_ids.shape)
-        if self.item_graph is not None:
-            vectors: Tensor = self.item_graph(self.item_embeddings.weight, item_ids)
-        else:
-            vectors = self.item_embeddings.weight if item_ids is None else self.item_embeddings(item_ids)
-        biases = (self.item_biases.weight if item_ids is None else self.item_biases(item_ids)).squeeze(-1)
-        if self.item_features is not None:
-            return self.item_features.added_to(vectors, biases, item_ids)
-        return vectors, biases
-
-    @contextmanager
-    def looked_up(self, item_ids: Tensor) -> Iterator[None]:
-        """Inside the block there are no items but these, int64 (n,), and padding, and each is looked up once.
-
-        A training step asks for its items as what is viewed, as targets and as negatives: with one look-up there is one
-        gradient of the embeddings, not one for each.
-        """
-        item_ids = torch.cat([item_ids.new_full((1,), PADDING_IDX), item_ids])
-        if item_ids.device.type == "cpu":  # a GPU would wait for their number
-            item_ids = item_ids.unique()
-        if self.item_features is not None:
-            self.item_features.draw()
-        rows = self.item_rows(item_ids)
-        out_of_range = len(item_ids)
-        self._looked_up = places_of(item_ids, len(self.item_biases.weight), out_of_range), *rows
-        try:
-            yield
-        finally:
-            self._looked_up = None
 
     def input_vectors(self, items: Tensor, kinds: Tensor | None) -> Tensor:
         """Vectors of events, of items and their kinds, int64 (...): float (..., dim), what is read."""

@@ -1,4 +1,4 @@
-r"""Earlier sessions that share items with a session, and what else was viewed in them.
+r"""Earlier sessions that share items with a session, what else was viewed in them, and what is viewed more of late.
 
 For the items :math:`i_1, \dots, i_5` of the session's latest events, the last one first, and an earlier session n,
 
@@ -10,6 +10,12 @@ sessions that are later than n, and :math:`p_n` the place in n of the latest ite
 than 5 from it does not count. Items of the session's own latest 20 events get no votes: all neighbours share some of
 them, and say nothing of whether they come again. What sets neighbours apart from counts of pairs: a session that shares
 two items with this one counts for more than two that share one.
+
+The trend of an item compares its :math:`n_k` events with the :math:`n'_k` in the latest tenth of the sessions,
+
+.. math:: t_k = \log \frac{1 + n'_k}{1 + n_k \, |n'| / |n|}
+
+and is below 0 where the item has gone out of fashion, or out of stock.
 
 References
 ----------
@@ -26,6 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,6 +52,7 @@ NEIGHBOURS = 100  # sessions of a state
 REACH = 5  # events from the shared item that are looked at, on either side
 POSITION_DECAY, GAP_DECAY = 2.0, 2.0  # in events
 RECENCY_DECAY = 0.5  # as a share of all sessions
+OF_LATE = 0.1  # the latest sessions, likewise, that make up the trend
 SUMS_ON_GPU = 4  # times as much memory as scores take, for the whole numbers that they come from
 HOST = torch.device("cpu")
 
@@ -74,6 +82,11 @@ class NeighbourSessions:
         Where no start is known, the later ones come later in time.
     device : torch.device
         Where they are looked up.
+
+    Attributes
+    ----------
+    trend : float (num_items,)
+        How much more each item has been viewed of late; 0 for one without events.
     """
 
     def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
@@ -118,7 +131,9 @@ class NeighbourSessions:
     def grown(self, num_items: int) -> NeighbourSessions:
         """The same sessions in a larger catalogue."""
         grown = copy.copy(self)
-        grown._events_of, grown.num_items = self._events_of.with_empty_rows(num_items - self.num_items), num_items
+        more = num_items - self.num_items
+        grown._events_of, grown.num_items = self._events_of.with_empty_rows(more), num_items
+        grown.trend = F.pad(self.trend, (0, more))
         return grown
 
     def _index(
@@ -145,6 +160,7 @@ class NeighbourSessions:
 
         self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
         self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))
+        self.trend = on_device(_trend(items, items[offsets[int((1 - OF_LATE) * number)] :], num_items))
 
     @cached_property
     def on_host(self) -> SessionsOnHost:
@@ -265,6 +281,13 @@ def _latest_events(
     return items[order], order + first + 1
 
 
+def _trend(items: NDArray[np.integer[Any]], latest: NDArray[np.integer[Any]], num_items: int) -> NDArray[np.float32]:
+    """The trend of each item, by the items of all events and of the latest ones among them."""
+    usual = np.bincount(items, minlength=num_items) * (len(latest) / max(len(items), 1))
+    trend: NDArray[np.float32] = np.log((1 + np.bincount(latest, minlength=num_items)) / (1 + usual)).astype(np.float32)
+    return trend
+
+
 def _events_of(
     rows: NDArray[np.integer[Any]], number: NDArray[np.int64], num_rows: int, device: torch.device
 ) -> RaggedRows:
@@ -279,6 +302,11 @@ class NeighboursOfBatch:
 
     def __init__(self, neighbours: NeighbourSessions, items: Tensor) -> None:
         self._neighbours, self._items, self._events = neighbours, items, LatestEvents(items)
+
+    @property
+    def trend(self) -> Tensor:
+        """See ``NeighbourSessions``."""
+        return self._neighbours.trend
 
     def select(self, rows: slice) -> NeighboursOfBatch:
         """The query for some of the sessions."""

@@ -1,12 +1,13 @@
-r"""Terms in the score for what was viewed in sessions like this one, and for what this one has viewed already.
+r"""Terms in the score for what was viewed in sessions like this one, what this one has viewed already, and for trends.
 
-.. math:: r'_{jk} = r_{jk} + c \log(1 + 100 N_k) + g \, [k \in S_j]
+.. math:: r'_{jk} = r_{jk} + c \log(1 + 100 N_k) + g \, [k \in S_j] + h \, t_k
 
-with the votes N of ``NeighbourSessions``, and the items :math:`S_j` of the session's latest 20 events. The weights c
-and g are no parameters of the training: a training session finds itself among the others, and the net has learned it by
-heart, so there neighbours seem worth nothing, and what is new in it seems surer than it is, beside what comes again.
+with the votes N and trends t of ``NeighbourSessions``, and the items :math:`S_j` of the session's latest 20 events. The
+weights c, g and h are no parameters of the training: a training session finds itself among the others, and the net has
+learned it by heart, so there neighbours seem worth nothing, what is new in it seems surer than it is, beside what comes
+again, and no item goes out of fashion.
 ``WeightSearch`` finds them on sessions that the net has not been trained on yet; beside a net that has learned little,
-they count ``gain`` times as much.
+the first two count ``gain`` times as much.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ SCALE = 100.0
 
 
 class Weights(NamedTuple):
-    """Weights of ``NeighbourTerms``: of what neighbours have viewed, and of what the session itself has."""
+    """Weights of ``NeighbourTerms``: of what neighbours have viewed, what the session itself has, and of trends."""
 
     weight: float
     repeats: float
+    trend: float
 
 
 class NeighbourTerms(nn.Module):
@@ -40,27 +42,35 @@ class NeighbourTerms(nn.Module):
     Parameters
     ----------
     gain : float
-        What found weights are multiplied by.
+        What found weights of neighbours and repeats are multiplied by.
     """
 
     gain: Tensor
     weight: Tensor
     repeats: Tensor
+    trend: Tensor
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("gain", torch.tensor(gain))
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("repeats", torch.zeros(()))
+        self.register_buffer("trend", torch.zeros(()))
+
+    @property
+    def is_worth_something(self) -> bool:
+        """Whether any weight that was found is more than 0."""
+        return bool(self.weight + self.repeats + self.trend > 0)
 
     def weights(self) -> dict[str, float]:
-        """The weight of the neighbours, and that of an item that the session has viewed, by their names."""
-        return {"neighbours": float(self.weight), "again": float(self.repeats)}
+        """The weights of neighbours, of items that the session has viewed, and of trends, by their names."""
+        return {"neighbours": float(self.weight), "again": float(self.repeats), "trend": float(self.trend)}
 
     def take(self, found: Weights) -> None:
         """Take the weights that were found, in place."""
         self.weight.copy_(self.gain * found.weight)
         self.repeats.copy_(self.gain * found.repeats)
+        self.trend.copy_(torch.as_tensor(found.trend))
 
     def recall(self, items: Tensor, channels: Channels) -> tuple[NeighbourQuery, LatestEvents] | None:
         """The query for the neighbours of a batch, and the events of its sessions."""
@@ -68,14 +78,15 @@ class NeighbourTerms(nn.Module):
 
     def forward(
         self, recalled: tuple[NeighbourQuery, LatestEvents] | None, values: Tensor, rows: Tensor, steps: Tensor
-    ) -> list[VotedTerms | ScoreTerms]:
+    ) -> list[VotedTerms | ScoreTerms | CommonTerms]:
         """Terms for the states after these steps of these rows, int64 (states,) each."""
         if recalled is None or self.training:
             return []
         query, events = recalled
         own = distinct(events.before(rows, steps, OWN)[0])
         again = ScoreTerms(own, self.repeats.to(values.dtype) * (own != PADDING_IDX))
-        return [VotedTerms(query, rows, steps, self.weight, values.dtype), again]
+        common = CommonTerms((self.trend * query.trend).to(values.dtype), len(rows))
+        return [VotedTerms(query, rows, steps, self.weight, values.dtype), again, common]
 
 
 class VotedTerms:
@@ -113,6 +124,34 @@ class VotedTerms:
     def of(self, wanted: Tensor) -> Tensor:
         """As in ``Terms``."""
         return self._terms(torch.log1p(SCALE * self._query.strength_of(*self._states, wanted)))
+
+
+class CommonTerms:
+    """``Terms`` that all of some `states` have alike: `values`, float (num_items,)."""
+
+    def __init__(self, values: Tensor, states: int) -> None:
+        self._values, self._states = values, states
+
+    def added_to(self, scores: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        return scores.add_(self._values)
+
+    def by_state(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """None: ``Terms`` has here what sets states apart."""
+        return iter(())
+
+    def zeros(self, columns: int) -> Tensor:
+        """As in ``Terms``."""
+        return self._values.new_zeros(self._states, columns)
+
+    def added_to_columns(self, totals: Tensor, place: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        items = self._values.new_zeros(totals.shape[1], dtype=torch.int64)
+        return totals + self._values[items.scatter_(0, place, torch.arange(len(place), device=place.device))]
+
+    def of(self, wanted: Tensor) -> Tensor:
+        """As in ``Terms``."""
+        return self._values[wanted]
 
 
 def features(votes: Votes) -> Tensor:

@@ -1,4 +1,4 @@
-"""The terms of all memories for one session after its latest event, in arrays on the host.
+"""The terms of all memories for one session after its latest event, in arrays on the host; those of few items.
 
 The numbers are those of ``HistoryTerms``, ``TransitionTerms`` and ``NeighbourTerms``, to rounding. One session has a
 few hundred of them: to look these up as tensors of a batch takes ten times as long as the arithmetic.
@@ -65,7 +65,7 @@ class SessionTerms:
                 self._parts.append(_Viewed(terms, history))
             elif isinstance(terms, TransitionTerms) and transitions is not None:
                 self._parts.append(_Followers(terms, transitions))
-            elif isinstance(terms, NeighbourTerms) and neighbours is not None and terms.weight > 0:
+            elif isinstance(terms, NeighbourTerms) and neighbours is not None:
                 self._parts.append(_Neighbours(terms, neighbours))
 
     def of(self, state: NDArray[np.float32], items: Sequence[int], kinds: Sequence[int]) -> Found:

@@ -85,11 +85,12 @@ class TrainingBatches:
 
     @torch.no_grad()
     def _weigh_neighbours(self, latest: NDArray[np.bool_]) -> None:
-        """Find the weights of neighbours and repeats on the latest sessions, whose neighbours are all the others."""
+        """Find the weights of ``NeighbourTerms`` on the latest sessions, whose neighbours are all the others."""
         fitted, search, terms = self._fitted, WeightSearch(), self._fitted.neighbour_terms
         assert terms is not None
         earlier = self._sessions.take(np.flatnonzero(~latest))
         neighbours = NeighbourSessions(earlier, fitted.device)
+        trend = neighbours.trend / terms.gain
         at_once = rows_at_once(fitted.device, earlier.num_items)
         with fitted.remembering(earlier):
             for rows in np.array_split(np.flatnonzero(latest), -(-int(latest.sum()) // SESSIONS_AT_ONCE)):
@@ -101,7 +102,7 @@ class TrainingBatches:
                     # what is found is multiplied by the gain, so until then all else is divided by it
                     scores = fitted.score_catalogue(states[row, step]).div_(terms.gain)
                     own, _ = events.before(row, step, OWN)
-                    search.add(scores, query.votes(row, step), own, batch.items[row, step + 1])
+                    search.add(scores, query.votes(row, step), own, batch.items[row, step + 1], trend)
         terms.take(search.best())
 
 

@@ -117,7 +117,7 @@ def read(path: Path, defaults: Mapping[str, Any], use_cuda: bool) -> Content:
     if "users.kind" not in arrays:  # as in older files
         recalled.pop("kind", None)
     fitted.users.restore({name: _take(arrays, f"users.{name}", path) for name in recalled})
-    if fitted.neighbour_terms is not None and fitted.neighbour_terms.weight > 0:
+    if fitted.neighbour_terms is not None and fitted.neighbour_terms.is_worth_something:
         kept = {name: _take(arrays, f"neighbours.{name}", path) for name in ("items", "offsets")}
         fitted.neighbours = NeighbourSessions.from_arrays(kept, fitted.num_items, fitted.device)
     if options.transitions:

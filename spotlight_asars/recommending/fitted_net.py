@@ -103,6 +103,12 @@ class FittedNet:
         return next((one for one in terms if isinstance(one, NeighbourTerms)), None)
 
     @property
+    def trend(self) -> Tensor | None:
+        """What neighbour sessions add to the scores of all states alike, float (items,), if anything."""
+        terms = self.neighbour_terms
+        return None if terms is None or self.neighbours is None else terms.trend * self.neighbours.trend
+
+    @property
     def memories(self) -> tuple[Any, ...]:
         """What a training step looks things up in: unequal to an earlier answer once any of it has changed."""
         graph = None if self.asars is None else self.asars.item_graph
@@ -247,7 +253,7 @@ class FittedNet:
     def remember_neighbours(self, sessions: SessionInteractions) -> None:
         """Remember these sessions as neighbours of others, where they are worth something."""
         terms = self.neighbour_terms
-        if self.neighbours is None and terms is not None and terms.weight > 0:
+        if self.neighbours is None and terms is not None and terms.is_worth_something:
             self.neighbours = NeighbourSessions(sessions, self.device)
 
     def recall(self, items: Tensor, channels: Channels) -> Channels:

@@ -50,7 +50,7 @@ def memories_of(fitted: FittedNet, wanted: bool | Iterable[str]) -> nn.ModuleDic
             graph[name] = HistoryInGraph(terms)
         elif isinstance(terms, TransitionTerms) and fitted.transitions is not None:
             graph[name] = TransitionsInGraph(terms, fitted.transitions)
-        elif isinstance(terms, NeighbourTerms) and fitted.neighbours is not None and terms.weight > 0:
+        elif isinstance(terms, NeighbourTerms) and fitted.neighbours is not None:
             graph[name] = NeighboursInGraph(terms, fitted.neighbours)
     return graph
 
@@ -147,15 +147,17 @@ class TransitionsInGraph(nn.Module):
 
 
 class NeighboursInGraph(nn.Module):
-    """What was viewed in earlier sessions like this one, and in this one itself."""
+    """What was viewed in earlier sessions like this one, in this one itself, and of late."""
 
     weight: Tensor
     repeats: Tensor
+    trend: Tensor
 
     def __init__(self, terms: NeighbourTerms, neighbours: NeighbourSessions) -> None:
         super().__init__()
         self.register_buffer("weight", terms.weight)
         self.register_buffer("repeats", terms.repeats)
+        self.register_buffer("trend", terms.trend * neighbours.trend.cpu())
         self._neighbours = neighbours.with_table(lambda table: GatheredRows(*table.on_host()))
 
     def forward(self, scores: Tensor, state: Tensor, items: Tensor, *_: Any) -> Tensor:
@@ -164,7 +166,7 @@ class NeighboursInGraph(nn.Module):
         voted, value = self._neighbours.single_votes(own)
         strength = torch.zeros_like(scores).scatter_add(1, voted, value)
         terms = self.weight * torch.log1p(SCALE * strength)
-        return scores + terms.scatter(1, own, self.repeats * (own != PADDING_IDX))
+        return scores + self.trend + terms.scatter(1, own, self.repeats * (own != PADDING_IDX))
 
 
 class GatheredRows(nn.Module):

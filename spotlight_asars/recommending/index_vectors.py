@@ -19,9 +19,11 @@ SESSIONS_AT_ONCE = 256
 
 @torch.no_grad()
 def item_matrix(fitted: FittedNet) -> NDArray[np.float32]:
-    """A vector for each item, float32 (items, dim): its embedding, its bias, and a one where scores have an offset."""
+    """A vector for each item, float32 (items, dim): its embedding, its bias and trend, and a one where scores have an
+    offset."""
     net = fitted.dot_product_net("item_matrix")
     vectors, biases = net.item_rows()
+    biases = biases if fitted.trend is None else biases + fitted.trend
     columns = [vectors, biases.unsqueeze(1)]
     if net.mean is not None:
         columns.append(torch.ones_like(net.item_biases.weight))

@@ -1,4 +1,4 @@
-"""The terms of neighbour sessions and of items that the session itself has viewed."""
+"""The terms of neighbour sessions, of items that the session itself has viewed, and of trends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms, Weights
+from spotlight_asars.memory.neighbour_terms import SCALE, CommonTerms, NeighbourTerms, Weights
+from spotlight_asars.memory.score_terms import Columns, touched_items
 from spotlight_asars.memory.weight_search import USUAL
 from spotlight_asars.sessions.channels import Channels, Votes
 
@@ -23,13 +24,15 @@ STATES = torch.tensor([0, 1]), torch.tensor([3, 2])  # the last row's next event
 
 
 class Query:
+    trend = torch.tensor([0.0, 0.5, -1.0, 0.25, 0.0, -0.5])
+
     def votes(self, rows, steps):
         return VOTES
 
 
-def dense(weight, repeats):
-    terms = torch.zeros(2, ITEMS)
-    terms[0, 2], terms[0, 3], terms[1, 5] = (weight * np.log1p(SCALE * n) for n in (0.5, 0.1, 2.0))
+def dense(weight, repeats, trend):
+    terms = trend * Query.trend.repeat(2, 1)
+    terms[[0, 0, 1], [2, 3, 5]] += weight * torch.log1p(SCALE * torch.tensor([0.5, 0.1, 2.0]))
     terms[0, [1, 4]] += repeats
     terms[1, [2, 3]] += repeats
     return terms
@@ -45,14 +48,27 @@ def added(parts):
 
 def test_every_item_has_the_terms_of_the_formula_once_but_not_in_training():
     module = NeighbourTerms().eval()
-    module.take(Weights(0.7, 1.5))
+    module.take(Weights(0.7, 1.5, 0.6))
     recalled = module.recall(VIEWED, Channels(neighbours=Query()))
-    torch.testing.assert_close(added(module(recalled, torch.zeros(2, 3), *STATES)), dense(0.7, 1.5))
+    torch.testing.assert_close(added(module(recalled, torch.zeros(2, 3), *STATES)), dense(0.7, 1.5, 0.6))
     assert module.recall(VIEWED, Channels()) is None
     assert module(None, torch.zeros(2, 3), *STATES) == []
     assert module.train()(recalled, torch.zeros(2, 3), *STATES) == []
     assert module.recall(VIEWED, Channels(neighbours=Query())) is None
-    assert module.weights() == {"neighbours": pytest.approx(0.7), "again": pytest.approx(1.5)}
+    assert module.weights() == pytest.approx({"neighbours": 0.7, "again": 1.5, "trend": 0.6})
+
+
+def test_what_all_states_have_alike_is_the_same_in_every_form_it_is_asked_for_in():
+    common = CommonTerms(Query.trend, 2)
+    scores = torch.ones(2, ITEMS)
+    assert common.added_to(scores).data_ptr() == scores.data_ptr()
+    assert scores.equal(1 + Query.trend.repeat(2, 1))
+    wanted = torch.tensor([[5, 0, 5], [2, 1, 3]])
+    assert common.of(wanted).equal(Query.trend[wanted])
+    for item_ids in ([3, 1, 5], [2, 4, 2], []):
+        columns = Columns(torch.tensor(item_ids, dtype=torch.int64), ITEMS)
+        assert columns.terms([common]).equal(Query.trend[item_ids].repeat(2, 1))
+    assert touched_items([common], torch.arange(2))[0].tolist() == [], "it does not set states apart"
 
 
 def twin_sessions():
@@ -77,7 +93,7 @@ def test_neighbours_find_sessions_that_come_again():
 
 
 def found(model):
-    return [model.memory_weights()[name] for name in ("neighbours", "again")]
+    return [model.memory_weights()[name] for name in ("neighbours", "again", "trend")]
 
 
 def test_a_second_fit_keeps_the_weights():
@@ -96,3 +112,17 @@ def test_items_that_come_again_in_sessions_to_come_rank_higher_than_the_net_alon
     assert found(model)[1] >= USUAL.repeats
     last = {"positions": "last", "k": 3}
     assert evaluate(model, test, **last)["recall@3"] > 0.9 > 0.5 > evaluate(without, test, **last)["recall@3"]
+
+
+def test_items_that_are_viewed_no_more_rank_behind_those_that_are():
+    draw = np.random.RandomState(0)
+    rows = draw.randint(1, 100, (600, 4))
+    rows[300:] = draw.randint(1, 50, (300, 4))  # from the middle of the log on, half of the items are out of stock
+    log = SessionInteractions(rows, num_items=100, started=np.arange(600) * 1e4)
+    train, test = log.split_latest(0.2)
+    model = plain(history=False).fit(train)
+    assert found(model)[2] >= USUAL.trend
+    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, USUAL.trend))
+    with_trend = evaluate(model, test)["mrr@20"]
+    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.0))
+    assert with_trend > 1.1 * evaluate(model, test)["mrr@20"]

@@ -1,4 +1,4 @@
-"""The search for the weights of neighbours and repeats, against all pairs of weights one by one."""
+"""The search for the weights of neighbours, repeats and trends, against all that are tried one by one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from spotlight_asars.memory.neighbour_terms import SCALE
-from spotlight_asars.memory.weight_search import REPEATS, UNSEEN, USUAL, WEIGHTS, WeightSearch
+from spotlight_asars.memory.weight_search import REPEATS, TRENDS, UNSEEN, USUAL, WEIGHTS, WeightSearch
 from spotlight_asars.sessions.channels import Votes
 
 ITEMS = 6
+TREND = torch.tensor([0.0, 1.0, -0.5, 0.3, -1.2, 0.6])
+STEPS = WEIGHTS, REPEATS, TRENDS
 
 
 def with_draws(size, seed):
@@ -32,14 +34,16 @@ def rows_of(drawn, part):
 
 
 def gains_by_hand(scores, votes, own, targets):
-    """1 / log2(1 + rank) of each target with each pair of weights: {pair: (states,)}."""
-    gains = {(0.0, 0.0): None, **dict.fromkeys(product(WEIGHTS[1:], REPEATS))}
+    """1 / log2(1 + rank) of each target with the weights that are tried: {weights: (states,)}."""
+    pairs = [(0.0, 0.0), *product(WEIGHTS[1:], REPEATS)]
+    gains = {**dict.fromkeys((*pair, USUAL.trend) for pair in pairs), **dict.fromkeys((*USUAL[:2], t) for t in TRENDS)}
     viewed = torch.zeros_like(scores).scatter(1, own, 1.0)
-    for weight, repeats in gains:
+    for weight, repeats, trend in gains:
         total = scores.scatter_add(1, votes.items, weight * torch.log1p(SCALE * votes.strength)) + repeats * viewed
+        total += trend * TREND
         total[:, 0] = -1e9
         ahead = (total > total.gather(1, targets[:, None])).sum(dim=1)
-        gains[weight, repeats] = (1 / torch.log2(2.0 + ahead)).double().numpy()
+        gains[weight, repeats, trend] = (1 / torch.log2(2.0 + ahead)).double().numpy()
     return gains
 
 
@@ -47,23 +51,29 @@ def gains_by_hand(scores, votes, own, targets):
 @pytest.mark.parametrize("size", [5, 2000])
 def test_the_weights_are_the_usual_ones_or_the_nearest_that_are_level_with_the_best(size, seed):
     drawn, search = with_draws(size, seed), WeightSearch()
-    assert search.best() == (0, 0), "nothing was seen"
+    assert search.best() == (0, 0, 0), "nothing was seen"
     for part in torch.arange(size).split(7):
-        search.add(*rows_of(drawn, part))
+        search.add(*rows_of(drawn, part), TREND)
     gains = gains_by_hand(*drawn)
-    found = dict(zip(WeightSearch._pairs, search._gains.tolist(), strict=True))
-    assert found == pytest.approx({pair: gain.sum() for pair, gain in gains.items()}, rel=1e-6)
-    best = max(gains, key=lambda pair: gains[pair].mean())
-    below = {pair: gains[best] - gain for pair, gain in gains.items()}
-    error = {pair: np.sqrt(loss.var() * size + UNSEEN) / size for pair, loss in below.items()}
-    level = [pair for pair in gains if below[pair].mean() <= error[pair]]
-    steps = {
-        pair: abs(WEIGHTS.index(pair[0]) - WEIGHTS.index(USUAL.weight))
-        + abs(REPEATS.index(pair[1]) - REPEATS.index(USUAL.repeats))
-        for pair in level
-    }
-    assert search.best() in steps
-    assert steps[search.best()] == min(steps.values())
+    found = dict(zip(WeightSearch._all, search._gains.tolist(), strict=True))
+    assert found == pytest.approx({weights: gain.sum() for weights, gain in gains.items()}, rel=1e-6)
+    best = search.best()
+    of_pairs = {weights: gain for weights, gain in gains.items() if weights[2] == USUAL.trend}
+    of_trends = {weights: gain for weights, gain in gains.items() if weights[:2] == USUAL[:2]}
+    for tried, chosen in ((of_pairs, (*best[:2], USUAL.trend)), (of_trends, (*USUAL[:2], best.trend))):
+        steps = steps_of_those_level_with_the_best(tried)
+        assert steps[chosen] == min(steps.values())
+
+
+def steps_of_those_level_with_the_best(gains):
+    """How far those are from the usual weights whose gains are within a standard error of the highest."""
+    best = max(gains, key=lambda weights: gains[weights].mean())
+    below = {weights: gains[best] - gain for weights, gain in gains.items()}
+    error = {weights: np.sqrt(loss.var() * len(loss) + UNSEEN) / len(loss) for weights, loss in below.items()}
+    level = [weights for weights in gains if below[weights].mean() <= error[weights]]
+    places = [np.array([part.index(one) for part, one in zip(STEPS, weights, strict=True)]) for weights in level]
+    usual = np.array([part.index(one) for part, one in zip(STEPS, USUAL, strict=True)])
+    return {weights: abs(place - usual).sum() for weights, place in zip(level, places, strict=True)}
 
 
 def test_a_clear_difference_is_followed_however_far_from_the_usual_weights():
@@ -71,9 +81,15 @@ def test_a_clear_difference_is_followed_however_far_from_the_usual_weights():
     others = targets % (ITEMS - 1) + 1
     for items, weights in ((targets, WEIGHTS[-3:]), (others, WEIGHTS[:2])):
         search = WeightSearch()
-        search.add(scores, Votes(items[:, None], *(column[:, :1] for column in votes[1:])), own * 0, targets)
+        search.add(scores, Votes(items[:, None], *(column[:, :1] for column in votes[1:])), own * 0, targets, 0 * TREND)
         assert search.best().weight in weights
     for viewed, repeats in ((targets, REPEATS[-3:]), (others, REPEATS[:2])):
         search = WeightSearch()
-        search.add(scores, Votes(votes.items * 0, *votes[1:]), viewed[:, None], targets)
+        search.add(scores, Votes(votes.items * 0, *votes[1:]), viewed[:, None], targets, 0 * TREND)
         assert search.best().repeats in repeats
+    of_target = torch.zeros(ITEMS)
+    of_target[1] = 1.0
+    for trend, trends in ((of_target, TRENDS[-1:]), (-of_target, TRENDS[:1])):
+        search = WeightSearch()
+        search.add(scores, Votes(votes.items * 0, *votes[1:]), own * 0, torch.ones_like(targets), trend)
+        assert search.best().trend in trends

@@ -75,10 +75,10 @@ def test_memories_count_for_more_beside_the_net_the_smaller_the_log_is(targets, 
     assert gains_of(ASARSSequenceModel.load(tmp_path / "model.safetensors")) == expected
 
 
-def test_weights_that_are_found_count_as_much_more_as_those_that_are_learned():
+def test_weights_that_are_found_count_as_much_more_as_those_that_are_learned_but_for_that_of_trends():
     terms = unfitted().fit(sessions_of(LITTLE // 2))._fitted.neighbour_terms
-    terms.take(Weights(0.5, 3.0))
-    assert terms.weights() == {"neighbours": pytest.approx(1.0), "again": pytest.approx(6.0)}
+    terms.take(Weights(0.5, 3.0, 0.8))
+    assert terms.weights() == pytest.approx({"neighbours": 1.0, "again": 6.0, "trend": 0.8})
 
 
 def test_weights_are_found_beside_as_little_of_the_net_as_there_is_of_it_later(monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_models import LATER, TRAIN, quick
 
+from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.representations import REPRESENTATIONS
 
 ASARS = [name for name in REPRESENTATIONS if name not in ("pooling", "cnn", "lstm", "mixture")]
@@ -28,6 +29,15 @@ def test_the_product_of_vectors_is_the_score_without_the_memory(name, loss):
     remembering = quick(representation=name, loss=loss).fit(TRAIN)
     batch_of_one = remembering.queries(["ä", "b"], user_ids="user 1")
     assert batch_of_one.shape == (1, remembering.item_matrix().shape[1])
+
+
+def test_what_neighbours_add_to_all_states_alike_is_in_the_vectors():
+    model = quick(history=False, transitions=False).fit(TRAIN)
+    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.8))
+    model._fitted.remember_neighbours(TRAIN)
+    assert model._fitted.trend.abs().max() > 0.1
+    products = model.queries(LATER) @ model.item_matrix().T
+    np.testing.assert_allclose(products[:, 1:], model.predict(LATER.sequences)[:, 1:], atol=1e-5)
 
 
 def test_the_memory_touches_what_was_viewed_in_the_session_and_before():

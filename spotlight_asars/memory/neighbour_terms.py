@@ -70,7 +70,7 @@ class NeighbourTerms(nn.Module):
         """Take the weights that were found, in place."""
         self.weight.copy_(self.gain * found.weight)
         self.repeats.copy_(self.gain * found.repeats)
-        self.trend.copy_(torch.as_tensor(found.trend))
+        self.trend.fill_(found.trend)
 
     def recall(self, items: Tensor, channels: Channels) -> tuple[NeighbourQuery, LatestEvents] | None:
         """The query for the neighbours of a batch, and the events of its sessions."""

@@ -15,8 +15,8 @@ from spotlight_asars.sessions.channels import Votes
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of neighbours, that are tried
 REPEATS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)  # of repeats, each with each of the others but 0
-TRENDS = (0.0, 0.2, 0.4, 0.8, 1.2)  # of trends, each with the usual two others
-USUAL = Weights(0.5, 3.0, 0.8)  # what logs of all sizes come near to; taken where a small one cannot tell
+TRENDS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.2)  # of trends, each with the usual two others
+USUAL = Weights(0.5, 3.0, 0.4)  # what logs of all sizes come near to; taken where a small one cannot tell
 UNSEEN = 4  # targets more than were seen, whose rank differs as much as it can, in a standard error
 
 Ranks = dict[tuple[float, float], Tensor]  # by the weights of neighbours and repeats
@@ -71,12 +71,14 @@ class WeightSearch:
         """The chosen ones of ``WEIGHTS``, ``REPEATS`` and ``TRENDS``; zeros where nothing was added."""
         if not self._number:
             return Weights(0.0, 0.0, 0.0)
-        return self._best_of(self._pairs)._replace(trend=self._best_of(self._trends).trend)
+        means = (torch.stack([self._gains, *self._products]) / self._number).cpu()
+        trend = self._best_of(self._trends, means).trend
+        return self._best_of(self._pairs, means)._replace(trend=trend)
 
-    def _best_of(self, tried: tuple[Weights, ...]) -> Weights:
+    def _best_of(self, tried: tuple[Weights, ...], means: Tensor) -> Weights:
+        """The best, or the usual ones, of those tried; `means` are those of gains, (tried,), and of their products."""
         places = [self._all.index(weights) for weights in tried]
-        mean, products = (part[places].cpu() / self._number for part in (self._gains, self._products))
-        products = products[:, places]
+        mean, products = means[0, places], means[1:][places][:, places]
         best, square = int(mean.argmax()), products.diagonal()
         below = mean[best] - mean
         variance = square + square[best] - 2 * products[best] - below**2  # of the difference to the best

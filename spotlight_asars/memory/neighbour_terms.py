@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,7 @@ class NeighbourTerms(nn.Module):
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("repeats", torch.zeros(()))
         self.register_buffer("trend", torch.zeros(()))
+        self._weighed: tuple[Tensor, int, Tensor] | None = None
 
     @property
     def is_worth_something(self) -> bool:
@@ -65,6 +66,16 @@ class NeighbourTerms(nn.Module):
     def weights(self) -> dict[str, float]:
         """The weights of neighbours, of items that the session has viewed, and of trends, by their names."""
         return {"neighbours": float(self.weight), "again": float(self.repeats), "trend": float(self.trend)}
+
+    def of_trends(self, trend: Tensor) -> Tensor:
+        """The terms that all states have, of trends, float (num_items,): made once, for they are as long as these."""
+        kept, version = self._weighed, self.trend._version
+        if kept is None or kept[0] is not trend or kept[1] != version:
+            kept = self._weighed = trend, version, self.trend * trend
+        return kept[2]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_weighed": None}  # they can be made again
 
     def take(self, found: Weights) -> None:
         """Take the weights that were found, in place."""
@@ -85,7 +96,7 @@ class NeighbourTerms(nn.Module):
         query, events = recalled
         own = distinct(events.before(rows, steps, OWN)[0])
         again = ScoreTerms(own, self.repeats.to(values.dtype) * (own != PADDING_IDX))
-        common = CommonTerms((self.trend * query.trend).to(values.dtype), len(rows))
+        common = CommonTerms(self.of_trends(query.trend).to(values.dtype), len(rows))
         return [VotedTerms(query, rows, steps, self.weight, values.dtype), again, common]
 
 

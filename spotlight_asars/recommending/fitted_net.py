@@ -106,7 +106,7 @@ class FittedNet:
     def trend(self) -> Tensor | None:
         """What neighbour sessions add to the scores of all states alike, float (items,), if anything."""
         terms = self.neighbour_terms
-        return None if terms is None or self.neighbours is None else terms.trend * self.neighbours.trend
+        return None if terms is None or self.neighbours is None else terms.of_trends(self.neighbours.trend)
 
     @property
     def memories(self) -> tuple[Any, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,17 @@ def test_every_item_has_the_terms_of_the_formula_once_but_not_in_training():
     assert module.train()(recalled, torch.zeros(2, 3), *STATES) == []
     assert module.recall(VIEWED, Channels(neighbours=Query())) is None
     assert module.weights() == pytest.approx({"neighbours": 0.7, "again": 1.5, "trend": 0.6})
+
+
+def test_terms_of_trends_follow_their_weight_and_the_sessions():
+    module = NeighbourTerms()
+    module.take(Weights(0.0, 0.0, 0.5))
+    assert module.of_trends(Query.trend).equal(0.5 * Query.trend)
+    assert module.of_trends(Query.trend) is module.of_trends(Query.trend), "they are made once"
+    assert module.of_trends(-Query.trend).equal(-0.5 * Query.trend)
+    module.take(Weights(0.0, 0.0, 2.0))
+    assert module.of_trends(Query.trend).equal(2 * Query.trend)
+    assert copy.deepcopy(module).of_trends(Query.trend).equal(2 * Query.trend)
 
 
 def test_what_all_states_have_alike_is_the_same_in_every_form_it_is_asked_for_in():

@@ -29,6 +29,7 @@ from spotlight_asars._spotlight import SPOTLIGHT
 from spotlight_asars.evaluation import evaluate
 from spotlight_asars.events.vocabulary import Vocabulary
 from spotlight_asars.losses import LOSSES
+from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.model.files import _vocabulary, _vocabulary_arrays
 from spotlight_asars.representations import REPRESENTATIONS, ASARSNet
 from spotlight_asars.runtime import tensor_files
@@ -126,6 +127,17 @@ def test_a_loaded_model_is_the_same_all_through(options, tmp_path):
     twin.save(tmp_path / "again")
     twin.fit(TRAIN)
     assert len(twin.epochs) == 2
+
+
+@pytest.mark.parametrize("found", [Weights(0.5, 0.0, 0.0), Weights(0.0, 3.0, 0.0), Weights(0.0, 0.0, 0.4)])
+def test_a_file_has_the_sessions_that_any_term_of_neighbours_needs(found, tmp_path):
+    model = quick().fit(TRAIN)
+    model._fitted.neighbour_terms.take(found)
+    model._fitted.neighbours = None
+    model._fitted.remember_neighbours(TRAIN)
+    model.save(tmp_path / "model.safetensors")
+    loaded = ASARSSequenceModel.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict([1, 2]), model.predict([1, 2]))
 
 
 def test_a_model_without_raw_ids_and_one_of_integers_are_kept(tmp_path):

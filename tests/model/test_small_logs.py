@@ -86,7 +86,7 @@ def test_weights_are_found_beside_as_little_of_the_net_as_there_is_of_it_later(m
 
     class Recorded(WeightSearch):
         def add(self, scores, *others):
-            asked.append(scores[:, 1:].clone())
+            asked.append((scores[:, 1:].clone(), others[-1]))
             super().add(scores, *others)
 
     monkeypatch.setattr(batches, "WeightSearch", Recorded)
@@ -94,7 +94,8 @@ def test_weights_are_found_beside_as_little_of_the_net_as_there_is_of_it_later(m
         monkeypatch.setattr(building, "LITTLE", little)
         quick(history=False, transitions=False).fit(sessions_of(500))
     usual, small = asked
-    torch.testing.assert_close(small * MOST_BESIDE, usual)
+    for of_little, as_usual in zip(small, usual, strict=True):  # scores and trends
+        torch.testing.assert_close(of_little * MOST_BESIDE, as_usual)
 
 
 def test_on_a_larger_log_they_count_as_usual():

@@ -163,7 +163,9 @@ def test_a_memory_may_be_left_out_by_name():
 
 def test_neighbours_that_are_worth_nothing_are_not_in_a_graph():
     model = quick().fit(TRAIN)
-    model._fitted.neighbour_terms.weight.zero_()
+    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.0))
+    model._fitted.neighbours = None
+    model._fitted.remember_neighbours(TRAIN)
     assert list(memories_of(model._fitted, True)) == ["history", "transitions"]
 
 

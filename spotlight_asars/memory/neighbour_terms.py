@@ -5,8 +5,8 @@ r"""Terms in the score for what was viewed in sessions like this one, what this 
 with the votes N and trends t of ``NeighbourSessions``, and the items :math:`S_j` of the session's latest 20 events. The
 weights c, g and h are no parameters of the training: a training session finds itself among the others, and the net has
 learned it by heart, so there neighbours seem worth nothing, what is new in it seems surer than it is, beside what comes
-again, and no item goes out of fashion. ``WeightSearch`` finds them on sessions that the net has not been trained on yet;
-beside a net that has learned little, the first two count ``gain`` times as much.
+again, and no item goes out of fashion. ``WeightSearch`` finds them on sessions that the net has not been trained on
+yet; beside a net that has learned little, the first two count ``gain`` times as much.
 """
 
 from __future__ import annotations

@@ -55,6 +55,15 @@ class LatestEvents:
         return self._step_of[rows.unsqueeze(1), number]
 
 
+def views(items: Tensor) -> Tensor:
+    """How often the item of each event comes in its row, int64 (states, n): float (states, n).
+
+    The first one, which is the latest event, counts half.
+    """
+    same = (items.unsqueeze(2) == items.unsqueeze(1)).float()
+    return same.sum(dim=2) - same[:, :, 0] / 2
+
+
 def distinct(items: Tensor) -> Tensor:
     """`items` (states, n) with 0 in the place of those that come again in their row."""
     again = (items.unsqueeze(2) == items.unsqueeze(1)).tril(-1).any(dim=2)

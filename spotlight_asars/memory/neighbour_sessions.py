@@ -1,4 +1,4 @@
-r"""Earlier sessions that share items with a session, what else was viewed in them, and what is viewed more of late.
+r"""Earlier sessions that share items with a session, what else was viewed in them, and how much items are viewed.
 
 For the items :math:`i_1, \dots, i_5` of the session's latest events, the last one first, and an earlier session n,
 
@@ -15,7 +15,7 @@ The trend of an item compares its :math:`n_k` events with the :math:`n'_k` in th
 
 .. math:: t_k = \log \frac{1 + n'_k}{1 + n_k \, |n'| / |n|}
 
-and is below 0 where the item has gone out of fashion, or out of stock.
+and is below 0 where the item has gone out of fashion, or out of stock. Its popularity is :math:`\log (1 + n_k)`.
 
 References
 ----------
@@ -85,8 +85,8 @@ class NeighbourSessions:
 
     Attributes
     ----------
-    trend : float (num_items,)
-        How much more each item has been viewed of late; 0 for one without events.
+    demand : float (2, num_items)
+        Trend and popularity of each item; 0 for one without events.
     """
 
     def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
@@ -133,7 +133,7 @@ class NeighbourSessions:
         grown = copy.copy(self)
         more = num_items - self.num_items
         grown._events_of, grown.num_items = self._events_of.with_empty_rows(more), num_items
-        grown.trend = F.pad(self.trend, (0, more))
+        grown.demand = F.pad(self.demand, (0, more))
         return grown
 
     def _index(
@@ -160,7 +160,7 @@ class NeighbourSessions:
 
         self._session, self._weight = on_device(session.astype(np.int32)), on_device(weight.astype(np.float32))
         self._items, self._offsets = on_device(items.astype(np.int32)), on_device(offsets.astype(np.int64))
-        self.trend = on_device(_trend(items, items[offsets[int((1 - OF_LATE) * number)] :], num_items))
+        self.demand = on_device(_demand(items, items[offsets[int((1 - OF_LATE) * number)] :], num_items))
 
     @cached_property
     def on_host(self) -> SessionsOnHost:
@@ -281,11 +281,12 @@ def _latest_events(
     return items[order], order + first + 1
 
 
-def _trend(items: NDArray[np.integer[Any]], latest: NDArray[np.integer[Any]], num_items: int) -> NDArray[np.float32]:
-    """The trend of each item, by the items of all events and of the latest ones among them."""
-    usual = np.bincount(items, minlength=num_items) * (len(latest) / max(len(items), 1))
-    trend: NDArray[np.float32] = np.log((1 + np.bincount(latest, minlength=num_items)) / (1 + usual)).astype(np.float32)
-    return trend
+def _demand(items: NDArray[np.integer[Any]], latest: NDArray[np.integer[Any]], num_items: int) -> NDArray[np.float32]:
+    """Trend and popularity of each item, by the items of all events and of the latest ones among them."""
+    events, of_late = (np.bincount(part, minlength=num_items) for part in (items, latest))
+    usual = events * (len(latest) / max(len(items), 1))
+    demand: NDArray[np.float32] = np.stack([np.log((1 + of_late) / (1 + usual)), np.log1p(events)]).astype(np.float32)
+    return demand
 
 
 def _events_of(
@@ -304,9 +305,9 @@ class NeighboursOfBatch:
         self._neighbours, self._items, self._events = neighbours, items, LatestEvents(items)
 
     @property
-    def trend(self) -> Tensor:
+    def demand(self) -> Tensor:
         """See ``NeighbourSessions``."""
-        return self._neighbours.trend
+        return self._neighbours.demand
 
     def select(self, rows: slice) -> NeighboursOfBatch:
         """The query for some of the sessions."""

@@ -1,12 +1,15 @@
-r"""Terms in the score for what was viewed in sessions like this one, what this one has viewed already, and for trends.
+r"""Terms in the score for what was viewed in sessions like this one, what in this one already, and for demand.
 
-.. math:: r'_{jk} = r_{jk} + c \log(1 + 100 N_k) + g \, [k \in S_j] + h \, t_k
+.. math:: r'_{jk} = r_{jk} + c \log(1 + 100 N_k) + g \, (1 + \tfrac{1}{4} \log_2 v_{jk}) \, [v_{jk} > 0]
+        + h \, t_k + p \log(1 + n_k)
 
-with the votes N and trends t of ``NeighbourSessions``, and the items :math:`S_j` of the session's latest 20 events. The
-weights c, g and h are no parameters of the training: a training session finds itself among the others, and the net has
-learned it by heart, so there neighbours seem worth nothing, what is new in it seems surer than it is, beside what comes
-again, and no item goes out of fashion. ``WeightSearch`` finds them on sessions that the net has not been trained on
-yet; beside a net that has learned little, the first two count ``gain`` times as much.
+with the votes N, trends t and events n of ``NeighbourSessions``, and the number :math:`v_{jk}` of the session's latest
+20 events that are on item k, the very last one of which counts half: what is on the screen comes less often again.
+
+The weights c, g, h and p are no parameters of the training: a training session finds itself among the others, and the
+net has learned it by heart. So there neighbours seem worth nothing, what is new in it seems surer than it is, beside
+what comes again, and no item goes out of fashion. ``WeightSearch`` finds them on sessions that the net has not been
+trained on yet; beside a net that has learned little, the first two count ``gain`` times as much.
 """
 
 from __future__ import annotations
@@ -18,21 +21,23 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spotlight_asars.memory.latest_events import LatestEvents, distinct
+from spotlight_asars.memory.latest_events import LatestEvents, distinct, views
 from spotlight_asars.memory.neighbour_sessions import OWN
 from spotlight_asars.memory.score_terms import ScoreTerms
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import Channels, NeighbourQuery, Votes
 
 SCALE = 100.0
+VIEWED_TWICE = 0.25  # of the weight of repeats, that twice as many views add to it
 
 
 class Weights(NamedTuple):
-    """Weights of ``NeighbourTerms``: of what neighbours have viewed, what the session itself has, and of trends."""
+    """Weights of ``NeighbourTerms``: of what neighbours have viewed, what the session itself has, and of demand."""
 
     weight: float
     repeats: float
     trend: float
+    popularity: float
 
 
 class NeighbourTerms(nn.Module):
@@ -47,30 +52,39 @@ class NeighbourTerms(nn.Module):
     gain: Tensor
     weight: Tensor
     repeats: Tensor
-    trend: Tensor
+    demand: Tensor
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("gain", torch.tensor(gain))
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("repeats", torch.zeros(()))
-        self.register_buffer("trend", torch.zeros(()))
+        self.register_buffer("demand", torch.zeros(2))
         self._weighed: tuple[Tensor, int, Tensor] | None = None
 
     @property
     def is_worth_something(self) -> bool:
-        """Whether any weight that was found is more than 0."""
-        return bool(self.weight + self.repeats + self.trend > 0)
+        """Whether any weight that was found is not 0."""
+        return any(self.weights().values())
 
     def weights(self) -> dict[str, float]:
-        """The weights of neighbours, of items that the session has viewed, and of trends, by their names."""
-        return {"neighbours": float(self.weight), "again": float(self.repeats), "trend": float(self.trend)}
+        """The weights of neighbours, of items that the session has viewed, of trends and popularity, by their names."""
+        trend, popularity = self.demand.tolist()
+        return {
+            "neighbours": float(self.weight),
+            "again": float(self.repeats),
+            "trend": trend,
+            "popularity": popularity,
+        }
 
-    def of_trends(self, trend: Tensor) -> Tensor:
-        """The terms that all states have, of trends, float (num_items,): made once, for they are as long as these."""
-        kept, version = self._weighed, self.trend._version
-        if kept is None or kept[0] is not trend or kept[1] != version:
-            kept = self._weighed = trend, version, self.trend * trend
+    def of_demand(self, demand: Tensor) -> Tensor:
+        """The terms that all states have alike, float (num_items,), by trends and popularity (2, num_items).
+
+        They are made once, for they are as long as the catalogue.
+        """
+        kept, version = self._weighed, self.demand._version
+        if kept is None or kept[0] is not demand or kept[1] != version:
+            kept = self._weighed = demand, version, (self.demand.unsqueeze(1) * demand).sum(dim=0)
         return kept[2]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,7 +94,7 @@ class NeighbourTerms(nn.Module):
         """Take the weights that were found, in place."""
         self.weight.copy_(self.gain * found.weight)
         self.repeats.copy_(self.gain * found.repeats)
-        self.trend.fill_(found.trend)
+        self.demand.copy_(torch.tensor([found.trend, found.popularity]))
 
     def recall(self, items: Tensor, channels: Channels) -> tuple[NeighbourQuery, LatestEvents] | None:
         """The query for the neighbours of a batch, and the events of its sessions."""
@@ -93,9 +107,12 @@ class NeighbourTerms(nn.Module):
         if recalled is None or self.training:
             return []
         query, events = recalled
-        own = distinct(events.before(rows, steps, OWN)[0])
-        again = ScoreTerms(own, self.repeats.to(values.dtype) * (own != PADDING_IDX))
-        common = CommonTerms(self.of_trends(query.trend).to(values.dtype), len(rows))
+        viewed = events.before(rows, steps, OWN)[0]
+        own = distinct(viewed)
+        again = ScoreTerms(
+            own, self.repeats.to(values.dtype) * repeat_features(viewed).masked_fill(own == PADDING_IDX, 0.0)
+        )
+        common = CommonTerms(self.of_demand(query.demand).to(values.dtype), len(rows))
         return [VotedTerms(query, rows, steps, self.weight, values.dtype), again, common]
 
 
@@ -164,5 +181,14 @@ class CommonTerms:
 
 
 def features(votes: Votes) -> Tensor:
-    """What the weight is for, of each slot: float (states, slots)."""
+    """What the weight of neighbours is for, of each slot: float (states, slots)."""
     return torch.log1p(SCALE * votes.strength) * (votes.times > 0)
+
+
+def repeat_features(viewed: Tensor) -> Tensor:
+    """What the weight of repeats is for, of each event: float (states, n), 0 where there is none.
+
+    `viewed`, int64 (states, n), are the items of the latest events, the last one first. Those that are alike have the
+    same.
+    """
+    return (1 + VIEWED_TWICE * torch.log2(views(viewed))) * (viewed != PADDING_IDX)

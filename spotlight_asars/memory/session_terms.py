@@ -25,7 +25,7 @@ from spotlight_asars.memory.neighbour_sessions import (
     NeighbourSessions,
 )
 from spotlight_asars.memory.neighbour_sessions import LATEST as SHARED
-from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
+from spotlight_asars.memory.neighbour_terms import SCALE, VIEWED_TWICE, NeighbourTerms
 from spotlight_asars.memory.recall_net import RecallNet
 from spotlight_asars.memory.transition_terms import TransitionTerms
 from spotlight_asars.sessions import PADDING_IDX
@@ -144,9 +144,9 @@ class _Neighbours:
         votes = (similarity[:, None] * NEAR)[inside]
         voted, slot = np.unique(self._sessions.items[near[inside]], return_inverse=True)
         strength = np.bincount(slot, votes, len(voted)).astype(np.float32)
-        own = np.unique(items[-OWN:])
+        own, views = np.unique(items[-OWN:], return_counts=True)
         strength[np.isin(voted, own)] = 0.0
-        again = np.full(len(own), self._repeats)
+        again = self._repeats * (1 + np.float32(VIEWED_TWICE) * np.log2(views - np.float32(0.5) * (own == items[-1])))
         return [(voted, self._weight * np.log1p(np.float32(SCALE) * strength)), (own, again)]
 
     def _similar(self, latest: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.float32]]:

@@ -90,7 +90,7 @@ class TrainingBatches:
         assert terms is not None
         earlier = self._sessions.take(np.flatnonzero(~latest))
         neighbours = NeighbourSessions(earlier, fitted.device)
-        trend = neighbours.trend / terms.gain
+        demand = neighbours.demand / terms.gain
         at_once = rows_at_once(fitted.device, earlier.num_items)
         with fitted.remembering(earlier):
             for rows in np.array_split(np.flatnonzero(latest), -(-int(latest.sum()) // SESSIONS_AT_ONCE)):
@@ -101,8 +101,8 @@ class TrainingBatches:
                 for row, step in zip(*(part.split(at_once) for part in batch.viewed), strict=True):
                     # what is found is multiplied by the gain, so until then all else is divided by it
                     scores = fitted.score_catalogue(states[row, step]).div_(terms.gain)
-                    own, _ = events.before(row, step, OWN)
-                    search.add(scores, query.votes(row, step), own, batch.items[row, step + 1], trend)
+                    viewed, _ = events.before(row, step, OWN)
+                    search.add(scores, query.votes(row, step), viewed, batch.items[row, step + 1], demand)
         terms.take(search.best())
 
 

@@ -103,10 +103,10 @@ class FittedNet:
         return next((one for one in terms if isinstance(one, NeighbourTerms)), None)
 
     @property
-    def trend(self) -> Tensor | None:
+    def common_terms(self) -> Tensor | None:
         """What neighbour sessions add to the scores of all states alike, float (items,), if anything."""
         terms = self.neighbour_terms
-        return None if terms is None or self.neighbours is None else terms.of_trends(self.neighbours.trend)
+        return None if terms is None or self.neighbours is None else terms.of_demand(self.neighbours.demand)
 
     @property
     def memories(self) -> tuple[Any, ...]:

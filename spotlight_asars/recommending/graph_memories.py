@@ -23,7 +23,7 @@ from spotlight_asars._checks import require
 from spotlight_asars.memory import HistoryTerms, RecallNet, TransitionTerms
 from spotlight_asars.memory.item_transitions import LATEST, Transitions
 from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions
-from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms
+from spotlight_asars.memory.neighbour_terms import SCALE, NeighbourTerms, repeat_features
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.sessions import PADDING_IDX
 from spotlight_asars.sessions.channels import History
@@ -151,13 +151,13 @@ class NeighboursInGraph(nn.Module):
 
     weight: Tensor
     repeats: Tensor
-    trend: Tensor
+    common: Tensor
 
     def __init__(self, terms: NeighbourTerms, neighbours: NeighbourSessions) -> None:
         super().__init__()
         self.register_buffer("weight", terms.weight)
         self.register_buffer("repeats", terms.repeats)
-        self.register_buffer("trend", terms.trend * neighbours.trend.cpu())
+        self.register_buffer("common", terms.of_demand(neighbours.demand.cpu()))
         self._neighbours = neighbours.with_table(lambda table: GatheredRows(*table.on_host()))
 
     def forward(self, scores: Tensor, state: Tensor, items: Tensor, *_: Any) -> Tensor:
@@ -166,7 +166,7 @@ class NeighboursInGraph(nn.Module):
         voted, value = self._neighbours.single_votes(own)
         strength = torch.zeros_like(scores).scatter_add(1, voted, value)
         terms = self.weight * torch.log1p(SCALE * strength)
-        return scores + self.trend + terms.scatter(1, own, self.repeats * (own != PADDING_IDX))
+        return scores + self.common + terms.scatter(1, own, self.repeats * repeat_features(own))
 
 
 class GatheredRows(nn.Module):

@@ -23,7 +23,7 @@ def item_matrix(fitted: FittedNet) -> NDArray[np.float32]:
     offset."""
     net = fitted.dot_product_net("item_matrix")
     vectors, biases = net.item_rows()
-    biases = biases if fitted.trend is None else biases + fitted.trend
+    biases = biases if fitted.common_terms is None else biases + fitted.common_terms
     columns = [vectors, biases.unsqueeze(1)]
     if net.mean is not None:
         columns.append(torch.ones_like(net.item_biases.weight))

@@ -230,9 +230,9 @@ class LiveSession:
         net = self._fitted.inner
         state = self._own_state() if self._stepper is None else self._stepped_state(self._stepper)
         scores: Tensor = net.score_items(state, allowed)
-        trend = self._fitted.trend
-        if trend is not None:
-            scores = scores.add_(trend if allowed is None else trend[allowed])
+        common = self._fitted.common_terms
+        if common is not None:
+            scores = scores.add_(common if allowed is None else common[allowed])
         if self._terms is not None:
             items, values = self._terms.of(state.flatten().cpu().numpy(), self._items, self._kinds)
             if allowed is not None:

@@ -96,11 +96,11 @@ class Votes(NamedTuple):
 class NeighbourQuery(Protocol):
     """Finds sessions like those of a batch.
 
-    trend : float (num_items,), how much more each item has been viewed lately than before
+    demand : float (2, num_items), how much more each item has been viewed lately than before, and how much in all
     """
 
     @property
-    def trend(self) -> torch.Tensor: ...
+    def demand(self) -> torch.Tensor: ...
 
     def votes(self, rows: torch.Tensor, steps: torch.Tensor) -> Votes:
         """Of the neighbours of the states after these steps of these rows, int64 (states,) each."""

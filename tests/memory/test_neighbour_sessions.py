@@ -184,24 +184,24 @@ def test_an_addition_keeps_the_latest_sessions_of_each_item(rows, later, kept):
 
 
 @given(st.lists(st.lists(st.integers(1, ITEMS - 1), min_size=1, max_size=3), min_size=1, max_size=40))
-def test_the_trend_compares_the_latest_tenth_of_the_sessions_with_all(rows):
+def test_demand_is_the_trend_of_the_latest_tenth_of_the_sessions_and_the_popularity_in_all(rows):
     neighbours, latest = NeighbourSessions(as_sessions(rows)), rows[int(0.9 * len(rows)) :]
     events, of_late = [item for row in rows for item in row], [item for row in latest for item in row]
     share = len(of_late) / len(events)
-    by_hand = [
-        np.log((1 + of_late.count(item)) / (1 + events.count(item) * share)) if item else 0 for item in range(ITEMS)
-    ]
-    np.testing.assert_allclose(neighbours.trend, by_hand, rtol=1e-5, atol=1e-7)
-    assert neighbours.query(torch.tensor([[1]])).trend is neighbours.trend
-    assert torch.equal(NeighbourSessions.from_arrays(neighbours.arrays(), ITEMS).trend, neighbours.trend)
+    trend = [np.log((1 + of_late.count(item)) / (1 + events.count(item) * share)) for item in range(ITEMS)]
+    popularity = [np.log(1 + events.count(item)) for item in range(ITEMS)]
+    np.testing.assert_allclose(neighbours.demand, [trend, popularity], rtol=1e-5, atol=1e-7)
+    assert neighbours.query(torch.tensor([[1]])).demand is neighbours.demand
+    assert torch.equal(NeighbourSessions.from_arrays(neighbours.arrays(), ITEMS).demand, neighbours.demand)
 
 
 @given(LOGS, LOGS)
-def test_the_trend_goes_on_with_what_is_added(rows, later):
+def test_demand_goes_on_with_what_is_added(rows, later):
     few = SessionInteractions([[1, 2]], num_items=3)
-    assert NeighbourSessions(few).grown(5).trend.tolist() == [*NeighbourSessions(few).trend.tolist(), 0, 0]
+    grown = NeighbourSessions(few).grown(5).demand.tolist()
+    assert grown == [[*known, 0, 0] for known in NeighbourSessions(few).demand.tolist()]
     added = NeighbourSessions(few).grown(5).with_added(as_sessions(rows)).with_added(as_sessions(later))
-    assert torch.equal(added.trend, NeighbourSessions(as_sessions([[1, 2], *rows, *later])).trend)
+    assert torch.equal(added.demand, NeighbourSessions(as_sessions([[1, 2], *rows, *later])).demand)
 
 
 @given(LOGS, ROW, st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=6))

@@ -1,4 +1,4 @@
-"""The terms of neighbour sessions, of items that the session itself has viewed, and of trends."""
+"""The terms of neighbour sessions, of items that the session itself has viewed, and of what is in demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from spotlight_asars import ASARSSequenceModel, SessionInteractions
 from spotlight_asars.evaluation import evaluate
-from spotlight_asars.memory.neighbour_terms import SCALE, CommonTerms, NeighbourTerms, Weights
+from spotlight_asars.memory.neighbour_terms import SCALE, VIEWED_TWICE, CommonTerms, NeighbourTerms, Weights
 from spotlight_asars.memory.score_terms import Columns, touched_items
 from spotlight_asars.memory.weight_search import USUAL
 from spotlight_asars.sessions.channels import Channels, Votes
@@ -26,17 +26,17 @@ STATES = torch.tensor([0, 1]), torch.tensor([3, 2])  # the last row's next event
 
 
 class Query:
-    trend = torch.tensor([0.0, 0.5, -1.0, 0.25, 0.0, -0.5])
+    demand = torch.tensor([[0.0, 0.5, -1.0, 0.25, 0.0, -0.5], [0.0, 2.0, 0.5, 1.0, 3.0, 0.5]])
 
     def votes(self, rows, steps):
         return VOTES
 
 
-def dense(weight, repeats, trend):
-    terms = trend * Query.trend.repeat(2, 1)
+def dense(weight, repeats, trend, popularity):
+    terms = (trend * Query.demand[0] + popularity * Query.demand[1]).repeat(2, 1)
     terms[[0, 0, 1], [2, 3, 5]] += weight * torch.log1p(SCALE * torch.tensor([0.5, 0.1, 2.0]))
-    terms[0, [1, 4]] += repeats
-    terms[1, [2, 3]] += repeats
+    views = torch.tensor([[0, 1.5, 0, 0, 1, 0], [0, 0, 0.5, 1, 0, 0]])  # the last one is half a view
+    terms += torch.where(views > 0, repeats * (1 + VIEWED_TWICE * torch.log2(views)), 0.0)
     return terms
 
 
@@ -50,37 +50,41 @@ def added(parts):
 
 def test_every_item_has_the_terms_of_the_formula_once_but_not_in_training():
     module = NeighbourTerms().eval()
-    module.take(Weights(0.7, 1.5, 0.6))
+    module.take(Weights(0.7, 1.5, 0.6, -0.4))
     recalled = module.recall(VIEWED, Channels(neighbours=Query()))
-    torch.testing.assert_close(added(module(recalled, torch.zeros(2, 3), *STATES)), dense(0.7, 1.5, 0.6))
+    torch.testing.assert_close(added(module(recalled, torch.zeros(2, 3), *STATES)), dense(0.7, 1.5, 0.6, -0.4))
     assert module.recall(VIEWED, Channels()) is None
     assert module(None, torch.zeros(2, 3), *STATES) == []
     assert module.train()(recalled, torch.zeros(2, 3), *STATES) == []
     assert module.recall(VIEWED, Channels(neighbours=Query())) is None
-    assert module.weights() == pytest.approx({"neighbours": 0.7, "again": 1.5, "trend": 0.6})
+    assert module.weights() == pytest.approx({"neighbours": 0.7, "again": 1.5, "trend": 0.6, "popularity": -0.4})
 
 
-def test_terms_of_trends_follow_their_weight_and_the_sessions():
-    module = NeighbourTerms()
-    module.take(Weights(0.0, 0.0, 0.5))
-    assert module.of_trends(Query.trend).equal(0.5 * Query.trend)
-    assert module.of_trends(Query.trend) is module.of_trends(Query.trend), "they are made once"
-    assert module.of_trends(-Query.trend).equal(-0.5 * Query.trend)
-    module.take(Weights(0.0, 0.0, 2.0))
-    assert module.of_trends(Query.trend).equal(2 * Query.trend)
-    assert copy.deepcopy(module).of_trends(Query.trend).equal(2 * Query.trend)
+def test_terms_of_demand_follow_their_weights_and_the_sessions():
+    module, (trend, popularity) = NeighbourTerms(), Query.demand
+    assert not module.is_worth_something
+    module.take(Weights(0.0, 0.0, 0.5, -0.5))
+    assert module.is_worth_something
+    assert module.of_demand(Query.demand).equal(0.5 * trend - 0.5 * popularity)
+    assert module.of_demand(Query.demand) is module.of_demand(Query.demand), "they are made once"
+    assert module.of_demand(-Query.demand).equal(0.5 * popularity - 0.5 * trend)
+    module.take(Weights(0.0, 0.0, 0.0, -2.0))
+    assert module.is_worth_something
+    assert module.of_demand(Query.demand).equal(-2 * popularity)
+    assert copy.deepcopy(module).of_demand(Query.demand).equal(-2 * popularity)
 
 
 def test_what_all_states_have_alike_is_the_same_in_every_form_it_is_asked_for_in():
-    common = CommonTerms(Query.trend, 2)
+    values = Query.demand[0]
+    common = CommonTerms(values, 2)
     scores = torch.ones(2, ITEMS)
     assert common.added_to(scores).data_ptr() == scores.data_ptr()
-    assert scores.equal(1 + Query.trend.repeat(2, 1))
+    assert scores.equal(1 + values.repeat(2, 1))
     wanted = torch.tensor([[5, 0, 5], [2, 1, 3]])
-    assert common.of(wanted).equal(Query.trend[wanted])
+    assert common.of(wanted).equal(values[wanted])
     for item_ids in ([3, 1, 5], [2, 4, 2], []):
         columns = Columns(torch.tensor(item_ids, dtype=torch.int64), ITEMS)
-        assert columns.terms([common]).equal(Query.trend[item_ids].repeat(2, 1))
+        assert columns.terms([common]).equal(values[item_ids].repeat(2, 1))
     assert touched_items([common], torch.arange(2))[0].tolist() == [], "it does not set states apart"
 
 
@@ -106,7 +110,7 @@ def test_neighbours_find_sessions_that_come_again():
 
 
 def found(model):
-    return [model.memory_weights()[name] for name in ("neighbours", "again", "trend")]
+    return [model.memory_weights()[name] for name in ("neighbours", "again", "trend", "popularity")]
 
 
 def test_a_second_fit_keeps_the_weights():
@@ -136,6 +140,17 @@ def test_items_that_are_viewed_no_more_rank_behind_those_that_are():
     assert found(model)[2] >= USUAL.trend
     recall = []
     for trend in (0.0, USUAL.trend):
-        model._fitted.neighbour_terms.take(Weights(0.0, 0.0, trend))
+        model._fitted.neighbour_terms.take(Weights(0.0, 0.0, trend, 0.0))
         recall.append(evaluate(model, test)["recall@20"])
     assert recall[1] > recall[0] + 0.05
+
+
+def test_popularity_counts_for_more_where_the_net_has_too_little_of_it():
+    draw = np.random.RandomState(2)
+    rows = (60 * draw.rand(2000, 4) ** 6).astype(int) + 1  # few items have most of the views, whatever came before
+    train, test = SessionInteractions(rows, num_items=61, started=np.arange(2000) * 1e4).split_latest(0.2)
+    model = plain(history=False, n_iter=1, learning_rate=1e-4, loss="cross_entropy").fit(train)
+    assert found(model)[3] >= 0.4
+    mrr = evaluate(model, test)["mrr@20"]
+    model._fitted.neighbour_terms.demand[1] = 0.0
+    assert mrr > evaluate(model, test)["mrr@20"] + 0.05

@@ -45,7 +45,7 @@ def random_net(num_kinds):
     draw = torch.Generator().manual_seed(0)
     for weights in net.parameters():
         weights.data = torch.rand(weights.shape, generator=draw)
-    net.terms[2].take(Weights(0.7, 1.5, 0.0))
+    net.terms[2].take(Weights(0.7, 1.5, 0.0, 0.0))
     return net.requires_grad_(False)
 
 

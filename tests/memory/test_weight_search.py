@@ -1,4 +1,4 @@
-"""The search for the weights of neighbours, repeats and trends, against all that are tried one by one."""
+"""The search for the weights of neighbours, repeats and demand, against all that are tried one by one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from spotlight_asars.memory.neighbour_terms import SCALE
-from spotlight_asars.memory.weight_search import REPEATS, TRENDS, UNSEEN, USUAL, WEIGHTS, WeightSearch
+from spotlight_asars.memory.neighbour_terms import SCALE, VIEWED_TWICE
+from spotlight_asars.memory.weight_search import (
+    POPULARITIES,
+    REPEATS,
+    TRENDS,
+    UNSEEN,
+    UNSEEN_OF_DEMAND,
+    USUAL,
+    WEIGHTS,
+    WeightSearch,
+)
 from spotlight_asars.sessions.channels import Votes
 
 ITEMS = 6
-TREND = torch.tensor([0.0, 1.0, -0.5, 0.3, -1.2, 0.6])
-STEPS = WEIGHTS, REPEATS, TRENDS
+DEMAND = torch.tensor([[0.0, 1.0, -0.5, 0.3, -1.2, 0.6], [0.0, 0.5, 2.0, 1.0, 3.0, 0.1]])
+STEPS = WEIGHTS, REPEATS, TRENDS, POPULARITIES
 
 
 def with_draws(size, seed):
@@ -24,26 +33,29 @@ def with_draws(size, seed):
     scores[:, 0] = -1e9
     items = torch.rand(size, ITEMS - 1, generator=draw).argsort(dim=1) + 1
     votes = Votes(items[:, :3], torch.rand(size, 3, generator=draw), torch.ones(size, 3))
-    own = items[:, [3, 4, 3]] * (torch.rand(size, 1, generator=draw) < 0.5)  # one of them has been viewed twice
-    return scores, votes, own, targets
+    viewed = items[:, [3, 4, 3]] * (torch.rand(size, 1, generator=draw) < 0.5)  # one of them has been viewed twice
+    return scores, votes, viewed, targets
 
 
 def rows_of(drawn, part):
-    scores, votes, own, targets = drawn
-    return scores[part], Votes(*(column[part] for column in votes)), own[part], targets[part]
+    scores, votes, viewed, targets = drawn
+    return scores[part], Votes(*(column[part] for column in votes)), viewed[part], targets[part]
 
 
-def gains_by_hand(scores, votes, own, targets):
+def gains_by_hand(scores, votes, viewed, targets):
     """1 / log2(1 + rank) of each target with the weights that are tried: {weights: (states,)}."""
     pairs = [(0.0, 0.0), *product(WEIGHTS[1:], REPEATS)]
-    gains = {**dict.fromkeys((*pair, USUAL.trend) for pair in pairs), **dict.fromkeys((*USUAL[:2], t) for t in TRENDS)}
-    viewed = torch.zeros_like(scores).scatter(1, own, 1.0)
-    for weight, repeats, trend in gains:
-        total = scores.scatter_add(1, votes.items, weight * torch.log1p(SCALE * votes.strength)) + repeats * viewed
-        total += trend * TREND
+    gains = dict.fromkeys((*pair, *USUAL[2:]) for pair in pairs)
+    gains |= dict.fromkeys((*USUAL[:2], trend, USUAL.popularity) for trend in TRENDS)
+    gains |= dict.fromkeys((*USUAL[:3], popularity) for popularity in POPULARITIES)
+    views = torch.zeros_like(scores).scatter_add(1, viewed, torch.tensor([[0.5, 1.0, 1.0]]).expand(viewed.shape))
+    again = torch.where(views > 0, 1 + VIEWED_TWICE * torch.log2(views), 0.0)
+    for weight, repeats, trend, popularity in gains:
+        total = scores.scatter_add(1, votes.items, weight * torch.log1p(SCALE * votes.strength)) + repeats * again
+        total += trend * DEMAND[0] + popularity * DEMAND[1]
         total[:, 0] = -1e9
         ahead = (total > total.gather(1, targets[:, None])).sum(dim=1)
-        gains[weight, repeats, trend] = (1 / torch.log2(2.0 + ahead)).double().numpy()
+        gains[weight, repeats, trend, popularity] = (1 / torch.log2(2.0 + ahead)).double().numpy()
     return gains
 
 
@@ -51,25 +63,25 @@ def gains_by_hand(scores, votes, own, targets):
 @pytest.mark.parametrize("size", [5, 2000])
 def test_the_weights_are_the_usual_ones_or_the_nearest_that_are_level_with_the_best(size, seed):
     drawn, search = with_draws(size, seed), WeightSearch()
-    assert search.best() == (0, 0, 0), "nothing was seen"
+    assert search.best() == (0, 0, 0, 0), "nothing was seen"
     for part in torch.arange(size).split(7):
-        search.add(*rows_of(drawn, part), TREND)
+        search.add(*rows_of(drawn, part), DEMAND)
     gains = gains_by_hand(*drawn)
     found = dict(zip(WeightSearch._all, search._gains.tolist(), strict=True))
     assert found == pytest.approx({weights: gain.sum() for weights, gain in gains.items()}, rel=1e-6)
     best = search.best()
-    of_pairs = {weights: gain for weights, gain in gains.items() if weights[2] == USUAL.trend}
-    of_trends = {weights: gain for weights, gain in gains.items() if weights[:2] == USUAL[:2]}
-    for tried, chosen in ((of_pairs, (*best[:2], USUAL.trend)), (of_trends, (*USUAL[:2], best.trend))):
-        steps = steps_of_those_level_with_the_best(tried)
-        assert steps[chosen] == min(steps.values())
+    for places, unseen in (((0, 1), UNSEEN), ((2,), UNSEEN_OF_DEMAND), ((3,), UNSEEN_OF_DEMAND)):
+        usual = [place for place in range(4) if place not in places]
+        tried = {one: gain for one, gain in gains.items() if all(one[place] == USUAL[place] for place in usual)}
+        steps = steps_of_those_level_with_the_best(tried, unseen)
+        assert steps[tuple((best if place in places else USUAL)[place] for place in range(4))] == min(steps.values())
 
 
-def steps_of_those_level_with_the_best(gains):
+def steps_of_those_level_with_the_best(gains, unseen):
     """How far those are from the usual weights whose gains are within a standard error of the highest."""
     best = max(gains, key=lambda weights: gains[weights].mean())
     below = {weights: gains[best] - gain for weights, gain in gains.items()}
-    error = {weights: np.sqrt(loss.var() * len(loss) + UNSEEN) / len(loss) for weights, loss in below.items()}
+    error = {weights: np.sqrt(loss.var() * len(loss) + unseen) / len(loss) for weights, loss in below.items()}
     level = [weights for weights in gains if below[weights].mean() <= error[weights]]
     places = [np.array([part.index(one) for part, one in zip(STEPS, weights, strict=True)]) for weights in level]
     usual = np.array([part.index(one) for part, one in zip(STEPS, USUAL, strict=True)])
@@ -77,19 +89,21 @@ def steps_of_those_level_with_the_best(gains):
 
 
 def test_a_clear_difference_is_followed_however_far_from_the_usual_weights():
-    scores, votes, own, targets = with_draws(2000, 0)
+    scores, votes, viewed, targets = with_draws(2000, 0)
     others = targets % (ITEMS - 1) + 1
     for items, weights in ((targets, WEIGHTS[-3:]), (others, WEIGHTS[:2])):
         search = WeightSearch()
-        search.add(scores, Votes(items[:, None], *(column[:, :1] for column in votes[1:])), own * 0, targets, 0 * TREND)
+        search.add(
+            scores, Votes(items[:, None], *(column[:, :1] for column in votes[1:])), viewed * 0, targets, 0 * DEMAND
+        )
         assert search.best().weight in weights
-    for viewed, repeats in ((targets, REPEATS[-3:]), (others, REPEATS[:2])):
+    for again, repeats in ((targets, REPEATS[-3:]), (others, REPEATS[:2])):
         search = WeightSearch()
-        search.add(scores, Votes(votes.items * 0, *votes[1:]), viewed[:, None], targets, 0 * TREND)
+        search.add(scores, Votes(votes.items * 0, *votes[1:]), again[:, None], targets, 0 * DEMAND)
         assert search.best().repeats in repeats
-    of_target = torch.zeros(ITEMS)
-    of_target[1] = 1.0
-    for trend, trends in ((of_target, TRENDS[-1:]), (-of_target, TRENDS[:1])):
-        search = WeightSearch()
-        search.add(scores, Votes(votes.items * 0, *votes[1:]), own * 0, torch.ones_like(targets), trend)
-        assert search.best().trend in trends
+    for row, name, tried in ((0, "trend", TRENDS), (1, "popularity", POPULARITIES)):
+        for sign, expected in ((1.0, tried[-1:]), (-1.0, tried[:1])):
+            search, demand = WeightSearch(), torch.zeros(2, ITEMS)
+            demand[row, 1] = sign
+            search.add(scores, Votes(votes.items * 0, *votes[1:]), viewed * 0, torch.ones_like(targets), demand)
+            assert getattr(search.best(), name) in expected

@@ -578,7 +578,7 @@ def test_it_survives_pickle_and_deepcopy_and_goes_on_training(model, sessions):
 
 
 def test_a_second_fit_that_fails_leaves_the_scores_as_they_were_neighbours_and_all(model, sessions):
-    model._fitted.neighbour_terms.take(Weights(1.0, 0.5, 0.5))
+    model._fitted.neighbour_terms.take(Weights(1.0, 0.5, 0.5, -0.2))
     model._fitted.remember_neighbours(sessions)
     before = model.predict(sessions.sequences)
     model._fitted.neighbours = None

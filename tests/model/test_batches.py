@@ -50,11 +50,11 @@ def test_neighbours_are_weighed_once_by_a_net_that_knows_nothing_of_the_latest_s
 def test_weights_are_found_beside_all_that_the_session_has_viewed(monkeypatch):
     seen = []
 
-    def add(search, scores, votes, own, targets, trend, genuine=batches.WeightSearch.add):
+    def add(search, scores, votes, viewed, targets, demand, genuine=batches.WeightSearch.add):
         seen.extend(
-            (sorted(set(row) - {0}), target) for row, target in zip(own.tolist(), targets.tolist(), strict=True)
+            (sorted(set(row) - {0}), target) for row, target in zip(viewed.tolist(), targets.tolist(), strict=True)
         )
-        genuine(search, scores, votes, own, targets, trend)
+        genuine(search, scores, votes, viewed, targets, demand)
 
     monkeypatch.setattr(batches.WeightSearch, "add", add)
     ASARSSequenceModel(**OPTIONS).fit(TRAIN)

@@ -129,7 +129,15 @@ def test_a_loaded_model_is_the_same_all_through(options, tmp_path):
     assert len(twin.epochs) == 2
 
 
-@pytest.mark.parametrize("found", [Weights(0.5, 0.0, 0.0), Weights(0.0, 3.0, 0.0), Weights(0.0, 0.0, 0.4)])
+FOUND = [
+    Weights(0.5, 0.0, 0.0, 0.0),
+    Weights(0.0, 3.0, 0.0, 0.0),
+    Weights(0.0, 0.0, 0.4, 0.0),
+    Weights(0.0, 0.0, 0.0, -0.2),
+]
+
+
+@pytest.mark.parametrize("found", FOUND)
 def test_a_file_has_the_sessions_that_any_term_of_neighbours_needs(found, tmp_path):
     model = quick().fit(TRAIN)
     model._fitted.neighbour_terms.take(found)

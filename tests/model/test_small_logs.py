@@ -75,10 +75,10 @@ def test_memories_count_for_more_beside_the_net_the_smaller_the_log_is(targets, 
     assert gains_of(ASARSSequenceModel.load(tmp_path / "model.safetensors")) == expected
 
 
-def test_weights_that_are_found_count_as_much_more_as_those_that_are_learned_but_for_that_of_trends():
+def test_weights_that_are_found_count_as_much_more_as_those_that_are_learned_but_for_those_of_demand():
     terms = unfitted().fit(sessions_of(LITTLE // 2))._fitted.neighbour_terms
-    terms.take(Weights(0.5, 3.0, 0.8))
-    assert terms.weights() == pytest.approx({"neighbours": 1.0, "again": 6.0, "trend": 0.8})
+    terms.take(Weights(0.5, 3.0, 0.8, -0.2))
+    assert terms.weights() == pytest.approx({"neighbours": 1.0, "again": 6.0, "trend": 0.8, "popularity": -0.2})
 
 
 def test_weights_are_found_beside_as_little_of_the_net_as_there_is_of_it_later(monkeypatch):
@@ -94,7 +94,7 @@ def test_weights_are_found_beside_as_little_of_the_net_as_there_is_of_it_later(m
         monkeypatch.setattr(building, "LITTLE", little)
         quick(history=False, transitions=False).fit(sessions_of(500))
     usual, small = asked
-    for of_little, as_usual in zip(small, usual, strict=True):  # scores and trends
+    for of_little, as_usual in zip(small, usual, strict=True):  # scores and demand
         torch.testing.assert_close(of_little * MOST_BESIDE, as_usual)
 
 

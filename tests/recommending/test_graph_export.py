@@ -47,7 +47,7 @@ def remembering(**options):
         for weight in terms.parameters():
             weight.data.normal_(std=0.5, generator=draw)
         if isinstance(terms, NeighbourTerms):
-            terms.take(Weights(0.7, 1.5, 0.6))
+            terms.take(Weights(0.7, 1.5, 0.6, -0.4))
     model._fitted.remember_neighbours(TRAIN)
     return model
 
@@ -153,7 +153,7 @@ def test_a_memory_may_be_left_out_by_name():
     without = remembering(transitions=False)
     inputs = next(requests(ALL))
     bare = run_eagerly(ALL, memories=False)(inputs)
-    products = ALL.queries(inputs["items"]) @ ALL.item_matrix().T - ALL._fitted.trend.numpy()
+    products = ALL.queries(inputs["items"]) @ ALL.item_matrix().T - ALL._fitted.common_terms.numpy()
     np.testing.assert_allclose(bare[:, 1:], products[:, 1:], atol=1e-5)
     assert not np.allclose(bare, RUN_ALL(inputs), atol=0.1), "the memories say something"
     assert list(memories_of(ALL._fitted, ["neighbours"])) == ["neighbours"]
@@ -163,7 +163,7 @@ def test_a_memory_may_be_left_out_by_name():
 
 def test_neighbours_that_are_worth_nothing_are_not_in_a_graph():
     model = quick().fit(TRAIN)
-    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.0))
+    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.0, 0.0))
     model._fitted.neighbours = None
     model._fitted.remember_neighbours(TRAIN)
     assert list(memories_of(model._fitted, True)) == ["history", "transitions"]

@@ -33,9 +33,9 @@ def test_the_product_of_vectors_is_the_score_without_the_memory(name, loss):
 
 def test_what_neighbours_add_to_all_states_alike_is_in_the_vectors():
     model = quick(history=False, transitions=False).fit(TRAIN)
-    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.8))
+    model._fitted.neighbour_terms.take(Weights(0.0, 0.0, 0.8, -0.3))
     model._fitted.remember_neighbours(TRAIN)
-    assert model._fitted.trend.abs().max() > 0.1
+    assert model._fitted.common_terms.abs().max() > 0.1
     products = model.queries(LATER) @ model.item_matrix().T
     np.testing.assert_allclose(products[:, 1:], model.predict(LATER.sequences)[:, 1:], atol=1e-5)
 

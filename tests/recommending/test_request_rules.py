@@ -37,7 +37,7 @@ def asars(**options):
     options = {"n_iter": 2, "embedding_dim": 8, "hidden_dim": 8, "user_dim": 4, "time_dim": 4, **options}
     model = ASARSSequenceModel(random_state=0, **options).fit(train())
     if model._fitted.neighbour_terms is not None:
-        model._fitted.neighbour_terms.take(Weights(0.4, 1.5, 0.6))
+        model._fitted.neighbour_terms.take(Weights(0.4, 1.5, 0.6, 0.3))
         model._fitted.remember_neighbours(train())
     return model
 

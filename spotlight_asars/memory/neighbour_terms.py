@@ -108,10 +108,8 @@ class NeighbourTerms(nn.Module):
             return []
         query, events = recalled
         viewed = events.before(rows, steps, OWN)[0]
-        own = distinct(viewed)
-        again = ScoreTerms(
-            own, self.repeats.to(values.dtype) * repeat_features(viewed).masked_fill(own == PADDING_IDX, 0.0)
-        )
+        own, terms = distinct(viewed), (self.repeats * repeat_features(viewed)).to(values.dtype)
+        again = ScoreTerms(own, terms * (own != PADDING_IDX))
         common = CommonTerms(self.of_demand(query.demand).to(values.dtype), len(rows))
         return [VotedTerms(query, rows, steps, self.weight, values.dtype), again, common]
 

@@ -19,8 +19,8 @@ SESSIONS_AT_ONCE = 256
 
 @torch.no_grad()
 def item_matrix(fitted: FittedNet) -> NDArray[np.float32]:
-    """A vector for each item, float32 (items, dim): its embedding, its bias and trend, and a one where scores have an
-    offset."""
+    """A vector for each item, float32 (items, dim): its embedding, its bias with what all states have alike, and a one
+    where scores have an offset."""
     net = fitted.dot_product_net("item_matrix")
     vectors, biases = net.item_rows()
     biases = biases if fitted.common_terms is None else biases + fitted.common_terms

@@ -69,8 +69,9 @@ class NetRecommender(Recommender):
     def item_matrix(self) -> NDArray[np.float32]:
         """A vector for each item, whose dot product with those of ``queries`` is the score: float32 (items, dim).
 
-        That is eq. 20's :math:`q \\cdot e_k + b_k` with the bias as a column of its own, in which the item's trend is,
-        and all of a score but the other terms of memories, which are sparse: they touch few items of each session.
+        That is eq. 20's :math:`q \\cdot e_k + b_k` with the bias as a column of its own, in which are the item's trend
+        and popularity, and all of a score but the other terms of memories, which are sparse: they touch few items of
+        each session.
         Row 0 is padding, and has no place in an index.
 
         Raises

@@ -56,12 +56,14 @@ class LatestEvents:
 
 
 def views(items: Tensor) -> Tensor:
-    """How often the item of each event comes in its row, int64 (states, n): float (states, n).
+    """How often the item of each event has been viewed, by events int64 (states, n), the last one first: as floats.
 
-    The first one, which is the latest event, counts half.
+    The last one counts half, and the one before it twice: what is on the screen is less likely to be asked for again,
+    and going back more likely.
     """
     same = (items.unsqueeze(2) == items.unsqueeze(1)).float()
-    return same.sum(dim=2) - same[:, :, 0] / 2
+    last, before = same[:, :, :1], same[:, :, 1:2]
+    return same.sum(dim=2) + (before.sum(dim=2) - last.sum(dim=2) / 2)
 
 
 def distinct(items: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ r"""Terms in the score for what was viewed in sessions like this one, what in th
         + h \, t_k + p \log(1 + n_k)
 
 with the votes N, trends t and events n of ``NeighbourSessions``, and the number :math:`v_{jk}` of the session's latest
-20 events that are on item k, the very last one of which counts half: what is on the screen comes less often again.
+20 events that are on item k, of which the very last counts half, and the one before it twice.
 
 The weights c, g, h and p are no parameters of the training: a training session finds itself among the others, and the
 net has learned it by heart. So there neighbours seem worth nothing, what is new in it seems surer than it is, beside

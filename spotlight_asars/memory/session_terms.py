@@ -146,7 +146,9 @@ class _Neighbours:
         strength = np.bincount(slot, votes, len(voted)).astype(np.float32)
         own, views = np.unique(items[-OWN:], return_counts=True)
         strength[np.isin(voted, own)] = 0.0
-        again = self._repeats * (1 + np.float32(VIEWED_TWICE) * np.log2(views - np.float32(0.5) * (own == items[-1])))
+        before = own == items[-2] if len(items) > 1 else False
+        views = (views + before - (own == items[-1]) / 2).astype(np.float32)  # see ``latest_events.views``
+        again = self._repeats * (1 + np.float32(VIEWED_TWICE) * np.log2(views))
         return [(voted, self._weight * np.log1p(np.float32(SCALE) * strength)), (own, again)]
 
     def _similar(self, latest: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.float32]]:

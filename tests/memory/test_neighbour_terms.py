@@ -35,7 +35,7 @@ class Query:
 def dense(weight, repeats, trend, popularity):
     terms = (trend * Query.demand[0] + popularity * Query.demand[1]).repeat(2, 1)
     terms[[0, 0, 1], [2, 3, 5]] += weight * torch.log1p(SCALE * torch.tensor([0.5, 0.1, 2.0]))
-    views = torch.tensor([[0, 1.5, 0, 0, 1, 0], [0, 0, 0.5, 1, 0, 0]])  # the last one is half a view
+    views = torch.tensor([[0, 1.5, 0, 0, 2, 0], [0, 0, 0.5, 2, 0, 0]])  # the last one is half, the one before it twice
     terms += torch.where(views > 0, repeats * (1 + VIEWED_TWICE * torch.log2(views)), 0.0)
     return terms
 

@@ -48,7 +48,7 @@ def gains_by_hand(scores, votes, viewed, targets):
     gains = dict.fromkeys((*pair, *USUAL[2:]) for pair in pairs)
     gains |= dict.fromkeys((*USUAL[:2], trend, USUAL.popularity) for trend in TRENDS)
     gains |= dict.fromkeys((*USUAL[:3], popularity) for popularity in POPULARITIES)
-    views = torch.zeros_like(scores).scatter_add(1, viewed, torch.tensor([[0.5, 1.0, 1.0]]).expand(viewed.shape))
+    views = torch.zeros_like(scores).scatter_add(1, viewed, torch.tensor([[0.5, 2.0, 1.0]]).expand(viewed.shape))
     again = torch.where(views > 0, 1 + VIEWED_TWICE * torch.log2(views), 0.0)
     for weight, repeats, trend, popularity in gains:
         total = scores.scatter_add(1, votes.items, weight * torch.log1p(SCALE * votes.strength)) + repeats * again

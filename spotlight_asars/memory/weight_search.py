@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,10 +20,9 @@ USUAL = Weights(0.5, 3.0, 0.4, 0.0)  # what logs of all sizes come near to; take
 UNSEEN = 4  # targets more than were seen, whose rank differs as much as it can, in a standard error
 UNSEEN_OF_DEMAND = 1  # likewise for trends and popularity, which move the ranks of all targets, and each by little
 
+PAIRS = {weight: REPEATS if weight else REPEATS[:1] for weight in WEIGHTS}  # repeats that are tried with neighbours
+
 Ranks = dict[tuple[float, float], Tensor]  # by the weights of neighbours and repeats
-Tried = Mapping[float, tuple[float, ...]]  # weights of neighbours, and those of repeats that are tried with each
-PAIRS: Tried = {weight: REPEATS if weight else REPEATS[:1] for weight in WEIGHTS}
-USUAL_PAIR: Tried = {USUAL.weight: (USUAL.repeats,)}
 
 
 class WeightSearch:
@@ -39,7 +37,8 @@ class WeightSearch:
     _pairs = tuple(Weights(weight, again, *USUAL[2:]) for weight, tried in PAIRS.items() for again in tried)
     _trends = tuple(USUAL._replace(trend=trend) for trend in TRENDS)
     _popularities = tuple(USUAL._replace(popularity=popularity) for popularity in POPULARITIES)
-    _all = tuple(dict.fromkeys((*_pairs, *_trends, *_popularities)))
+    _of_demand = tuple(dict.fromkeys((*_trends, *_popularities)))
+    _all = (*_pairs, *(weights for weights in _of_demand if weights != USUAL))
 
     def __init__(self) -> None:
         self._number = 0
@@ -51,26 +50,32 @@ class WeightSearch:
         `viewed`, int64 (states, n), are the items of each state's latest events, the last one first, which have no
         votes; `demand`, float (2, items), are the trend and the popularity of each.
         """
-        own, again, target = distinct(viewed), repeat_features(viewed), targets.unsqueeze(1)
-        repeated = (own == target).any(dim=1)
-        gains = scores.new_zeros(len(self._all), len(targets), dtype=torch.float64)
-        for chosen, ranks_of in ((repeated, _ranks_of_repeated), (~repeated, _ranks_of_others)):
-            rows = chosen.nonzero().flatten()
-            if not len(rows):
-                continue
-            known = Votes(*(part[rows] for part in votes)), own[rows], again[rows], target[rows]
-            ranks: dict[Weights, Tensor] = {}
-            for weights in dict.fromkeys(one[2:] for one in self._all):
-                tried = PAIRS if weights == USUAL[2:] else USUAL_PAIR
-                common = moved(torch.tensor(weights), demand.device).unsqueeze(1).mul(demand).sum(dim=0)
-                found = ranks_of(scores[rows].add_(common), *known, tried)
-                ranks.update((Weights(*pair, *weights), rank) for pair, rank in found.items())
-            each = torch.stack([ranks[weights] for weights in self._all])
-            gains[:, rows] = (1.0 / torch.log2(1.0 + each)).double()
+        again, target = repeat_features(viewed), targets.unsqueeze(1)
+        scores = scores + _by(USUAL, demand)
+        ranks = self._ranks_of_pairs(scores, votes, distinct(viewed), again, target)
+        with_pair = scores.scatter(1, votes.items, scores.gather(1, votes.items) + USUAL.weight * features(votes))
+        with_pair.scatter_(1, viewed, with_pair.gather(1, viewed) + USUAL.repeats * again)
+        ranks |= {one: _ranks(with_pair + (_by(one, demand) - _by(USUAL, demand)), target) for one in self._of_demand}
+        gains = (1.0 / torch.log2(1.0 + torch.stack([ranks[weights] for weights in self._all]))).double()
         if not self._number:
             self._gains, self._products = gains.new_zeros(len(gains)), gains.new_zeros(len(gains), len(gains))
         self._gains, self._products = self._gains + gains.sum(dim=1), self._products + gains @ gains.T
         self._number += len(targets)
+
+    def _ranks_of_pairs(
+        self, scores: Tensor, votes: Votes, own: Tensor, again: Tensor, target: Tensor
+    ) -> dict[Weights, Tensor]:
+        """Ranks of targets (states, 1) with each pair of weights, float (states,)."""
+        repeated = (own == target).any(dim=1)
+        ranks = scores.new_zeros(len(self._pairs), len(target))
+        for chosen, ranks_of in ((repeated, _ranks_of_repeated), (~repeated, _ranks_of_others)):
+            rows = chosen.nonzero().flatten()
+            if len(rows):
+                found = ranks_of(
+                    scores[rows], Votes(*(part[rows] for part in votes)), own[rows], again[rows], target[rows]
+                )
+                ranks[:, rows] = torch.stack([found[weights[:2]] for weights in self._pairs])
+        return dict(zip(self._pairs, ranks, strict=True))
 
     def best(self) -> Weights:
         """The chosen ones of those tried; zeros where nothing was added."""
@@ -102,7 +107,17 @@ def _from_usual(found: Weights) -> int:
     )
 
 
-def _ranks_of_others(scores: Tensor, votes: Votes, own: Tensor, again: Tensor, target: Tensor, tried: Tried) -> Ranks:
+def _by(weights: Weights, demand: Tensor) -> Tensor:
+    """What trends and popularity, (2, items), add to the scores of all states: float (items,)."""
+    return weights.trend * demand[0] + weights.popularity * demand[1]
+
+
+def _ranks(scores: Tensor, target: Tensor) -> Tensor:
+    """Ranks of targets (states, 1) by scores (states, items), whose memory is used: float (states,)."""
+    return 1.0 + scores.gt_(scores.gather(1, target)).sum(dim=1)  # as floats: ten times as fast
+
+
+def _ranks_of_others(scores: Tensor, votes: Votes, own: Tensor, again: Tensor, target: Tensor) -> Ranks:
     """Ranks of targets (states, 1) that are not of their sessions' `own` items, float (states,) for each pair.
 
     Neighbours raise the target and others, and repeats what the session has viewed, `again` (states, own) for each
@@ -112,7 +127,7 @@ def _ranks_of_others(scores: Tensor, votes: Votes, own: Tensor, again: Tensor, t
     feature, share, ahead = features(votes), 1.0 / votes.times.clamp(min=1), _Ahead(scores)
     of_target = torch.where(votes.items == target, feature, 0.0).amax(dim=1, keepdim=True)
     ranks: Ranks = {}
-    for weight, repeats in tried.items():
+    for weight, repeats in PAIRS.items():
         bar = weight * of_target
         raised = viewed.unsqueeze(2) + again.unsqueeze(2) * moved(torch.tensor(repeats), viewed.device)
         risen = torch.where((voted + weight * feature > bar) & (voted <= bar), share, 0.0).sum(dim=1)
@@ -122,18 +137,18 @@ def _ranks_of_others(scores: Tensor, votes: Votes, own: Tensor, again: Tensor, t
     return ranks
 
 
-def _ranks_of_repeated(scores: Tensor, votes: Votes, own: Tensor, again: Tensor, target: Tensor, tried: Tried) -> Ranks:
+def _ranks_of_repeated(scores: Tensor, votes: Votes, own: Tensor, again: Tensor, target: Tensor) -> Ranks:
     """The same of targets that are: repeats raise the target, and neighbours the others."""
     scores, voted, viewed = _less_the_targets(scores, votes, own, target)
     feature, share, ahead = features(votes), 1.0 / votes.times.clamp(min=1), _Ahead(scores)
     of_target = torch.where(own == target, again, 0.0).amax(dim=1, keepdim=True)
     rank, below = {}, {}
-    for repeats in sorted({one for paired in tried.values() for one in paired}):
+    for repeats in REPEATS:
         bar = repeats * of_target
         risen_again = ((viewed + repeats * again > bar) & (viewed <= bar)).sum(dim=1)
         rank[repeats], below[repeats] = 1.0 + ahead.of(bar) + risen_again, share * (voted <= bar)
     ranks: Ranks = {}
-    for weight, paired in tried.items():
+    for weight, paired in PAIRS.items():
         raised = voted + weight * feature
         for repeats in paired:
             risen = torch.where(raised > repeats * of_target, below[repeats], 0.0).sum(dim=1)

@@ -31,7 +31,8 @@ class WeightSearch:
     All pairs of weights of neighbours and repeats are tried with the usual ones of trends and popularity, and each of
     these with the usual others. Of those whose mean is within one standard error of the best one's, as paired by
     targets, it is the one nearest to the ``USUAL``: the best of a few hundred targets is often far from the best of
-    all, and few of them may be repeats. ``add`` takes states in parts, and needs no more of them than sums.
+    all, and few of them may be repeats. Trends and popularity tell in the rank of every target, so theirs are halfway
+    from there to the best. ``add`` takes states in parts, and needs no more of them than sums.
     """
 
     _pairs = tuple(Weights(weight, again, *USUAL[2:]) for weight, tried in PAIRS.items() for again in tried)
@@ -82,13 +83,19 @@ class WeightSearch:
         if not self._number:
             return Weights(0.0, 0.0, 0.0, 0.0)
         means = (torch.stack([self._gains, *self._products]) / self._number).cpu()
-        found = self._best_of(self._pairs, means, UNSEEN)
-        trend = self._best_of(self._trends, means, UNSEEN_OF_DEMAND).trend
-        popularity = self._best_of(self._popularities, means, UNSEEN_OF_DEMAND).popularity
-        return found._replace(trend=trend, popularity=popularity)
+        _, found = self._best_of(self._pairs, means, UNSEEN)
+        trend, popularity = (
+            self._best_of(tried, means, UNSEEN_OF_DEMAND) for tried in (self._trends, self._popularities)
+        )
+        return found._replace(
+            trend=sum(one.trend for one in trend) / 2, popularity=sum(one.popularity for one in popularity) / 2
+        )
 
-    def _best_of(self, tried: tuple[Weights, ...], means: Tensor, unseen: int) -> Weights:
-        """The best, or the usual ones, of those tried; `means` are those of gains, (tried,), and of their products."""
+    def _best_of(self, tried: tuple[Weights, ...], means: Tensor, unseen: int) -> tuple[Weights, Weights]:
+        """The best of those tried, and of those level with it the one nearest to the usual.
+
+        `means` are those of gains, (tried,), and of their products.
+        """
         places = [self._all.index(weights) for weights in tried]
         mean, products = means[0, places], means[1:][places][:, places]
         best, square = int(mean.argmax()), products.diagonal()
@@ -96,7 +103,7 @@ class WeightSearch:
         variance = square + square[best] - 2 * products[best] - below**2  # of the difference to the best
         error = (variance.clamp(min=0) * self._number + unseen).sqrt() / self._number
         level = (below <= error).nonzero().flatten()
-        return min((tried[n] for n in level.tolist()), key=_from_usual)
+        return tried[best], min((tried[n] for n in level.tolist()), key=_from_usual)
 
 
 def _from_usual(found: Weights) -> int:

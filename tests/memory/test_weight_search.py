@@ -70,11 +70,19 @@ def test_the_weights_are_the_usual_ones_or_the_nearest_that_are_level_with_the_b
     found = dict(zip(WeightSearch._all, search._gains.tolist(), strict=True))
     assert found == pytest.approx({weights: gain.sum() for weights, gain in gains.items()}, rel=1e-6)
     best = search.best()
-    for places, unseen in (((0, 1), UNSEEN), ((2,), UNSEEN_OF_DEMAND), ((3,), UNSEEN_OF_DEMAND)):
-        usual = [place for place in range(4) if place not in places]
-        tried = {one: gain for one, gain in gains.items() if all(one[place] == USUAL[place] for place in usual)}
-        steps = steps_of_those_level_with_the_best(tried, unseen)
-        assert steps[tuple((best if place in places else USUAL)[place] for place in range(4))] == min(steps.values())
+    pairs = {one: gain for one, gain in gains.items() if one[2:] == USUAL[2:]}
+    steps = steps_of_those_level_with_the_best(pairs, UNSEEN)
+    assert steps[(*best[:2], *USUAL[2:])] == min(steps.values())
+    for place in (2, 3):
+        tried = {one: gain for one, gain in gains.items() if one[:place] + one[place + 1 :] == others_than(place)}
+        steps = steps_of_those_level_with_the_best(tried, UNSEEN_OF_DEMAND)
+        highest = max(tried, key=lambda weights: tried[weights].mean())[place]
+        halfway = {(one[place] + highest) / 2 for one, far in steps.items() if far == min(steps.values())}
+        assert best[place] in halfway
+
+
+def others_than(place):
+    return tuple(USUAL[:place] + USUAL[place + 1 :])
 
 
 def steps_of_those_level_with_the_best(gains, unseen):

@@ -31,7 +31,7 @@ NETS_OF_BASELINES = [name for name, make in BASELINES.items() if getattr(make, "
 
 # Waits by module and function; their number may only go down. A training step between two looks at the losses has none.
 SPARSE = {"loop._step": 4, "adagrad._step_rows": 2}  # where the caller wants sparse gradients
-WEIGHING = {"weight_search.add": 2, "weight_search.best": 1}  # of a part, once in a fit
+WEIGHING = {"weight_search._ranks_of_pairs": 2, "weight_search.best": 1}  # of a part, once in a fit
 RECOMMEND = {"top_items.top_k": 2}  # of a batch
 EXCLUDE = {"user_history._narrow": 2, "channels.padded": 2}  # of a batch, where all that was ever viewed is left out
 EVALUATE = {"ranking._rank_states": 1}  # of a batch

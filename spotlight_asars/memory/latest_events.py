@@ -7,6 +7,8 @@ from torch import Tensor
 
 from spotlight_asars.sessions import PADDING_IDX
 
+LAST, BEFORE = 0.5, 2.0  # views that the last event and the one before it count for; others count for one
+
 
 class LatestEvents:
     """Finds the latest events up to any step, in tensors of a fixed size.
@@ -58,12 +60,11 @@ class LatestEvents:
 def views(items: Tensor) -> Tensor:
     """How often the item of each event has been viewed, by events int64 (states, n), the last one first: as floats.
 
-    The last one counts half, and the one before it twice: what is on the screen is less likely to be asked for again,
-    and going back more likely.
+    What is on the screen is less likely to be asked for again, and going back one event more likely.
     """
     same = (items.unsqueeze(2) == items.unsqueeze(1)).float()
-    last, before = same[:, :, :1], same[:, :, 1:2]
-    return same.sum(dim=2) + (before.sum(dim=2) - last.sum(dim=2) / 2)
+    last, before = same[:, :, :1].sum(dim=2), same[:, :, 1:2].sum(dim=2)
+    return same.sum(dim=2) + (LAST - 1) * last + (BEFORE - 1) * before
 
 
 def distinct(items: Tensor) -> Tensor:

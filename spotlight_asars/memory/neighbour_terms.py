@@ -94,7 +94,8 @@ class NeighbourTerms(nn.Module):
         """Take the weights that were found, in place."""
         self.weight.copy_(self.gain * found.weight)
         self.repeats.copy_(self.gain * found.repeats)
-        self.demand.copy_(torch.tensor([found.trend, found.popularity]))
+        self.demand[0].fill_(found.trend)
+        self.demand[1].fill_(found.popularity)
 
     def recall(self, items: Tensor, channels: Channels) -> tuple[NeighbourQuery, LatestEvents] | None:
         """The query for the neighbours of a batch, and the events of its sessions."""

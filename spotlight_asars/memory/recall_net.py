@@ -21,7 +21,7 @@ class Gains(NamedTuple):
     """How many times as much terms count once training is over: in training, the net knows the sessions by heart.
 
     learned : terms whose weights are learned in training
-    found : those whose weights are found on sessions that the net has not been trained on yet
+    found : those of neighbours and repeats, whose weights are found on sessions that the net has not been trained on
     """
 
     learned: float = 1.7

@@ -16,6 +16,7 @@ from torch import Tensor
 from spotlight_asars.memory.history_terms import HistoryTerms
 from spotlight_asars.memory.item_transitions import LATEST, Transitions
 from spotlight_asars.memory.kind_weights import KindWeights
+from spotlight_asars.memory.latest_events import BEFORE, LAST
 from spotlight_asars.memory.neighbour_sessions import (
     GAP_DECAY,
     NEIGHBOURS,
@@ -144,11 +145,11 @@ class _Neighbours:
         votes = (similarity[:, None] * NEAR)[inside]
         voted, slot = np.unique(self._sessions.items[near[inside]], return_inverse=True)
         strength = np.bincount(slot, votes, len(voted)).astype(np.float32)
-        own, views = np.unique(items[-OWN:], return_counts=True)
+        own, times = np.unique(items[-OWN:], return_counts=True)
         strength[np.isin(voted, own)] = 0.0
-        before = own == items[-2] if len(items) > 1 else False
-        views = (views + before - (own == items[-1]) / 2).astype(np.float32)  # see ``latest_events.views``
-        again = self._repeats * (1 + np.float32(VIEWED_TWICE) * np.log2(views))
+        before = own == items[-2] if len(items) > 1 else 0
+        views = times + (LAST - 1) * (own == items[-1]) + (BEFORE - 1) * before  # see ``latest_events.views``
+        again = self._repeats * (1 + VIEWED_TWICE * np.log2(views)).astype(np.float32)
         return [(voted, self._weight * np.log1p(np.float32(SCALE) * strength)), (own, again)]
 
     def _similar(self, latest: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.float32]]:

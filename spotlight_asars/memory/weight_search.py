@@ -19,6 +19,7 @@ POPULARITIES = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)  # of popularity, likewise
 USUAL = Weights(0.5, 3.0, 0.4, 0.0)  # what logs of all sizes come near to; taken where a small one cannot tell
 UNSEEN = 4  # targets more than were seen, whose rank differs as much as it can, in a standard error
 UNSEEN_OF_DEMAND = 1  # likewise for trends and popularity, which move the ranks of all targets, and each by little
+MANY = 100  # targets that can tell more of demand than that it is not the usual
 
 PAIRS = {weight: REPEATS if weight else REPEATS[:1] for weight in WEIGHTS}  # repeats that are tried with neighbours
 
@@ -32,14 +33,14 @@ class WeightSearch:
     these with the usual others. Of those whose mean is within one standard error of the best one's, as paired by
     targets, it is the one nearest to the ``USUAL``: the best of a few hundred targets is often far from the best of
     all, and few of them may be repeats. Trends and popularity tell in the rank of every target, so theirs are halfway
-    from there to the best. ``add`` takes states in parts, and needs no more of them than sums.
+    from there to the best, of ``MANY`` targets. ``add`` takes states in parts, and needs no more of them than sums.
     """
 
     _pairs = tuple(Weights(weight, again, *USUAL[2:]) for weight, tried in PAIRS.items() for again in tried)
     _trends = tuple(USUAL._replace(trend=trend) for trend in TRENDS)
     _popularities = tuple(USUAL._replace(popularity=popularity) for popularity in POPULARITIES)
-    _of_demand = tuple(dict.fromkeys((*_trends, *_popularities)))
-    _all = (*_pairs, *(weights for weights in _of_demand if weights != USUAL))
+    _of_demand = tuple(weights for weights in (*_trends, *_popularities) if weights != USUAL)
+    _all = (*_pairs, *_of_demand)
 
     def __init__(self) -> None:
         self._number = 0
@@ -54,7 +55,7 @@ class WeightSearch:
         again, target = repeat_features(viewed), targets.unsqueeze(1)
         scores = scores + _by(USUAL, demand)
         ranks = self._ranks_of_pairs(scores, votes, distinct(viewed), again, target)
-        with_pair = scores.scatter(1, votes.items, scores.gather(1, votes.items) + USUAL.weight * features(votes))
+        with_pair = scores.scatter_(1, votes.items, scores.gather(1, votes.items) + USUAL.weight * features(votes))
         with_pair.scatter_(1, viewed, with_pair.gather(1, viewed) + USUAL.repeats * again)
         ranks |= {one: _ranks(with_pair + (_by(one, demand) - _by(USUAL, demand)), target) for one in self._of_demand}
         gains = (1.0 / torch.log2(1.0 + torch.stack([ranks[weights] for weights in self._all]))).double()
@@ -83,16 +84,16 @@ class WeightSearch:
         if not self._number:
             return Weights(0.0, 0.0, 0.0, 0.0)
         means = (torch.stack([self._gains, *self._products]) / self._number).cpu()
-        _, found = self._best_of(self._pairs, means, UNSEEN)
-        trend, popularity = (
-            self._best_of(tried, means, UNSEEN_OF_DEMAND) for tried in (self._trends, self._popularities)
-        )
-        return found._replace(
-            trend=sum(one.trend for one in trend) / 2, popularity=sum(one.popularity for one in popularity) / 2
-        )
+        found, _ = self._best_of(self._pairs, means, UNSEEN)
+        trends = self._best_of(self._trends, means, UNSEEN_OF_DEMAND)
+        popularities = self._best_of(self._popularities, means, UNSEEN_OF_DEMAND)
+        shares = (0.5, 0.5) if self._number >= MANY else (1.0, 0.0)
+        trend = sum(share * one.trend for share, one in zip(shares, trends, strict=True))
+        popularity = sum(share * one.popularity for share, one in zip(shares, popularities, strict=True))
+        return found._replace(trend=trend, popularity=popularity)
 
-    def _best_of(self, tried: tuple[Weights, ...], means: Tensor, unseen: int) -> tuple[Weights, Weights]:
-        """The best of those tried, and of those level with it the one nearest to the usual.
+    def _best_of(self, tried: tuple[Weights, ...], means: Tensor, unseen: int) -> tuple[Weights, ...]:
+        """Of those tried that are level with the best, and of the best, the ones nearest to the usual.
 
         `means` are those of gains, (tried,), and of their products.
         """
@@ -102,8 +103,8 @@ class WeightSearch:
         below = mean[best] - mean
         variance = square + square[best] - 2 * products[best] - below**2  # of the difference to the best
         error = (variance.clamp(min=0) * self._number + unseen).sqrt() / self._number
-        level = (below <= error).nonzero().flatten()
-        return tried[best], min((tried[n] for n in level.tolist()), key=_from_usual)
+        level, highest = ((below <= bar).nonzero().flatten().tolist() for bar in (error, 0.0))
+        return tuple(min((tried[n] for n in places), key=_from_usual) for places in (level, highest))
 
 
 def _from_usual(found: Weights) -> int:

@@ -122,9 +122,9 @@ class ASARSSequenceModel(NetRecommender, ImplicitSequenceModel):
         Add learned terms to the scores of items that followed the latest ones in training; see ``TransitionTerms``.
     neighbours : bool
         Add terms to the scores of items that were viewed in earlier sessions like this one, of those that were in this
-        one, and of those that are viewed more of late than they were; see ``NeighbourTerms``. Their weights are found
-        on the latest sessions, which come last in the first epoch of a new model; a net whose users drift reads
-        sessions in another order, and has no such terms.
+        one, and of all by their trend and popularity; see ``NeighbourTerms``. Their weights are found on the latest
+        sessions, which come last in the first epoch of a new model; a net whose users drift reads sessions in another
+        order, and has no such terms.
     history_size : int
         Items of earlier sessions that are recalled at most, the latest ones.
     averaging : bool

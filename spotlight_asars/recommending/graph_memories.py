@@ -147,7 +147,7 @@ class TransitionsInGraph(nn.Module):
 
 
 class NeighboursInGraph(nn.Module):
-    """What was viewed in earlier sessions like this one, in this one itself, and of late."""
+    """What was viewed in earlier sessions like this one, in this one itself, and what is in demand."""
 
     weight: Tensor
     repeats: Tensor

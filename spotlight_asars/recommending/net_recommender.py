@@ -114,7 +114,10 @@ class NetRecommender(Recommender):
         return index_vectors.remembered_items(self._fitted_net("remembered"), request.sessions)
 
     def memory_weights(self) -> dict[str, float]:
-        """What each term of the memories has learned, by its name; see ``HistoryTerms`` and ``TransitionTerms``."""
+        """What each term of the memories is worth, by its name.
+
+        See ``HistoryTerms``, ``TransitionTerms`` and ``NeighbourTerms``.
+        """
         net = self._fitted_net("memory_weights").net
         return net.weights() if isinstance(net, RecallNet) else {}
 

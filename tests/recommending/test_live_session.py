@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_models import TRAIN, quick
 
+from spotlight_asars.memory.neighbour_terms import Weights
 from spotlight_asars.representations import REPRESENTATIONS
 
 ITEMS, DWELL = [3, 1, 3, 6, 2], [40.0, np.nan, 7.5, 300.0]
@@ -20,6 +21,9 @@ def model():
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_a_live_session_scores_as_predict_does(name, memories):
     model = quick(representation=name, history=memories, transitions=memories, n_iter=2).fit(TRAIN)
+    if model._fitted.neighbour_terms is not None:
+        model._fitted.neighbour_terms.take(Weights(0.7, 1.5, 0.6, -0.4))
+        model._fitted.remember_neighbours(TRAIN)
     for user, started in ((1, 2e5), (1, None), (None, None), (99, None)):
         session = model.start_session(user, started)
         channels = {"user_ids": -1 if user is None else user, "started": np.nan if started is None else started}

@@ -61,7 +61,7 @@ def gains_by_hand(scores, votes, viewed, targets):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("size", [5, 2000])
+@pytest.mark.parametrize("size", [5, 300, 2000])
 def test_the_weights_are_the_usual_ones_or_the_nearest_that_are_level_with_the_best(size, seed):
     drawn, search = with_draws(size, seed), WeightSearch()
     assert search.best() == (0, 0, 0, 0), "nothing was seen"

@@ -52,14 +52,16 @@ def test_weights_are_found_beside_all_that_the_session_has_viewed(monkeypatch):
 
     def add(search, scores, votes, viewed, targets, demand, genuine=batches.WeightSearch.add):
         seen.extend(
-            (sorted(set(row) - {0}), target) for row, target in zip(viewed.tolist(), targets.tolist(), strict=True)
+            (row[0], sorted(set(row) - {0}), target)
+            for row, target in zip(viewed.tolist(), targets.tolist(), strict=True)
         )
         genuine(search, scores, votes, viewed, targets, demand)
 
     monkeypatch.setattr(batches.WeightSearch, "add", add)
     ASARSSequenceModel(**OPTIONS).fit(TRAIN)
     rows = TRAIN.sequences[LATEST].tolist()
-    assert sorted(seen) == sorted((sorted({*row[:step]}), row[step]) for row in rows for step in (1, 2, 3))
+    steps = [(row[:step], row[step]) for row in rows for step in (1, 2, 3)]
+    assert sorted(seen) == sorted((viewed[-1], sorted({*viewed}), target) for viewed, target in steps)
 
 
 def test_the_latest_sessions_come_last_in_the_first_epoch_alone(monkeypatch):

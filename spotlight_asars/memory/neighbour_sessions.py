@@ -90,7 +90,7 @@ class NeighbourSessions:
     """
 
     def __init__(self, sessions: SessionInteractions, device: torch.device = HOST) -> None:
-        sessions = sessions.take(in_order_of_time(sessions))
+        sessions = sessions.take(sessions.in_order_of_time())
         self._index(sessions.items, sessions.offsets, sessions.num_items, device)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -111,7 +111,7 @@ class NeighbourSessions:
 
         The latest sessions are found anew for their items alone; the rest is copied.
         """
-        later, before = sessions.take(in_order_of_time(sessions)), self.arrays()
+        later, before = sessions.take(sessions.in_order_of_time()), self.arrays()
         offsets, table, device = later.offsets + before["offsets"][-1], self._events_of, self._items.device
         item, number = _latest_events(later.items, later.offsets, first=int(offsets[0]))
         rows = np.unique(item)
@@ -327,10 +327,3 @@ class NeighboursOfBatch:
 
     def _latest(self, rows: Tensor, steps: Tensor) -> Tensor:
         return self._events.before(rows, steps, OWN)[0]
-
-
-def in_order_of_time(sessions: SessionInteractions) -> NDArray[np.int64]:
-    """The rows of the sessions from the earliest to the latest; those of unknown start first, as they stand."""
-    if sessions.started is None:
-        return np.arange(len(sessions))
-    return np.argsort(np.nan_to_num(sessions.started, nan=-np.inf), kind="stable")

@@ -19,7 +19,7 @@ POPULARITIES = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)  # of popularity, likewise
 USUAL = Weights(0.5, 3.0, 0.4, 0.0)  # what logs of all sizes come near to; taken where a small one cannot tell
 UNSEEN = 4  # targets more than were seen, whose rank differs as much as it can, in a standard error
 UNSEEN_OF_DEMAND = 1  # likewise for trends and popularity, which move the ranks of all targets, and each by little
-MANY = 100  # targets that can tell more of demand than that it is not the usual
+MANY = 100  # targets; with fewer, weights of demand stay the nearest to the usual that are level with the best
 
 PAIRS = {weight: REPEATS if weight else REPEATS[:1] for weight in WEIGHTS}  # repeats that are tried with neighbours
 
@@ -32,8 +32,8 @@ class WeightSearch:
     All pairs of weights of neighbours and repeats are tried with the usual ones of trends and popularity, and each of
     these with the usual others. Of those whose mean is within one standard error of the best one's, as paired by
     targets, it is the one nearest to the ``USUAL``: the best of a few hundred targets is often far from the best of
-    all, and few of them may be repeats. Trends and popularity tell in the rank of every target, so theirs are halfway
-    from there to the best, of ``MANY`` targets. ``add`` takes states in parts, and needs no more of them than sums.
+    all, and few of them may be repeats. Trends and popularity tell in the rank of every target, so with ``MANY`` of
+    them theirs are halfway from there to the best. ``add`` takes states in parts, and needs no more of them than sums.
     """
 
     _pairs = tuple(Weights(weight, again, *USUAL[2:]) for weight, tried in PAIRS.items() for again in tried)
@@ -104,7 +104,7 @@ class WeightSearch:
         variance = square + square[best] - 2 * products[best] - below**2  # of the difference to the best
         error = (variance.clamp(min=0) * self._number + unseen).sqrt() / self._number
         level, highest = ((below <= bar).nonzero().flatten().tolist() for bar in (error, 0.0))
-        return tuple(min((tried[n] for n in places), key=_from_usual) for places in (level, highest))
+        return tuple(min((tried[n] for n in chosen), key=_from_usual) for chosen in (level, highest))
 
 
 def _from_usual(found: Weights) -> int:

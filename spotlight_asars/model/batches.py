@@ -11,7 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spotlight_asars.memory.latest_events import LatestEvents
-from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions, in_order_of_time
+from spotlight_asars.memory.neighbour_sessions import OWN, NeighbourSessions
 from spotlight_asars.memory.weight_search import WeightSearch
 from spotlight_asars.recommending.fitted_net import FittedNet
 from spotlight_asars.runtime.devices import rows_at_once
@@ -108,7 +108,7 @@ class TrainingBatches:
 
 def _latest(sessions: SessionInteractions) -> NDArray[np.bool_]:
     """The latest sessions that have something to predict: bool (session,)."""
-    order = in_order_of_time(sessions)
+    order = sessions.in_order_of_time()
     order = order[sessions.lengths[order] >= 2]
     chosen = np.zeros(len(sessions), dtype=bool)
     chosen[order[len(order) - min(MOST_HELD_BACK, int(HELD_BACK * len(order))) :]] = True

@@ -294,6 +294,11 @@ class SessionInteractions(SequenceInteractions):
         """Where the events of the sessions `rows` stand in the flat arrays, int64 (events,)."""
         return flat_ranges(self.offsets[rows], self.offsets[rows + 1])
 
+    def in_order_of_time(self) -> NDArray[np.int64]:
+        """Rows from the earliest to the latest; those of unknown start first, as they stand."""
+        times = np.zeros(len(self)) if self.started is None else np.nan_to_num(self.started, nan=-np.inf)
+        return np.argsort(times, kind="stable")
+
     def in_order_of_users(self) -> NDArray[np.int64]:
         """Rows in the order of their ``owners``, and of time within: of their starts, or as they stand without."""
         times = np.arange(len(self)) if self.started is None else self.started
@@ -314,7 +319,7 @@ class SessionInteractions(SequenceInteractions):
             raise ValueError(f"validation must be sessions where their starts are unknown; got {share!r}")
         late = round(len(self) * share)
         require(0 < late < len(self), f"validation must be a share that splits {len(self)} sessions in two", share)
-        order = np.argsort(np.nan_to_num(self.started, nan=-np.inf), kind="stable")  # unknown starts are not late
+        order = self.in_order_of_time()
         return self.take(np.sort(order[:-late])), self.take(np.sort(order[-late:]))
 
     def owners(self) -> NDArray[np.int64]:

@@ -22,7 +22,6 @@ from spotlight_asars.memory.neighbour_sessions import (
     REACH,
     RECENCY_DECAY,
     NeighbourSessions,
-    in_order_of_time,
 )
 
 ITEMS = 8
@@ -78,7 +77,7 @@ def test_sessions_count_in_the_order_of_time(rows, viewed, data):
     shuffled = as_sessions(rows, started)
     expected = votes_by_hand([rows[row] for row in order], viewed)
     assert votes_of(NeighbourSessions(shuffled), viewed) == pytest.approx(expected, rel=1e-5)
-    assert in_order_of_time(shuffled).tolist() == list(order)
+    assert shuffled.in_order_of_time().tolist() == list(order)
 
 
 @given(LOGS, ROW)

@@ -109,6 +109,13 @@ def test_rows_that_there_are_none_of_are_refused(rows, message):
         telling().take(rows)
 
 
+def test_sessions_of_unknown_start_come_first_in_the_order_of_time():
+    sessions = telling()
+    sessions.started = np.array([5.0, np.nan, 4.0, np.nan, 3.0])
+    assert sessions.in_order_of_time().tolist() == [1, 3, 4, 2, 0]
+    assert SessionInteractions([[1, 2]] * 20).in_order_of_time().tolist() == list(range(20))
+
+
 def test_the_latest_sessions_are_split_off():
     sessions = telling()
     sessions.started = np.array([5.0, 1.0, 4.0, 2.0, 3.0])
